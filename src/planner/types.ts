@@ -1,0 +1,94 @@
+import type { ClusterNodeSpec, ModelDeploymentSpec } from '../resources/types.ts';
+import type { ModelProfile } from '../catalogue/model-profile.ts';
+
+/** Everything the planner may know. Pure data: same input, same plan; the order of lists changes nothing. */
+export interface PlanInput {
+  deployment: { namespace: string; name: string; spec: ModelDeploymentSpec };
+  model: ModelProfile;
+  nodes: PlanNode[];
+}
+
+/** A node as planning sees it: the report where there is one, else spec.hardware and spec.links. */
+export interface PlanNode {
+  name: string;
+  labels: Record<string, string>;
+  spec: ClusterNodeSpec;
+  /** False when the node is lost, not reported yet (and planning is for real), or being deleted. */
+  available: boolean;
+  /** Why it is not available, for the explanation. */
+  unavailableReason?: string;
+  hostID: string;
+  hardwareModel: string;
+  chip: string;
+  osVersion: string;
+  cpuCount: number;
+  memoryBytes: number;
+  /** Planned memory of other deployments' ranks on this node. */
+  usedMemoryBytes: number;
+  engines: { name: string; version: string }[];
+  links: PlanLink[];
+}
+
+export interface PlanLink {
+  peerNodeName: string;
+  /** Thunderbolt5, Thunderbolt4, Ethernet, SharedHost. */
+  type: string;
+  rdma: boolean;
+  up: boolean;
+}
+
+export interface PlannedRank {
+  nodeName: string;
+  rank: number;
+  tensorRank: number;
+  stage: number;
+  firstLayer: number;
+  endLayer: number;
+  threads: number;
+  memory: MemoryBreakdown;
+}
+
+/** Bytes that one rank needs. total = sum of the rest. */
+export interface MemoryBreakdown {
+  shardedWeightsBytes: number;
+  replicatedWeightsBytes: number;
+  kvCacheBytes: number;
+  workspaceBytes: number;
+  totalBytes: number;
+}
+
+export interface Plan {
+  /** SHA-256 over what is decided (engine, cut, ranks, nodes, mode), not over the prose. */
+  hash: string;
+  strategy: 'Single' | 'Tensor' | 'Pipeline' | 'Hybrid';
+  tensorSize: number;
+  pipelineSize: number;
+  interconnectMode: 'None' | 'TCP' | 'RDMA';
+  engine: string;
+  ranks: PlannedRank[];
+  /** What the degradation ladder gave up to get here, best first; empty for the plan that was asked for. */
+  degradedBy: ('FewerNodes' | 'Pipeline' | 'TCP')[];
+  /** Why this one, with numbers, in a few sentences. */
+  explanation: string;
+  rejected: Rejection[];
+}
+
+/** An option that was not taken, and the constraint with its numbers. */
+export interface Rejection {
+  /** "Tensor 4 on a, b, c, d" */
+  option: string;
+  /** CamelCase, from the reasons catalogue: InsufficientMemory, IndivisibleKVHeads, NoRDMAMesh, … */
+  reason: string;
+  message: string;
+}
+
+/** `terminal`: no change of the fleet's load or of nodes coming back can help; the user must act. */
+export type PlanResult =
+  | { ok: true; plan: Plan }
+  | {
+      ok: false;
+      reason: string;
+      message: string;
+      terminal: boolean;
+      rejected: Rejection[];
+    };
