@@ -6,7 +6,7 @@ import type {
   ModelDeploymentStatus,
 } from '../resources/types.ts';
 import type { NodeDocument, NodeReport } from '../nodedoc/types.ts';
-import type { ModelProfile } from '../catalogue/model-profile.ts';
+import type { ModelProfile } from '../planner/types.ts';
 
 /** Names an object; ClusterNodes have no namespace. */
 export interface ObjectKey {

@@ -1,6 +1,8 @@
 import type { ClusterNodeSpec, ModelDeploymentSpec } from '../resources/types.ts';
 import type { ModelProfile } from '../catalogue/model-profile.ts';
 
+export type { ModelProfile };
+
 /** Everything the planner may know. Pure data: same input, same plan; the order of lists changes nothing. */
 export interface PlanInput {
   deployment: { namespace: string; name: string; spec: ModelDeploymentSpec };
