@@ -5,6 +5,10 @@
 export interface ModelProfile {
   /** Folder or URI that it was read from. */
   uri: string;
+  /** Hex SHA-256 over config, tokenizer, file names, sizes, headers and samples of the weights: changes when they do. */
+  revision: string;
+  /** False for a folder with config.json alone: it can be planned, not started. */
+  weightsPresent: boolean;
   /** config.json's model_type: "llama", "qwen2", … */
   architecture: string;
   layers: number;

@@ -8,6 +8,15 @@ export interface PlanInput {
   deployment: { namespace: string; name: string; spec: ModelDeploymentSpec };
   model: ModelProfile;
   nodes: PlanNode[];
+  /** Where the group runs now, by rank: kept when it still fits, so that a replan moves nothing without need. */
+  current?: CurrentPlacement;
+}
+
+export interface CurrentPlacement {
+  tensorSize: number;
+  pipelineSize: number;
+  /** nodeNames[rank]. */
+  nodeNames: string[];
 }
 
 /** A node as planning sees it: the report where there is one, else spec.hardware and spec.links. */
@@ -27,6 +36,7 @@ export interface PlanNode {
   memoryBytes: number;
   /** Planned memory of other deployments' ranks on this node. */
   usedMemoryBytes: number;
+  /** Empty: not reported yet, and assumed to be there. */
   engines: { name: string; version: string }[];
   links: PlanLink[];
 }
@@ -67,6 +77,8 @@ export interface Plan {
   pipelineSize: number;
   interconnectMode: 'None' | 'TCP' | 'RDMA';
   engine: string;
+  /** What ranks must be started with: spec.runtime.contextLength, or the model's positions if those are fewer. */
+  contextLength: number;
   ranks: PlannedRank[];
   /** What the degradation ladder gave up to get here, best first; empty for the plan that was asked for. */
   degradedBy: ('FewerNodes' | 'Pipeline' | 'TCP')[];
