@@ -155,6 +155,20 @@ export interface GroupStatus {
   endpoint?: string;
   /** Wall time before which it is not started again. */
   notBefore?: string;
+  /** What follows Stopping: a start after a pause, a new plan, waiting for the user, or nothing (the group goes away). */
+  after?: 'Restart' | 'Replan' | 'Hold' | 'Remove';
+  /** Of the plan that its members come from: together with the revision, all that their assignments need. */
+  engine?: string;
+  interconnectMode?: 'None' | 'TCP' | 'RDMA';
+  contextLength?: number;
+  /** What the plan gave up, best first; absent when it is the plan that was asked for. */
+  degradedBy?: ('FewerNodes' | 'Pipeline' | 'TCP')[];
+  /** "host:port" where rank 0 of this incarnation said that the others meet it. */
+  rendezvousAddress?: string;
+  /** Wall time of the last step forward of any rank; progressDeadlineSeconds counts from it. */
+  progressTime?: string;
+  /** Wall time since which it is Ready. */
+  readyTime?: string;
   members: GroupMember[];
 }
 
