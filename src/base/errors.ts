@@ -4,7 +4,47 @@
  * Every code is documented in docs/errors.md; a test ties the two together.
  */
 export const errorCatalogue = {
+  AddressInUse: { kind: 'retry', summary: 'A port that Espalier should listen on is taken.' },
+  CanaryFailed: {
+    kind: 'retry',
+    summary: 'A rank serves, but no token came through all ranks of its group in time.',
+  },
+  DaemonAlreadyRunning: { kind: 'retry', summary: 'Another daemon runs on this data directory.' },
+  DataNotWritable: { kind: 'retry', summary: 'The data directory is read-only, full or not ours.' },
+  DuplicateNode: { kind: 'waiting', summary: 'Two daemons report under one node name.' },
+  EngineUnavailable: {
+    kind: 'terminal',
+    summary: 'The engine of a rank is not on this node, or cannot run there.',
+  },
+  EpochFenced: { kind: 'terminal', summary: 'A newer control plane has taken over.' },
+  HostRebooted: { kind: 'retry', summary: 'A rank ended because its host booted again.' },
+  HubNotLoopback: { kind: 'terminal', summary: 'The hub was asked to listen beyond this host.' },
+  HubUnreachable: {
+    kind: 'retry',
+    summary: 'The hub did not answer a node daemon, or not in the node protocol.',
+  },
   Internal: { kind: 'retry', summary: 'A bug: an invariant of Espalier did not hold.' },
+  InvalidDocument: { kind: 'retry', summary: 'A node document does not follow its schema.' },
+  InvalidReport: { kind: 'terminal', summary: 'A node report does not follow its schema.' },
+  LoadDeadlineExceeded: { kind: 'retry', summary: 'A rank did not load its weights in time.' },
+  NodeNotDeclared: {
+    kind: 'waiting',
+    summary: 'A daemon reports under a name that no ClusterNode has.',
+  },
+  RankExited: { kind: 'retry', summary: 'The process of a rank ended by itself.' },
+  RankUnkillable: { kind: 'retry', summary: 'The process of a rank outlived SIGKILL.' },
+  RankUnresponsive: {
+    kind: 'retry',
+    summary: 'The process of a rank exists but has stopped reporting.',
+  },
+  RendezvousDeadlineExceeded: {
+    kind: 'retry',
+    summary: 'The ranks of a group did not meet in time.',
+  },
+  StageDeadlineExceeded: {
+    kind: 'retry',
+    summary: 'The weights of a rank were not checked in time.',
+  },
 } as const satisfies Record<string, { kind: ErrorKind; summary: string }>;
 
 export type ErrorKind = 'terminal' | 'waiting' | 'retry';
