@@ -36,11 +36,13 @@ def main():
     half, tokenizer = load(str(FOLDER))
     single, _ = load(str(FOLDER))
     single.set_dtype(mx.float32)
-    write({
-        "about": "Computed by mlx-lm with expected.py; logits and margins in float32.",
-        "logits": top_logits(single, tokenizer),
-        "continuations": [greedy([single, half], tokenizer, prompt) for prompt in PROMPTS],
-    })
+    write(
+        {
+            "about": "Computed by mlx-lm with expected.py; logits and margins in float32.",
+            "logits": top_logits(single, tokenizer),
+            "continuations": [greedy([single, half], tokenizer, prompt) for prompt in PROMPTS],
+        }
+    )
 
 
 def greedy(models, tokenizer, prompt):

@@ -71,7 +71,7 @@ def parse_options():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", default=".cache/sprout", help="folder for texts and checkpoints")
-    parser.add_argument("--steps", type=int, default=1900, help="each of 4096 tokens")
+    parser.add_argument("--steps", type=int, default=2100, help="each of 4096 tokens")
     parser.add_argument("--cooldown", type=int, default=600, help="last steps, of falling rate")
     parser.add_argument("--muon-rate", type=float, default=6e-3, help="for the matrices of layers")
     parser.add_argument("--adam-rate", type=float, default=3e-3, help="for embeddings and norms")
