@@ -73,6 +73,8 @@ export interface PhaseDeadlines {
 /** Full observed state of one node. */
 export interface NodeReport {
   nodeName: string;
+  /** Random, kept in the daemon's data directory: tells a restarted daemon from a second one of the same name. */
+  instanceID?: string;
   /** Changes when the daemon's host boots. */
   bootId: string;
   daemonVersion: string;
@@ -84,6 +86,8 @@ export interface NodeReport {
   links: LinkFacts[];
   cachedModels: { uri: string; sizeBytes: number; state: 'Ready' | 'Missing' | 'Invalid' }[];
   ranks: RankReport[];
+  /** What keeps the daemon itself from doing its work, for instance DataNotWritable. Absent: nothing. */
+  problems?: { code: string; message: string }[];
 }
 
 export interface HostFacts {
