@@ -1,0 +1,121 @@
+/**
+ * Writes src/resources/generated.ts from crds/: the types of spec and status after defaulting, so that a
+ * field with a default is always there. Run by `node scripts/generate-types.ts`; a test compares.
+ */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { format, resolveConfig } from 'prettier';
+import { parse } from 'yaml';
+
+interface Schema {
+  type?: string;
+  description?: string;
+  enum?: string[];
+  default?: unknown;
+  required?: string[];
+  properties?: Record<string, Schema>;
+  additionalProperties?: Schema;
+  items?: Schema;
+}
+
+interface CustomResourceDefinition {
+  spec: {
+    names: { kind: string };
+    versions: { schema: { openAPIV3Schema: Schema } }[];
+  };
+}
+
+const root = join(fileURLToPath(import.meta.url), '..', '..');
+const outputPath = join(root, 'src', 'resources', 'generated.ts');
+
+/** Places in a schema that get a name of their own; everything else is written in place. */
+const typeNames: Readonly<Record<string, string>> = {
+  'ModelDeployment.spec': 'ModelDeploymentSpec',
+  'ModelDeployment.spec.placement.tolerations[]': 'Toleration',
+  'ModelDeployment.status': 'ModelDeploymentStatus',
+  'ModelDeployment.status.conditions[]': 'Condition',
+  'ModelDeployment.status.plan': 'PlanStatus',
+  'ModelDeployment.status.groups[]': 'GroupStatus',
+  'ModelDeployment.status.groups[].members[]': 'GroupMember',
+  'ClusterNode.spec': 'ClusterNodeSpec',
+  'ClusterNode.status': 'ClusterNodeStatus',
+  'ClusterNode.status.conditions[]': 'Condition',
+};
+
+/** The text that src/resources/generated.ts must have. */
+export const generateTypes = async (): Promise<string> => {
+  const declarations = new Map<string, string>();
+  for (const definition of readDefinitions()) {
+    const { kind } = definition.spec.names;
+    const schema = definition.spec.versions[0]?.schema.openAPIV3Schema;
+    for (const part of ['spec', 'status']) {
+      const partSchema = schema?.properties?.[part];
+      if (partSchema) typeOf(partSchema, `${kind}.${part}`, declarations);
+    }
+  }
+  const names = [...declarations.keys()].toSorted();
+  const text = [
+    '// Generated from crds/ by scripts/generate-types.ts. Do not edit.',
+    ...names.map((name) => declarations.get(name)),
+  ].join('\n\n');
+  return format(text, { ...(await resolveConfig(outputPath)), filepath: outputPath });
+};
+
+const readDefinitions = (): CustomResourceDefinition[] =>
+  readdirSync(join(root, 'crds'))
+    .toSorted()
+    .map((file) => parse(readFileSync(join(root, 'crds', file), 'utf8')));
+
+const typeOf = (schema: Schema, path: string, declarations: Map<string, string>): string => {
+  const name = typeNames[path];
+  if (name === undefined) return inlineType(schema, path, declarations);
+  const declaration = `${comment(schema)}export interface ${name} ${inlineType(schema, path, declarations)}`;
+  const other = declarations.get(name);
+  // Descriptions of the same type may differ between kinds; its shape may not.
+  if (other !== undefined && withoutComments(other) !== withoutComments(declaration)) {
+    throw new Error(`${path}: differs from the other definition of ${name}`);
+  }
+  if (other === undefined) declarations.set(name, declaration);
+  return name;
+};
+
+const inlineType = (schema: Schema, path: string, declarations: Map<string, string>): string => {
+  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(' | ');
+  switch (schema.type) {
+    case 'string':
+    case 'boolean':
+      return schema.type;
+    case 'integer':
+    case 'number':
+      return 'number';
+    case 'array':
+      return `(${typeOf(schema.items ?? {}, `${path}[]`, declarations)})[]`;
+    case 'object':
+      return objectType(schema, path, declarations);
+    default:
+      throw new Error(`${path}: no TypeScript type for ${JSON.stringify(schema.type)}`);
+  }
+};
+
+const objectType = (schema: Schema, path: string, declarations: Map<string, string>): string => {
+  if (schema.additionalProperties) {
+    const value = typeOf(schema.additionalProperties, `${path}{}`, declarations);
+    return `Record<string, ${value}>`;
+  }
+  const fields = Object.entries(schema.properties ?? {}).map(([name, field]) => {
+    const present = field.default !== undefined || schema.required?.includes(name) === true;
+    const type = typeOf(field, `${path}.${name}`, declarations);
+    return `${comment(field)}${name}${present ? '' : '?'}: ${type};`;
+  });
+  return `{\n${fields.join('\n')}\n}`;
+};
+
+const comment = (schema: Schema): string =>
+  schema.description === undefined ? '' : `/** ${schema.description} */\n`;
+
+const withoutComments = (text: string): string => text.replaceAll(/\/\*\*.*?\*\//g, '');
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  writeFileSync(outputPath, await generateTypes());
+}

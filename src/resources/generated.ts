@@ -1,0 +1,374 @@
+// Generated from crds/ by scripts/generate-types.ts. Do not edit.
+
+/** What is wanted. Written by the user only. */
+export interface ClusterNodeSpec {
+  /** Keeps new ranks away; what runs stays. */
+  unschedulable: boolean;
+  /** Keep ranks away of deployments that do not tolerate them. */
+  taints: {
+    /** Its name. */
+    key: string;
+    /** NoSchedule keeps new ranks away; NoExecute also moves those that run. */
+    effect: 'NoSchedule' | 'NoExecute';
+  }[];
+  /** Quantity of memory that stays with the operating system, for instance 16Gi. Unset takes the planner's reserve for the machine. */
+  reservedMemory?: string;
+  /** What Espalier may do with the node's links. */
+  linkPolicy: {
+    /** Whether ranks may use RDMA here. */
+    allowRDMA: boolean;
+    /** Observe only looks at network settings; Manage may change those that RDMA needs. */
+    manageNetwork: 'Observe' | 'Manage';
+  };
+  /** Age of the last report at which the node counts as lost and its groups are planned elsewhere, by the control plane's own clock. */
+  nodeLostToleranceSeconds: number;
+  /** What planning assumes before the daemon has reported. */
+  hardware?: {
+    /** Machine model, for instance Mac16,11. */
+    model?: string;
+    /** Quantity of memory, for instance 48Gi. */
+    memory?: string;
+  };
+  /** Links that planning assumes before the daemon has reported. */
+  links: {
+    /** ClusterNode at the other end. */
+    peerNodeName: string;
+    /** Kind of link. SharedHost is two nodes on one machine. */
+    type: 'Thunderbolt5' | 'Thunderbolt4' | 'Ethernet' | 'SharedHost';
+  }[];
+}
+
+/** What is seen. Written by the controller only. */
+export interface ClusterNodeStatus {
+  /** Generation of spec that the rest of status speaks of; -1 before the first look. */
+  observedGeneration: number;
+  /** Ready, RDMAEnabled, MemoryPressure, DiskPressure, ThermalPressure, OSSkewed. */
+  conditions: Condition[];
+  /** The machine, as its daemon reports it. */
+  hostInfo?: {
+    /** Equal on two nodes that share one machine. */
+    hostID: string;
+    /** Machine model. */
+    model: string;
+    /** Processor. */
+    chip: string;
+    /** Version of the operating system. */
+    osVersion: string;
+    /** Build of the operating system. */
+    osBuild: string;
+    /** Version of the node daemon. */
+    daemonVersion: string;
+  };
+  /** What the machine has. */
+  capacity?: {
+    /** Quantity of memory. */
+    memory: string;
+  };
+  /** What ranks may use. */
+  allocatable?: {
+    /** Quantity of memory, after the reserve. */
+    memory: string;
+  };
+  /** Links as both ends see them. */
+  links: {
+    /** Port on this node. */
+    localPort: string;
+    /** ClusterNode at the other end. */
+    peerNodeName: string;
+    /** Kind of link. */
+    type: string;
+    /** RDMA device, for instance rdma_en4. */
+    rdmaDevice?: string;
+    /** What it carries. */
+    mode: string;
+    /** Measured bandwidth, as a decimal number. */
+    bandwidthGbps?: string;
+    /** Measured latency, as a decimal number. */
+    latencyMicroseconds?: string;
+    /** Up or Down. */
+    state: string;
+    /** Why, in one CamelCase word. */
+    reason?: string;
+    /** Why, and what to do. */
+    message?: string;
+  }[];
+  /** Engines that the node can run. */
+  engines: {
+    /** Its name, as in spec.runtime.name of a ModelDeployment. */
+    name: string;
+    /** Its version. */
+    version: string;
+  }[];
+  /** Models whose weights the node has. */
+  cachedModels: {
+    /** Where it came from. */
+    uri: string;
+    /** Commit or digest. */
+    revision?: string;
+    /** Bytes on disk. */
+    sizeBytes: number;
+    /** Ready, Missing or Invalid. */
+    state: string;
+  }[];
+  /** Ranks on the node. */
+  ranks: {
+    /** Namespace and name, "default/sprout". */
+    deployment: string;
+    /** Index of its group. */
+    group: number;
+    /** Its rank in the group. */
+    rank: number;
+    /** What the daemon last said of it. */
+    state: string;
+  }[];
+}
+
+/** One aspect of the object's state. */
+export interface Condition {
+  /** Name of the aspect. */
+  type: string;
+  /** Whether it holds. */
+  status: 'True' | 'False' | 'Unknown';
+  /** Generation of spec that it speaks of. */
+  observedGeneration: number;
+  /** When status last changed. */
+  lastTransitionTime: string;
+  /** Why, in one CamelCase word from the catalogue of reasons. */
+  reason: string;
+  /** Why, for people, with numbers and what to do. */
+  message: string;
+}
+
+/** One rank on its node. */
+export interface GroupMember {
+  /** ClusterNode that runs it. */
+  nodeName: string;
+  /** From 0, which answers for the group. */
+  rank: number;
+  /** Its place among the ranks that share its layers. */
+  tensorRank: number;
+  /** Its pipeline stage. */
+  stage: number;
+  /** Its layers, first and last, for instance "0-15". */
+  layers: string;
+  /** Threads that it computes with; 0 leaves it to the engine. */
+  threads: number;
+  /** Bytes planned for it. */
+  memoryBytes: number;
+  /** What its node last said of it. */
+  state: string;
+}
+
+/** One group. */
+export interface GroupStatus {
+  /** From 0. */
+  index: number;
+  /** Name of the ModelDeploymentRevision that it runs. */
+  revision: string;
+  /** Counts the starts of this group since it was created; fences late ranks. */
+  incarnation: number;
+  /** Failures in a row since it was last Ready for long enough. */
+  restarts: number;
+  /** What the group does. */
+  state: 'Waiting' | 'Starting' | 'Ready' | 'Backoff' | 'Stopping' | 'Failed';
+  /** Why it does that, in one CamelCase word. */
+  reason?: string;
+  /** Why it does that, for people. */
+  message?: string;
+  /** Base URL of the group's own OpenAI-compatible server. */
+  endpoint?: string;
+  /** Wall time before which it is not started again. */
+  notBefore?: string;
+  /** Its ranks. */
+  members: GroupMember[];
+}
+
+/** What is wanted. Written by the user only. */
+export interface ModelDeploymentSpec {
+  /** Number of groups. One group serves one whole copy of the model, cut across one or more nodes. */
+  replicas: number;
+  /** The model to serve. */
+  model: {
+    /** Where the weights come from: hf:// (Hugging Face), file:// (a folder that every node has), s3:// or oci://. */
+    uri: string;
+    /** Pinned commit or digest. When unset it is resolved once and recorded in status.resolvedModel.revision. */
+    revision?: string;
+    /** Names under which clients ask for the model. None means the deployment's own name. */
+    servedNames: string[];
+    /** Secret that holds the token for a private source. */
+    credentialsSecretRef?: {
+      /** Name of the Secret, in the deployment's namespace. */
+      name: string;
+      /** Key within the Secret. */
+      key: string;
+    };
+  };
+  /** The engine, and how much each group must hold at once. */
+  runtime: {
+    /** Engine that runs the ranks. Auto lets the planner choose. */
+    name: 'Auto' | 'BuiltIn' | 'MLX' | 'EXO' | 'LlamaCpp' | 'Ollama' | 'MLCLLM';
+    /** Exact version of the engine; empty takes what the nodes have. */
+    version: string;
+    /** Further arguments for the engine's process, passed as they are. */
+    args: string[];
+    /** Longest prompt plus completion of one request, in tokens. Memory is planned for it. */
+    contextLength: number;
+    /** Requests that one group decodes at once. Memory is planned for all of them. */
+    maxConcurrentRequests: number;
+  };
+  /** What the planner prefers among cuts that fit. */
+  objective: 'TimeToFirstToken' | 'SustainedThroughput' | 'SingleStream' | 'Efficiency';
+  /** How a group is cut. */
+  parallelism: {
+    /** Single keeps the model on one node, Tensor cuts every layer, Pipeline cuts between layers, Hybrid does both. Auto lets the planner choose. */
+    strategy: 'Auto' | 'Single' | 'Tensor' | 'Pipeline' | 'Hybrid';
+    /** Ranks that share every layer. Unset lets the planner choose. */
+    tensorSize?: number;
+    /** Stages, each with its own layers. Unset lets the planner choose. */
+    pipelineSize?: number;
+    /** Ranks that share the experts of a mixture-of-experts layer. */
+    expertSize?: number;
+  };
+  /** What the ranks of a group exchange over. */
+  interconnect: {
+    /** RDMA over Thunderbolt 5, TCP, or Auto for the best that the links of the plan allow. */
+    mode: 'Auto' | 'RDMA' | 'TCP';
+    /** Whether a slower interconnect than the one asked for may be used. */
+    fallback: 'Allow' | 'Forbid';
+  };
+  /** Which nodes may run ranks, and what stays free on them. */
+  placement: {
+    /** Restricts the nodes. */
+    nodeSelector: {
+      /** Labels that a ClusterNode must have, all of them. */
+      matchLabels: Record<string, string>;
+    };
+    /** Taints that do not keep ranks away. */
+    tolerations: Toleration[];
+    /** Quantity of memory that stays free on each node beside the plan, for instance 8Gi. */
+    memoryHeadroom: string;
+  };
+  /** What may be given up when nodes or links are lost, rather than serve nothing. */
+  degradation: {
+    /** FewerNodes plans on the nodes that are left, Pipeline cuts between layers instead of within them, TCP does without RDMA. */
+    allow: ('FewerNodes' | 'Pipeline' | 'TCP')[];
+    /** Decode speed of one request below which serving nothing is better. 0 is no bound. */
+    minTokensPerSecond: number;
+  };
+  /** How a new revision replaces the old one. */
+  strategy: {
+    /** Recreate stops all groups and then starts them anew; RollingUpdate goes group by group. */
+    type: 'Recreate' | 'RollingUpdate';
+    /** Bounds of a RollingUpdate, in groups. */
+    rollingUpdate: {
+      /** Groups that may be missing during the update. */
+      maxUnavailable: number;
+      /** Groups that may exist beyond replicas during the update. */
+      maxSurge: number;
+      /** Groups with an index below this one stay at the old revision. */
+      partition: number;
+    };
+    /** What happens when a rollout misses its deadline: Hold leaves it where it is, Rollback goes back to the last revision that served, without writing spec. */
+    onFailure: 'Hold' | 'Rollback';
+  };
+  /** What a rank may reach. */
+  dataPolicy: {
+    /** Whether ranks may reach anything but their peers once their weights are staged. */
+    egress: 'Deny' | 'Allow';
+  };
+  /** How failing groups are restarted. The group is the unit, all ranks or none. */
+  restartPolicy: {
+    /** Failures in a row after which the deployment is Stalled. */
+    maxGroupRestarts: number;
+    /** Wait before the first restart; doubled by each failure in a row. */
+    backoffSeconds: number;
+  };
+  /** Time without progress after which a rollout counts as failed. */
+  progressDeadlineSeconds: number;
+  /** Time for which a group must stay ready before it counts as available. */
+  minReadySeconds: number;
+  /** Old revisions that are kept for going back. One that a group still runs is always kept. */
+  revisionHistoryLimit: number;
+  /** Keeps what runs and rolls out nothing new. */
+  paused: boolean;
+}
+
+/** What is seen. Written by the controller only. */
+export interface ModelDeploymentStatus {
+  /** Generation of spec that the rest of status speaks of; -1 before the first look. */
+  observedGeneration: number;
+  /** Ready, Available, Progressing, Planned, WeightsStaged, InterconnectReady; abnormal and absent when all is well: Reconciling, Stalled, Degraded. */
+  conditions: Condition[];
+  /** Groups that exist. */
+  replicas: number;
+  /** Groups of which every rank answered. */
+  readyReplicas: number;
+  /** Groups of the newest revision. */
+  updatedReplicas: number;
+  /** Groups that have been ready for minReadySeconds. */
+  availableReplicas: number;
+  /** Label selector of the groups, as the scale subresource wants it. */
+  selector?: string;
+  /** Name of the revision that serves. */
+  currentRevision?: string;
+  /** Name of the revision that is rolled out. */
+  updateRevision?: string;
+  /** What model.uri turned out to be. */
+  resolvedModel?: {
+    /** Commit or digest that the weights have. */
+    revision: string;
+    /** Bytes of all tensors. */
+    sizeBytes: number;
+    /** The model_type of its config.json. */
+    architecture: string;
+  };
+  /** The cut that runs or is being rolled out. */
+  plan?: PlanStatus;
+  /** What was measured. */
+  observed?: {
+    /** Decode speed of one request, as a decimal number. */
+    decodeTokensPerSecond?: string;
+  };
+  /** The groups, one copy of the model each. */
+  groups: GroupStatus[];
+  /** Where clients reach the deployment. */
+  endpoint?: {
+    /** Base URL of the OpenAI-compatible endpoint. */
+    url: string;
+  };
+}
+
+/** The cut that runs or is being rolled out. */
+export interface PlanStatus {
+  /** Identifies what was decided. */
+  hash: string;
+  /** Kind of cut. */
+  strategy: 'Single' | 'Tensor' | 'Pipeline' | 'Hybrid';
+  /** Ranks that share every layer. */
+  tensorSize: number;
+  /** Stages. */
+  pipelineSize: number;
+  /** What the ranks exchange over; None for a single rank. */
+  interconnectMode: 'None' | 'TCP' | 'RDMA';
+  /** Engine that runs the ranks. */
+  engine: string;
+  /** Why this cut, with numbers. */
+  explanation: string;
+  /** Options that were not taken, and why. */
+  rejected: {
+    /** For instance "Tensor 4 on a, b, c, d". */
+    option: string;
+    /** One CamelCase word from the catalogue of reasons. */
+    reason: string;
+    /** The constraint with its numbers. */
+    message: string;
+  }[];
+}
+
+/** A taint that is tolerated. */
+export interface Toleration {
+  /** Key of the taint. */
+  key: string;
+  /** Effect that is tolerated; unset tolerates every effect. */
+  effect?: 'NoSchedule' | 'NoExecute';
+}
