@@ -5,8 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "engine/step_runner.h"
-
 namespace espalier::engine {
 namespace {
 
@@ -101,6 +99,7 @@ Status Engine::load() {
 
 Status Engine::lead() {
   const StepLimits limits = stepLimits();
+  StepRunner runner = makeRunner();
   std::vector<int32_t> sampled;
   for (;;) {
     Step step = nextStep();
@@ -109,7 +108,7 @@ Status Engine::lead() {
     if (step.kind == StepKind::Idle) continue;
 
     const auto begin = SteadyClock::now();
-    status = runStep(step, sampled);
+    status = runner.run(step, sampled);
     if (!status.ok()) return status;
     countDecoding(step, std::chrono::duration<double>(SteadyClock::now() - begin).count());
 
@@ -124,13 +123,14 @@ Status Engine::lead() {
 
 Status Engine::follow() {
   const StepLimits limits = stepLimits();
+  StepRunner runner = makeRunner();
   std::vector<int32_t> sampled;
   for (;;) {
     Step step;
     Status status = broadcastStep(*world_, limits, step);
     if (!status.ok() || step.kind == StepKind::Stop) return status;
     if (step.kind == StepKind::Idle) continue;
-    status = runStep(step, sampled);
+    status = runner.run(step, sampled);
     if (!status.ok()) return status;
   }
 }
@@ -144,10 +144,9 @@ Step Engine::nextStep() {
   return stop;
 }
 
-Status Engine::runStep(const Step& step, std::vector<int32_t>& sampled) {
+StepRunner Engine::makeRunner() {
   transport::Group* tensorGroup = options_.model.shard.stageCount == 1 ? world_.get() : stageGroup_.get();
-  StepRunner runner(*model_, options_.model.shard, *world_, tensorGroup);
-  return runner.run(step, sampled);
+  return {*model_, options_.model.shard, *world_, tensorGroup};
 }
 
 void Engine::countDecoding(const Step& step, double seconds) {

@@ -8,6 +8,7 @@
 
 #include "engine/model.h"
 #include "engine/scheduler.h"
+#include "engine/step_runner.h"
 #include "status.h"
 #include "transport/group.h"
 
@@ -77,7 +78,7 @@ class Engine {
   Status follow();
   /// Waits until there is something to do, at most for the idle interval; gives the step to run.
   Step nextStep();
-  Status runStep(const Step& step, std::vector<int32_t>& sampled);
+  StepRunner makeRunner();
   void countDecoding(const Step& step, double seconds);
   bool stopRequested() const;
   StepLimits stepLimits() const;
