@@ -18,6 +18,7 @@ export const errorCatalogue = {
   },
   EpochFenced: { kind: 'terminal', summary: 'A newer control plane has taken over.' },
   HostRebooted: { kind: 'retry', summary: 'A rank ended because its host booted again.' },
+  HostUnsupported: { kind: 'terminal', summary: 'The daemon runs on macOS and Linux only.' },
   HubNotLoopback: { kind: 'terminal', summary: 'The hub was asked to listen beyond this host.' },
   HubUnreachable: {
     kind: 'retry',
@@ -32,6 +33,7 @@ export const errorCatalogue = {
     summary: 'A daemon reports under a name that no ClusterNode has.',
   },
   RankExited: { kind: 'retry', summary: 'The process of a rank ended by itself.' },
+  RankNotStarted: { kind: 'retry', summary: 'The process of a rank could not be started.' },
   RankUnkillable: { kind: 'retry', summary: 'The process of a rank outlived SIGKILL.' },
   RankUnresponsive: {
     kind: 'retry',
