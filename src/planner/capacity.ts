@@ -1,0 +1,73 @@
+import { parseQuantityBytes } from '../base/quantity.ts';
+import { compareText } from './eligibility.ts';
+import type { PlanNode } from './types.ts';
+
+const smallestReserveBytes = 2 ** 30;
+const reserveShare = 0.1;
+
+/** A node that may hold a rank, and what it has left. Nodes with one hostID draw on one memory. */
+export interface Candidate {
+  node: PlanNode;
+  host: string;
+  /** What is left on this node, seen alone and as part of its host. May be negative. */
+  freeBytes: number;
+  reserveBytes: number;
+  headroomBytes: number;
+}
+
+export interface Capacity {
+  candidates: Candidate[];
+  /** Left on each host, over all of its nodes. */
+  hostFreeBytes: ReadonlyMap<string, number>;
+}
+
+/**
+ * What each eligible node has left: memory − the operating system's reserve − the deployment's headroom −
+ * what other deployments hold. A host's memory is the largest that any of its nodes claims; ranks on nodes
+ * that are not eligible count as well.
+ */
+export const capacityOf = (
+  allNodes: readonly PlanNode[],
+  eligible: readonly PlanNode[],
+  memoryHeadroom: string,
+): Capacity => {
+  const headroomBytes = parseQuantityBytes(memoryHeadroom) ?? 0;
+  const usable = (node: PlanNode) => node.memoryBytes - reserveBytesOf(node) - headroomBytes;
+  const largest = new Map<string, number>();
+  const used = new Map<string, number>();
+  for (const node of allNodes) {
+    const host = hostOf(node);
+    largest.set(host, Math.max(largest.get(host) ?? -Infinity, usable(node)));
+    used.set(host, (used.get(host) ?? 0) + node.usedMemoryBytes);
+  }
+  const hostFreeBytes = new Map(
+    [...largest].map(([host, bytes]) => [host, bytes - (used.get(host) ?? 0)]),
+  );
+  const candidates = eligible.map((node) => {
+    const host = hostOf(node);
+    const hostFree = hostFreeBytes.get(host) ?? 0;
+    return {
+      node,
+      host,
+      freeBytes: Math.min(usable(node) - node.usedMemoryBytes, hostFree),
+      reserveBytes: reserveBytesOf(node),
+      headroomBytes,
+    };
+  });
+  return { candidates: candidates.toSorted(byRoom), hostFreeBytes };
+};
+
+/** Most room first, then by name. */
+const byRoom = (a: Candidate, b: Candidate): number =>
+  b.freeBytes - a.freeBytes || compareText(a.node.name, b.node.name);
+
+/** Nodes that have not said which host they are on have one of their own. */
+export const hostOf = (node: PlanNode): string =>
+  node.hostID === '' ? `node/${node.name}` : `host/${node.hostID}`;
+
+/** spec.reservedMemory, else a tenth of the memory and at least 1 GiB. */
+const reserveBytesOf = (node: PlanNode): number => {
+  const asked = node.spec.reservedMemory;
+  const parsed = asked === undefined ? undefined : parseQuantityBytes(asked);
+  return parsed ?? Math.max(smallestReserveBytes, Math.floor(node.memoryBytes * reserveShare));
+};

@@ -1,0 +1,103 @@
+import type { ModelDeploymentSpec } from '../resources/types.ts';
+import type { Refusal } from './refusal.ts';
+import type { PlanNode } from './types.ts';
+
+/**
+ * Splits the fleet into nodes that may hold a rank and the reason for each that may not. Both sorted by
+ * name, so that the order of the input changes nothing.
+ */
+export const selectNodes = (
+  nodes: readonly PlanNode[],
+  spec: ModelDeploymentSpec,
+  engineName: string,
+): { eligible: PlanNode[]; excluded: Refusal[] } => {
+  const eligible: PlanNode[] = [];
+  const excluded: Refusal[] = [];
+  for (const node of nodes.toSorted((a, b) => compareText(a.name, b.name))) {
+    const cause = exclusion(node, spec, engineName);
+    if (cause) excluded.push({ option: `Node ${node.name}`, terminal: false, ...cause });
+    else eligible.push(node);
+  }
+  return { eligible, excluded };
+};
+
+export const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+type Cause = Pick<Refusal, 'reason' | 'message'>;
+
+const exclusion = (
+  node: PlanNode,
+  spec: ModelDeploymentSpec,
+  engineName: string,
+): Cause | undefined => {
+  const checks = [
+    () => unavailable(node),
+    () => cordoned(node),
+    () => tainted(node, spec),
+    () => unselected(node, spec),
+    () => withoutEngine(node, spec, engineName),
+  ];
+  for (const check of checks) {
+    const cause = check();
+    if (cause) return cause;
+  }
+  return undefined;
+};
+
+const unavailable = (node: PlanNode): Cause | undefined =>
+  node.available
+    ? undefined
+    : { reason: 'NodeLost', message: node.unavailableReason ?? 'the node does not report' };
+
+const cordoned = (node: PlanNode): Cause | undefined =>
+  node.spec.unschedulable
+    ? { reason: 'NodeCordoned', message: 'spec.unschedulable is true' }
+    : undefined;
+
+const tainted = (node: PlanNode, spec: ModelDeploymentSpec): Cause | undefined => {
+  const taint = node.spec.taints.find(
+    ({ key, effect }) =>
+      !spec.placement.tolerations.some(
+        (toleration) =>
+          toleration.key === key &&
+          (toleration.effect === undefined || toleration.effect === effect),
+      ),
+  );
+  return (
+    taint && {
+      reason: 'TaintNotTolerated',
+      message: `taint ${taint.key}:${taint.effect} is not in spec.placement.tolerations`,
+    }
+  );
+};
+
+const unselected = (node: PlanNode, spec: ModelDeploymentSpec): Cause | undefined => {
+  const wanted = Object.entries(spec.placement.nodeSelector.matchLabels).toSorted(([a], [b]) =>
+    compareText(a, b),
+  );
+  const missing = wanted.find(([key, value]) => node.labels[key] !== value);
+  if (!missing) return undefined;
+  const [key, value] = missing;
+  const found = node.labels[key];
+  return {
+    reason: 'NodeSelectorMismatch',
+    message: `label ${key} is ${found === undefined ? 'not set' : `"${found}"`}, placement asks for "${value}"`,
+  };
+};
+
+/** A node that has reported no engines at all has not reported yet. */
+const withoutEngine = (
+  node: PlanNode,
+  spec: ModelDeploymentSpec,
+  engineName: string,
+): Cause | undefined => {
+  if (node.engines.length === 0) return undefined;
+  const { version } = spec.runtime;
+  const found = node.engines.filter(({ name }) => name === engineName);
+  if (found.some((engine) => version === '' || engine.version === version)) return undefined;
+  const there = node.engines.map((engine) => `${engine.name} ${engine.version}`).join(', ');
+  return {
+    reason: 'EngineUnavailable',
+    message: `needs engine ${engineName}${version === '' ? '' : ` ${version}`}, the node has ${there}`,
+  };
+};

@@ -1,0 +1,51 @@
+import type { EngineCapability } from '../catalogue/engine-capabilities.ts';
+import type { ModelDeploymentSpec } from '../resources/types.ts';
+import { strategyOf, worldSize } from './shapes.ts';
+import type { Shape } from './shapes.ts';
+
+export interface Rung {
+  shape: Shape;
+  degradedBy: ('FewerNodes' | 'Pipeline')[];
+}
+
+/**
+ * What may be tried when the cut that was asked for has no room: fewer ranks of the same kind (down to one
+ * node), then stages in place of tensor parallelism; each as `allow` permits, what gives up least first.
+ */
+export const ladder = (
+  asked: Shape,
+  allow: ModelDeploymentSpec['degradation']['allow'],
+  engine: EngineCapability,
+): Rung[] => {
+  const fewer = allow.includes('FewerNodes');
+  const rungs: Rung[] = [];
+  if (fewer) {
+    const shapes = smallerShapes(asked, engine);
+    rungs.push(...shapes.map((shape) => ({ shape, degradedBy: ['FewerNodes' as const] })));
+  }
+  if (allow.includes('Pipeline') && asked.tensorSize > 1) {
+    const ranks = worldSize(asked);
+    rungs.push({ shape: { tensorSize: 1, pipelineSize: ranks }, degradedBy: ['Pipeline'] });
+    for (let stages = ranks - 1; fewer && stages > 1; stages -= 1) {
+      rungs.push({
+        shape: { tensorSize: 1, pipelineSize: stages },
+        degradedBy: ['FewerNodes', 'Pipeline'],
+      });
+    }
+  }
+  return rungs;
+};
+
+/** Smaller cuts of the same kind, and one node at last; a hybrid may lose stages or tensor ranks. */
+const smallerShapes = (asked: Shape, engine: EngineCapability): Shape[] => {
+  const shapes: Shape[] = [];
+  for (const tensorSize of engine.tensorSizes) {
+    for (let pipelineSize = 1; pipelineSize <= asked.pipelineSize; pipelineSize += 1) {
+      const shape = { tensorSize, pipelineSize };
+      const smaller = worldSize(shape) < worldSize(asked) && tensorSize <= asked.tensorSize;
+      const sameKind = asked.tensorSize === 1 || tensorSize > 1;
+      if (smaller && (sameKind || strategyOf(shape) === 'Single')) shapes.push(shape);
+    }
+  }
+  return shapes.toSorted((a, b) => worldSize(b) - worldSize(a) || b.tensorSize - a.tensorSize);
+};

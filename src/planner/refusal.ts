@@ -1,0 +1,17 @@
+import type { Reason } from '../resources/reasons.ts';
+import type { Rejection } from './types.ts';
+
+/** A rejection with what the verdict on the whole plan needs beside its text. */
+export interface Refusal extends Rejection {
+  reason: Reason;
+  /** No node that comes back and no load that goes away can help. */
+  terminal: boolean;
+  /** For InsufficientMemory: by how much, to find the option that comes closest. */
+  shortBytes?: number;
+}
+
+export const toRejection = ({ option, reason, message }: Refusal): Rejection => ({
+  option,
+  reason,
+  message,
+});

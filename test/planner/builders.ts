@@ -1,0 +1,102 @@
+import type { ModelProfile } from '../../src/catalogue/model-profile.ts';
+import type { PlanInput, PlanNode } from '../../src/planner/types.ts';
+import type { ModelDeploymentSpec } from '../../src/resources/types.ts';
+
+export const GiB = 2 ** 30;
+
+/** A deployment as it comes from the schema's defaults, with the given fields replaced. */
+export const spec = (overrides: Partial<ModelDeploymentSpec> = {}): ModelDeploymentSpec => ({
+  replicas: 1,
+  model: { uri: 'file:///models/m', servedNames: ['m'] },
+  runtime: {
+    name: 'Auto',
+    version: '',
+    args: [],
+    contextLength: 4096,
+    maxConcurrentRequests: 4,
+  },
+  objective: 'SustainedThroughput',
+  parallelism: { strategy: 'Auto' },
+  interconnect: { mode: 'Auto', fallback: 'Allow' },
+  placement: { nodeSelector: { matchLabels: {} }, tolerations: [], memoryHeadroom: '0' },
+  degradation: { allow: ['FewerNodes', 'Pipeline', 'TCP'], minTokensPerSecond: 0 },
+  strategy: {
+    type: 'Recreate',
+    rollingUpdate: { maxUnavailable: 1, maxSurge: 0, partition: 0 },
+    onFailure: 'Hold',
+  },
+  dataPolicy: { egress: 'Deny' },
+  restartPolicy: { maxGroupRestarts: 5, backoffSeconds: 10 },
+  progressDeadlineSeconds: 600,
+  minReadySeconds: 0,
+  revisionHistoryLimit: 10,
+  paused: false,
+  ...overrides,
+});
+
+/** A Mac mini M4 Pro 48 GB that reports, unless said otherwise. */
+export const node = (name: string, overrides: Partial<PlanNode> = {}): PlanNode => ({
+  name,
+  labels: {},
+  spec: {
+    unschedulable: false,
+    taints: [],
+    linkPolicy: { allowRDMA: true, manageNetwork: 'Observe' },
+    nodeLostToleranceSeconds: 40,
+    links: [],
+  },
+  available: true,
+  hostID: `host-${name}`,
+  hardwareModel: 'Mac16,11',
+  chip: 'M4 Pro',
+  osVersion: '26.2',
+  cpuCount: 12,
+  memoryBytes: 48 * GiB,
+  usedMemoryBytes: 0,
+  engines: [{ name: 'BuiltIn', version: '0.1.0' }],
+  links: [],
+  ...overrides,
+});
+
+/** A Llama of `gib` GiB of weights in `layers` layers, 8 KV heads, 4 bits in groups of 64. */
+export const profile = (
+  gib: number,
+  { layers = 32, ...overrides }: Partial<ModelProfile> = {},
+): ModelProfile => {
+  const embeddingBytes = 0.02 * gib * GiB;
+  const perLayer = Math.floor((gib * GiB - 2 * embeddingBytes) / layers);
+  const fill = (bytes: number) => Array.from({ length: layers }, () => bytes);
+  return {
+    uri: 'file:///models/m',
+    revision: '0',
+    weightsPresent: true,
+    architecture: 'llama',
+    layers,
+    hiddenSize: 8192,
+    intermediateSize: 28672,
+    heads: 64,
+    kvHeads: 8,
+    headDim: 128,
+    vocabSize: 128256,
+    tiedEmbeddings: false,
+    maxPositions: 131072,
+    quantization: { bits: 4, groupSize: 64 },
+    totalBytes: gib * GiB,
+    layerShardedBytes: fill(perLayer),
+    layerReplicatedBytes: fill(32768),
+    embeddingBytes: Math.floor(embeddingBytes),
+    headBytes: Math.floor(embeddingBytes),
+    otherBytes: 16384,
+    ...overrides,
+  };
+};
+
+export const input = (
+  model: ModelProfile,
+  nodes: PlanNode[],
+  overrides: Partial<ModelDeploymentSpec> = {},
+): PlanInput => ({
+  deployment: { namespace: 'default', name: 'm', spec: spec(overrides) },
+  model,
+  nodes,
+});
