@@ -66,8 +66,8 @@ const placeEqual = (
 };
 
 /**
- * Nodes that run the group now come first, then their hosts, then hosts that hold the whole group, then the
- * roomiest; ties by name of the roomiest node. Losing a node that is not chosen leaves the choice as it is.
+ * Nodes that run the group now come first, then their hosts; where there are none, hosts that hold the whole
+ * group. Then the roomiest; ties by name. Losing a node that is not chosen leaves the choice as it is.
  */
 const inOrder = (
   ranks: number,
@@ -87,9 +87,9 @@ const inOrder = (
   const rest = [...hosts]
     .map((entry) => ({
       members: entry[1],
-      rank: Number(currentHosts.has(entry[0])) * 2 + Number(holdsAll(entry)),
+      preferred: current.length > 0 ? currentHosts.has(entry[0]) : holdsAll(entry),
     }))
-    .toSorted((a, b) => b.rank - a.rank)
+    .toSorted((a, b) => Number(b.preferred) - Number(a.preferred))
     .flatMap(({ members }) => members)
     .filter((candidate) => !current.includes(candidate));
   return [...current, ...rest];
