@@ -179,6 +179,22 @@ export interface GroupStatus {
   endpoint?: string;
   /** Wall time before which it is not started again. */
   notBefore?: string;
+  /** What follows Stopping: Restart after a pause, Replan at once, Hold until the user changes something, Remove the group. */
+  after?: 'Restart' | 'Replan' | 'Hold' | 'Remove';
+  /** Engine of the plan that its ranks come from. */
+  engine?: string;
+  /** What its ranks exchange over; None for a single rank. */
+  interconnectMode?: 'None' | 'TCP' | 'RDMA';
+  /** Longest prompt plus completion that its ranks are started for, in tokens. */
+  contextLength?: number;
+  /** What its plan gave up, best first; absent when it is the plan that was asked for. */
+  degradedBy?: ('FewerNodes' | 'Pipeline' | 'TCP')[];
+  /** Host and port where its rank 0 meets the others. */
+  rendezvousAddress?: string;
+  /** When it last came forward; progressDeadlineSeconds counts from here. */
+  progressTime?: string;
+  /** Since when every rank answers. */
+  readyTime?: string;
   /** Its ranks. */
   members: GroupMember[];
 }
