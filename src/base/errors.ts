@@ -28,6 +28,19 @@ export const errorCatalogue = {
   InvalidDocument: { kind: 'retry', summary: 'A node document does not follow its schema.' },
   InvalidReport: { kind: 'terminal', summary: 'A node report does not follow its schema.' },
   LoadDeadlineExceeded: { kind: 'retry', summary: 'A rank did not load its weights in time.' },
+  ModelConfigInvalid: {
+    kind: 'terminal',
+    summary: "A model's config.json is missing fields or malformed.",
+  },
+  ModelFileMissing: { kind: 'terminal', summary: 'A file that a model folder names is not there.' },
+  ModelFileTruncated: {
+    kind: 'terminal',
+    summary: 'A file of weights is shorter than its own header says.',
+  },
+  ModelFolderMissing: {
+    kind: 'terminal',
+    summary: 'The model folder, or its config.json, is not there.',
+  },
   NodeNotDeclared: {
     kind: 'waiting',
     summary: 'A daemon reports under a name that no ClusterNode has.',
@@ -43,9 +56,30 @@ export const errorCatalogue = {
     kind: 'retry',
     summary: 'The ranks of a group did not meet in time.',
   },
+  SafetensorsInvalid: { kind: 'terminal', summary: 'A safetensors file or index is malformed.' },
+  SourceNotAvailable: {
+    kind: 'terminal',
+    summary: 'The model URI has a scheme that cannot be read yet.',
+  },
   StageDeadlineExceeded: {
     kind: 'retry',
     summary: 'The weights of a rank were not checked in time.',
+  },
+  TensorMissing: {
+    kind: 'terminal',
+    summary: 'A tensor that config.json implies is in none of the files.',
+  },
+  TensorShapeMismatch: {
+    kind: 'terminal',
+    summary: 'A tensor has another type or shape than config.json implies.',
+  },
+  TokenizerInvalid: {
+    kind: 'terminal',
+    summary: "A model's tokenizer.json is missing, malformed or of another model.",
+  },
+  UnsupportedArchitecture: {
+    kind: 'terminal',
+    summary: 'The model is of a family, or uses a feature, that is not supported.',
   },
 } as const satisfies Record<string, { kind: ErrorKind; summary: string }>;
 
