@@ -7,6 +7,8 @@ export interface EngineCapability {
   interconnects: readonly ('TCP' | 'RDMA')[];
   /** Bytes of one element of the KV cache. */
   kvElementBytes: number;
+  /** Most tokens that go through the layers at once. */
+  batchRows: number;
   source: string;
 }
 
@@ -20,5 +22,6 @@ export const builtInEngine: EngineCapability = {
   tensorSizes: [1, 2, 4, 8],
   interconnects: ['TCP'],
   kvElementBytes: 4,
-  source: 'native/engine/model.h',
+  batchRows: 128,
+  source: 'native/engine/model.h, llama.cpp, partition.cpp',
 };

@@ -33,8 +33,7 @@ const tooManyStages = (model: ModelProfile, { pipelineSize }: Shape): Cause | un
 
 /** Heads go to ranks whole; so do quantisation groups along the inputs of row-parallel matrices. */
 const uneven = (model: ModelProfile, ranks: number): Cause | undefined => {
-  const { heads, kvHeads, intermediateSize, quantization } = model;
-  const attentionWidth = heads * model.headDim;
+  const { heads, kvHeads, headDim, intermediateSize, quantization } = model;
   const group = quantization?.groupSize ?? 1;
   const rules: [Refusal['reason'], string, number][] = [
     ['IndivisibleHeads', 'attention heads', heads],
@@ -46,17 +45,23 @@ const uneven = (model: ModelProfile, ranks: number): Cause | undefined => {
       return { reason, message: `${count} ${what} cannot be divided among ${ranks} tensor ranks` };
     }
   }
-  const widths: [string, number][] = [
-    ['attention output', attentionWidth],
-    ['MLP down projection', intermediateSize],
+  // Slices of the attention output's input are whole heads as well as whole groups.
+  const widths: [string, number, number][] = [
+    ['attention output', heads * headDim, leastCommonMultiple(group, headDim)],
+    ['MLP down projection', intermediateSize, group],
   ];
-  for (const [what, width] of widths) {
-    if (ranks > 1 && (width / ranks) % group !== 0) {
+  for (const [what, width, unit] of widths) {
+    if (ranks > 1 && (width / ranks) % unit !== 0) {
       return {
         reason: 'IndivisibleQuantizationGroups',
-        message: `the ${what} has ${width} inputs, ${width / ranks} for each of ${ranks} tensor ranks: not a whole number of quantisation groups of ${group}`,
+        message: `the ${what} has ${width} inputs, ${width / ranks} for each of ${ranks} tensor ranks: not a whole number of quantisation groups of ${group}${unit === group ? '' : ` and heads of ${headDim}`}`,
       };
     }
   }
   return undefined;
 };
+
+const leastCommonMultiple = (a: number, b: number): number => (a / greatestCommonDivisor(a, b)) * b;
+
+const greatestCommonDivisor = (a: number, b: number): number =>
+  b === 0 ? a : greatestCommonDivisor(b, a % b);

@@ -7,8 +7,6 @@ import type { MemoryBreakdown } from './types.ts';
 
 /** A rank is a Node process with tokenizer, stacks and socket buffers, before any weight is mapped. */
 const processBytes = 128 * 2 ** 20;
-/** Tokens of a prompt that go through the layers at once. */
-const prefillTokens = 512;
 const activationBytes = 4;
 
 export interface Demand {
@@ -25,8 +23,8 @@ export const contextLengthOf = (spec: ModelDeploymentSpec, model: ModelProfile):
 /**
  * Bytes of any rank of `stage`: weights that tensor parallelism divides and weights that every rank holds
  * (norms; the embedding on the first stage), the KV cache at full load, and an estimate of the workspace.
- * The head is cut by rows of the vocabulary and lies on the last stage; a tied head is the embedding,
- * which costs nothing more where both are on one stage.
+ * The head is cut by rows of the vocabulary and lies on the last stage; a tied head is a packed copy of the
+ * embedding's rows.
  */
 export const rankMemory = (
   { model, engine, contextLength, maxConcurrentRequests }: Demand,
@@ -36,8 +34,8 @@ export const rankMemory = (
 ): MemoryBreakdown => {
   const isFirst = stage === 0;
   const isLast = stage === pipelineSize - 1;
-  const tiedHead = model.tiedEmbeddings && !isFirst ? model.embeddingBytes : 0;
-  const headBytes = isLast ? model.headBytes + tiedHead : 0;
+  const wholeHeadBytes = model.tiedEmbeddings ? model.embeddingBytes : model.headBytes;
+  const headBytes = isLast ? wholeHeadBytes : 0;
   const shardedWeightsBytes = Math.ceil(
     (sum(model.layerShardedBytes, firstLayer, endLayer) + headBytes) / tensorSize,
   );
@@ -55,7 +53,7 @@ export const rankMemory = (
     engine.kvElementBytes;
   const workspaceBytes =
     processBytes +
-    activations(model, tensorSize, Math.max(prefillTokens, maxConcurrentRequests)) +
+    activations(model, tensorSize, engine.batchRows) +
     (isLast ? maxConcurrentRequests * model.vocabSize * activationBytes : 0);
   return {
     shardedWeightsBytes,
@@ -67,11 +65,11 @@ export const rankMemory = (
 };
 
 /** Residual stream, its normalised copy and the partial sums that travel; queries, keys, values; gate and up. */
-const activations = (model: ModelProfile, tensorSize: number, tokens: number): number => {
+const activations = (model: ModelProfile, tensorSize: number, rows: number): number => {
   const whole = 4 * model.hiddenSize;
   const divided =
     (2 * model.heads + 2 * model.kvHeads) * model.headDim + 2 * model.intermediateSize;
-  return tokens * (whole + Math.ceil(divided / tensorSize)) * activationBytes;
+  return rows * (whole + Math.ceil(divided / tensorSize)) * activationBytes;
 };
 
 const sum = (values: readonly number[], first: number, end: number): number =>
