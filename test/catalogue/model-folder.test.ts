@@ -1,0 +1,333 @@
+import assert from 'node:assert/strict';
+import { truncate, utimes, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { describe, it } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import fc from 'fast-check';
+import { EspalierError } from '../../src/base/errors.ts';
+import { createModelProfileReader, readModelProfile } from '../../src/catalogue/model-folder.ts';
+import {
+  safetensors,
+  tinyConfig,
+  tinyModel,
+  tinyTensors,
+  tinyTokenizer,
+  writeFolder,
+} from './tiny-model.ts';
+
+const sprout = join(import.meta.dirname, '../../examples/models/sprout');
+const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
+
+const rejection = async (uri: string): Promise<EspalierError> => {
+  try {
+    await readModelProfile(uri);
+  } catch (error) {
+    assert.ok(error instanceof EspalierError, String(error));
+    assert.equal(error.kind, 'terminal');
+    return error;
+  }
+  throw new assert.AssertionError({ message: 'expected readModelProfile to throw' });
+};
+
+describe('sizes', () => {
+  it('are exact for an MLX 8-bit model', async () => {
+    const profile = await readModelProfile(sprout);
+    const { layerShardedBytes, layerReplicatedBytes, embeddingBytes, headBytes, otherBytes } =
+      profile;
+    assert.equal(profile.weightsPresent, true);
+    assert.deepEqual(profile.quantization, { bits: 8, groupSize: 64 });
+    assert.equal(headBytes, 0);
+    // 8 bits, and 16-bit scale and bias for each 64.
+    assert.equal(embeddingBytes, 2048 * 256 * 1.0625);
+    const parts = sum(layerShardedBytes) + sum(layerReplicatedBytes) + embeddingBytes + otherBytes;
+    assert.equal(parts, profile.totalBytes);
+  });
+
+  it('follow from config.json alone as they do from the weights', async (context) => {
+    const whole = await readModelProfile(await writeFolder(context, tinyModel()));
+    const bare = await readModelProfile(
+      await writeFolder(context, { 'config.json': JSON.stringify(tinyConfig) }),
+    );
+    assert.equal(bare.weightsPresent, false);
+    const { uri: _u, revision: _r, weightsPresent: _w, ...sizes } = bare;
+    assert.deepEqual({ ...whole, ...sizes }, whole);
+  });
+
+  it('follow from config.json alone for sprout too', async (context) => {
+    const config = {
+      model_type: 'llama',
+      hidden_size: 256,
+      intermediate_size: 768,
+      num_hidden_layers: 6,
+      num_attention_heads: 8,
+      num_key_value_heads: 4,
+      head_dim: 32,
+      vocab_size: 2048,
+      max_position_embeddings: 512,
+      tie_word_embeddings: true,
+      torch_dtype: 'float16',
+      quantization: { group_size: 64, bits: 8 },
+    };
+    const folder = await writeFolder(context, { 'config.json': JSON.stringify(config) });
+    const whole = await readModelProfile(sprout);
+    assert.equal((await readModelProfile(folder)).totalBytes, whole.totalBytes);
+  });
+
+  it('count the biases of qwen2 and a head of its own', async (context) => {
+    const config = { ...tinyConfig, model_type: 'qwen2', tie_word_embeddings: false };
+    const profile = await readModelProfile(
+      await writeFolder(context, { 'config.json': JSON.stringify(config) }),
+    );
+    const matrices = 64 * 64 * 2 + 32 * 64 * 2 + 3 * 128 * 64;
+    assert.deepEqual(profile.layerShardedBytes, Array(2).fill(2 * (matrices + 64 + 32 + 32)));
+    assert.deepEqual(profile.layerReplicatedBytes, [256, 256]);
+    assert.equal(profile.headBytes, 16 * 64 * 2);
+  });
+
+  it('say whether embeddings are tied when config.json does not', async (context) => {
+    const { tie_word_embeddings: _, ...silent } = tinyConfig;
+    const files = { ...tinyModel(), 'config.json': JSON.stringify(silent) };
+    assert.equal((await readModelProfile(await writeFolder(context, files))).tiedEmbeddings, true);
+  });
+});
+
+describe('URIs', () => {
+  it('may be absolute, relative to a base, or plain paths', async (context) => {
+    const folder = await writeFolder(context, tinyModel());
+    const baseDirectory = dirname(folder);
+    const name = basename(folder);
+    for (const uri of [
+      folder,
+      pathToFileURL(folder).href,
+      `file://./${name}`,
+      name,
+      `file://${name}`,
+    ]) {
+      const profile = await readModelProfile(uri, { baseDirectory });
+      assert.deepEqual([profile.layers, profile.uri], [2, uri]);
+    }
+  });
+
+  for (const scheme of ['hf', 's3', 'oci', 'https']) {
+    it(`of ${scheme}:// are not available yet`, async () => {
+      const error = await rejection(`${scheme}://somewhere/model`);
+      assert.equal(error.code, 'SourceNotAvailable');
+      assert.match(error.message, /not available yet; download .* and use file:\/\//);
+    });
+  }
+});
+
+describe('an index of several files', () => {
+  const index = (map: Record<string, string>) => JSON.stringify({ weight_map: map });
+
+  it('is followed', async (context) => {
+    const entries = Object.entries(tinyTensors());
+    const [first, second] = [entries.slice(0, 7), entries.slice(7)];
+    const folder = await writeFolder(context, {
+      ...tinyModel(),
+      'model.safetensors': undefined,
+      'model-1.safetensors': safetensors(Object.fromEntries(first)),
+      'model-2.safetensors': safetensors(Object.fromEntries(second)),
+      'model.safetensors.index.json': index({
+        ...Object.fromEntries(first.map(([name]) => [name, 'model-1.safetensors'])),
+        ...Object.fromEntries(second.map(([name]) => [name, 'model-2.safetensors'])),
+      }),
+    });
+    const single = await readModelProfile(await writeFolder(context, tinyModel()));
+    assert.equal((await readModelProfile(folder)).totalBytes, single.totalBytes);
+  });
+
+  it('that names an absent file is refused by that name', async (context) => {
+    const folder = await writeFolder(context, {
+      ...tinyModel(),
+      'model.safetensors.index.json': index({ x: 'model-00007.safetensors' }),
+    });
+    const error = await rejection(folder);
+    assert.equal(error.code, 'ModelFileMissing');
+    assert.equal(error.facts['file'], join(folder, 'model-00007.safetensors'));
+    assert.match(error.message, /index\.json names it/);
+  });
+
+  it('that leads out of the folder is refused', async (context) => {
+    const folder = await writeFolder(context, {
+      ...tinyModel(),
+      'model.safetensors.index.json': index({ x: '../secret.safetensors' }),
+    });
+    assert.equal((await rejection(folder)).code, 'SafetensorsInvalid');
+  });
+});
+
+describe('a wrong folder', () => {
+  const config = (changes: object) => ({
+    'config.json': JSON.stringify({ ...tinyConfig, ...changes }),
+  });
+  const tensors = (changes: Record<string, { dtype: string; shape: number[] }>) => ({
+    'model.safetensors': safetensors({ ...tinyTensors(), ...changes }),
+  });
+  const withoutNorm = () => {
+    const { 'model.norm.weight': _, ...rest } = tinyTensors();
+    return safetensors(rest);
+  };
+  const rows: [string, Record<string, string | Buffer | undefined>, string, string, RegExp][] = [
+    [
+      'without config.json',
+      { 'config.json': undefined },
+      'ModelFolderMissing',
+      'config.json',
+      /config/,
+    ],
+    [
+      'with broken config.json',
+      { 'config.json': '{' },
+      'ModelConfigInvalid',
+      'config.json',
+      /JSON/,
+    ],
+    [
+      'without layers',
+      config({ num_hidden_layers: null }),
+      'ModelConfigInvalid',
+      'config.json',
+      /num_hidden_layers: expected an integer from 1 to 4096, it is not there/,
+    ],
+    [
+      'with a negative width',
+      config({ hidden_size: -1 }),
+      'ModelConfigInvalid',
+      'config.json',
+      /got -1/,
+    ],
+    [
+      'of an unknown family',
+      config({ model_type: 'mamba' }),
+      'UnsupportedArchitecture',
+      'config.json',
+      /"mamba": supported are llama, qwen2/,
+    ],
+    [
+      'with another quantisation',
+      config({ quantization_config: { quant_method: 'gptq' } }),
+      'UnsupportedArchitecture',
+      'config.json',
+      /only MLX affine/,
+    ],
+    [
+      'with 3 bits',
+      config({ quantization: { bits: 3, group_size: 64 } }),
+      'UnsupportedArchitecture',
+      'config.json',
+      /expected 4 or 8, got 3/,
+    ],
+    [
+      'with a tensor of another shape',
+      tensors({ 'model.norm.weight': { dtype: 'BF16', shape: [63] } }),
+      'TensorShapeMismatch',
+      'model.safetensors',
+      /expected F32 or F16 or BF16 \[64\] .* got BF16 \[63\]/,
+    ],
+    [
+      'without a tensor',
+      { 'model.safetensors': withoutNorm() },
+      'TensorMissing',
+      '',
+      /model\.norm\.weight/,
+    ],
+    [
+      'with garbage for weights',
+      { 'model.safetensors': Buffer.alloc(64, 255) },
+      'SafetensorsInvalid',
+      'model.safetensors',
+      /no safetensors file/,
+    ],
+    [
+      'with empty weights',
+      { 'model.safetensors': '' },
+      'ModelFileTruncated',
+      'model.safetensors',
+      /the file has 0/,
+    ],
+    [
+      'without tokenizer',
+      { 'tokenizer.json': undefined },
+      'TokenizerInvalid',
+      'tokenizer.json',
+      /there is none/,
+    ],
+    [
+      'with a broken tokenizer',
+      { 'tokenizer.json': '[]' },
+      'TokenizerInvalid',
+      'tokenizer.json',
+      /expected an object/,
+    ],
+    [
+      "with another model's tokenizer",
+      { 'tokenizer.json': JSON.stringify({ ...tinyTokenizer, added_tokens: [{ id: 16 }] }) },
+      'TokenizerInvalid',
+      'tokenizer.json',
+      /token id 16 is beyond the model's vocab_size 16/,
+    ],
+  ];
+  for (const [what, files, code, file, message] of rows) {
+    it(`${what} is refused by file`, async (context) => {
+      const folder = await writeFolder(context, { ...tinyModel(), ...files });
+      const error = await rejection(folder);
+      assert.equal(error.code, code);
+      assert.equal(error.facts['file'], file === '' ? folder : join(folder, file));
+      assert.match(error.message, message);
+    });
+  }
+
+  it('that does not exist is refused by path', async () => {
+    const error = await rejection('/does/not/exist');
+    assert.deepEqual([error.code, error.facts['file']], ['ModelFolderMissing', '/does/not/exist']);
+  });
+
+  it('with weights cut off anywhere is refused with both sizes', async (context) => {
+    const files = tinyModel();
+    const folder = await writeFolder(context, files);
+    const file = join(folder, 'model.safetensors');
+    const whole = files['model.safetensors'] as Buffer;
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 0, max: whole.length - 1 }), async (length) => {
+        await writeFile(file, whole);
+        await truncate(file, length);
+        const error = await rejection(folder);
+        assert.equal(error.code, 'ModelFileTruncated');
+        assert.equal(error.facts['sizeBytes'], length);
+        assert.ok(Number(error.facts['expectedBytes']) > length);
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
+
+describe('change detection', () => {
+  it('gives another revision for other weights, config or tokenizer, not for other times', async (context) => {
+    const folder = await writeFolder(context, tinyModel());
+    const revision = async () => (await readModelProfile(folder)).revision;
+    const before = await revision();
+    await utimes(join(folder, 'model.safetensors'), 1, 1);
+    assert.equal(await revision(), before);
+    const seen = new Set([before]);
+    const changes: Record<string, string | Buffer> = {
+      'model.safetensors': safetensors(tinyTensors(), 1),
+      'config.json': JSON.stringify({ ...tinyConfig, rope_theta: 1e6 }),
+      'tokenizer.json': JSON.stringify({ ...tinyTokenizer, version: '1.0' }),
+    };
+    for (const [name, content] of Object.entries(changes)) {
+      await writeFile(join(folder, name), content);
+      seen.add(await revision());
+    }
+    assert.equal(seen.size, 4);
+  });
+
+  it('reads a folder again only when it has changed', async (context) => {
+    const folder = await writeFolder(context, tinyModel());
+    const read = createModelProfileReader({});
+    const first = await read(folder);
+    assert.equal(await read(folder), first);
+    await writeFile(join(folder, 'config.json'), JSON.stringify({ ...tinyConfig, rope_theta: 2 }));
+    assert.notEqual((await read(folder)).revision, first.revision);
+  });
+});
