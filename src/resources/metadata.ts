@@ -1,0 +1,68 @@
+import { toJsonSchema } from './json-schema.ts';
+import { isObject } from './structural-schema.ts';
+import type { FieldPath, StructuralSchema } from './structural-schema.ts';
+
+/** Namespace of objects whose YAML names none, as kubectl's. */
+export const defaultNamespace = 'default';
+
+/**
+ * JSON Schema of the metadata that a file may set. API servers check these rules in code, so no CRD states
+ * them; limits from apimachinery's validation (labels: 63, prefix 253, annotations: 256 KiB in all).
+ */
+export const metadataJsonSchema = (
+  metadata: StructuralSchema | undefined,
+  namespaced: boolean,
+): Record<string, unknown> => ({
+  type: 'object',
+  required: ['name'],
+  additionalProperties: false,
+  properties: {
+    name: toJsonSchema(metadata?.properties?.['name'] ?? { type: 'string' }),
+    ...(namespaced ? { namespace: { type: 'string', maxLength: 63, pattern: dnsLabel } } : {}),
+    labels: {
+      type: 'object',
+      maxProperties: 64,
+      propertyNames: { maxLength: 317, pattern: qualifiedName },
+      additionalProperties: { type: 'string', maxLength: 63, pattern: labelValue },
+    },
+    annotations: {
+      type: 'object',
+      maxProperties: 256,
+      propertyNames: { maxLength: 317, pattern: qualifiedName },
+      additionalProperties: { type: 'string', maxLength: 262_144 },
+    },
+  },
+});
+
+const dnsLabel = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$';
+const labelValue = '^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$';
+const qualifiedName = '^([a-z0-9][-a-z0-9.]*/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$';
+
+/** Set by a store, never by a file. Exported YAML has them, so they are left out rather than refused. */
+const storeOwnedMetadata = new Set([
+  'creationTimestamp',
+  'deletionGracePeriodSeconds',
+  'deletionTimestamp',
+  'finalizers',
+  'generation',
+  'managedFields',
+  'ownerReferences',
+  'resourceVersion',
+  'selfLink',
+  'uid',
+]);
+
+/** The document without what only stores write (and without empty metadata fields), and what that left out. */
+export const withoutStoreOwnedFields = (
+  document: Record<string, unknown>,
+): { value: Record<string, unknown>; dropped: FieldPath[] } => {
+  const { status, ...value } = document;
+  const dropped: FieldPath[] = status === undefined ? [] : [['status']];
+  const metadata = value['metadata'];
+  if (!isObject(metadata)) return { value, dropped };
+  const kept = Object.entries(metadata).filter(([name, field]) => {
+    if (storeOwnedMetadata.has(name)) dropped.push(['metadata', name]);
+    return !storeOwnedMetadata.has(name) && field !== null;
+  });
+  return { value: { ...value, metadata: Object.fromEntries(kept) }, dropped };
+};
