@@ -132,9 +132,6 @@ const sizesOf = (config: ModelConfig, weights: StoredWeights | undefined) => {
     headBytes: 0,
     otherBytes: 0,
   };
-  const addTo = (bytes: number[], layer: number, more: number) => {
-    bytes[layer] = (bytes[layer] ?? 0) + more;
-  };
   for (const module of expectedModules(config, tiedEmbeddings)) {
     const { weightBytes, biasBytes } = weights
       ? storedBytes(weights, config, module)
@@ -147,11 +144,15 @@ const sizesOf = (config: ModelConfig, weights: StoredWeights | undefined) => {
     else if (place === 'Other') sizes.otherBytes += moduleBytes;
     else {
       const shardedBytes = (cut === 'Nothing' ? 0 : weightBytes) + (cut === 'Rows' ? biasBytes : 0);
-      addTo(sizes.layerShardedBytes, place.layer, shardedBytes);
-      addTo(sizes.layerReplicatedBytes, place.layer, moduleBytes - shardedBytes);
+      addBytes(sizes.layerShardedBytes, place.layer, shardedBytes);
+      addBytes(sizes.layerReplicatedBytes, place.layer, moduleBytes - shardedBytes);
     }
   }
   // Tensors that config.json does not imply (an unused head, old rotary tables) are on disk, not in memory.
   if (weights) sizes.totalBytes = weights.totalBytes;
   return sizes;
+};
+
+const addBytes = (bytes: number[], layer: number, more: number): void => {
+  bytes[layer] = (bytes[layer] ?? 0) + more;
 };

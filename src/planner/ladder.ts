@@ -25,11 +25,11 @@ export const ladder = (
   }
   if (allow.includes('Pipeline') && asked.tensorSize > 1) {
     const ranks = worldSize(asked);
-    rungs.push({ shape: { tensorSize: 1, pipelineSize: ranks }, degradedBy: ['Pipeline'] });
-    for (let stages = ranks - 1; fewer && stages > 1; stages -= 1) {
+    const fewestStages = fewer ? 2 : ranks;
+    for (let stages = ranks; stages >= fewestStages; stages -= 1) {
       rungs.push({
         shape: { tensorSize: 1, pipelineSize: stages },
-        degradedBy: ['FewerNodes', 'Pipeline'],
+        degradedBy: stages < ranks ? ['FewerNodes', 'Pipeline'] : ['Pipeline'],
       });
     }
   }

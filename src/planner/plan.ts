@@ -234,4 +234,4 @@ const hashOf = ({
   ranks,
   ...decided
 }: Omit<Found, 'hash' | 'degradedBy' | 'explanation'>): string =>
-  contentHash({ ...decided, ranks: ranks.map(({ memory: _, ...rank }) => rank) });
+  contentHash({ ...decided, ranks: ranks.map((rank) => ({ ...rank, memory: undefined })) });

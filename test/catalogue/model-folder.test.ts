@@ -3,7 +3,7 @@ import { truncate, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { EspalierError } from '../../src/base/errors.ts';
 import { createModelProfileReader, readModelProfile } from '../../src/catalogue/model-folder.ts';
 import {
@@ -117,9 +117,9 @@ describe('URIs', () => {
   }
 });
 
-describe('an index of several files', () => {
-  const index = (map: Record<string, string>) => JSON.stringify({ weight_map: map });
+const index = (map: Record<string, string>) => JSON.stringify({ weight_map: map });
 
+describe('an index of several files', () => {
   it('is followed', async (context) => {
     const entries = Object.entries(tinyTensors());
     const [first, second] = [entries.slice(0, 7), entries.slice(7)];
@@ -157,118 +157,119 @@ describe('an index of several files', () => {
   });
 });
 
+const configWith = (changes: object) => ({
+  'config.json': JSON.stringify({ ...tinyConfig, ...changes }),
+});
+const tensorsWith = (changes: Record<string, { dtype: string; shape: number[] }>) => ({
+  'model.safetensors': safetensors({ ...tinyTensors(), ...changes }),
+});
+const withoutNorm = () => {
+  const { 'model.norm.weight': _, ...rest } = tinyTensors();
+  return safetensors(rest);
+};
+const wrongFolders: [
+  string,
+  Record<string, string | Buffer | undefined>,
+  string,
+  string,
+  RegExp,
+][] = [
+  [
+    'without config.json',
+    { 'config.json': undefined },
+    'ModelFolderMissing',
+    'config.json',
+    /config/,
+  ],
+  ['with broken config.json', { 'config.json': '{' }, 'ModelConfigInvalid', 'config.json', /JSON/],
+  [
+    'without layers',
+    configWith({ num_hidden_layers: null }),
+    'ModelConfigInvalid',
+    'config.json',
+    /num_hidden_layers: expected an integer from 1 to 4096, it is not there/,
+  ],
+  [
+    'with a negative width',
+    configWith({ hidden_size: -1 }),
+    'ModelConfigInvalid',
+    'config.json',
+    /got -1/,
+  ],
+  [
+    'of an unknown family',
+    configWith({ model_type: 'mamba' }),
+    'UnsupportedArchitecture',
+    'config.json',
+    /"mamba": supported are llama, qwen2/,
+  ],
+  [
+    'with another quantisation',
+    configWith({ quantization_config: { quant_method: 'gptq' } }),
+    'UnsupportedArchitecture',
+    'config.json',
+    /only MLX affine/,
+  ],
+  [
+    'with 3 bits',
+    configWith({ quantization: { bits: 3, group_size: 64 } }),
+    'UnsupportedArchitecture',
+    'config.json',
+    /expected 4 or 8, got 3/,
+  ],
+  [
+    'with a tensor of another shape',
+    tensorsWith({ 'model.norm.weight': { dtype: 'BF16', shape: [63] } }),
+    'TensorShapeMismatch',
+    'model.safetensors',
+    /expected F32 or F16 or BF16 \[64\] .* got BF16 \[63\]/,
+  ],
+  [
+    'without a tensor',
+    { 'model.safetensors': withoutNorm() },
+    'TensorMissing',
+    '',
+    /model\.norm\.weight/,
+  ],
+  [
+    'with garbage for weights',
+    { 'model.safetensors': Buffer.alloc(64, 255) },
+    'SafetensorsInvalid',
+    'model.safetensors',
+    /no safetensors file/,
+  ],
+  [
+    'with empty weights',
+    { 'model.safetensors': '' },
+    'ModelFileTruncated',
+    'model.safetensors',
+    /the file has 0/,
+  ],
+  [
+    'without tokenizer',
+    { 'tokenizer.json': undefined },
+    'TokenizerInvalid',
+    'tokenizer.json',
+    /there is none/,
+  ],
+  [
+    'with a broken tokenizer',
+    { 'tokenizer.json': '[]' },
+    'TokenizerInvalid',
+    'tokenizer.json',
+    /expected an object/,
+  ],
+  [
+    "with another model's tokenizer",
+    { 'tokenizer.json': JSON.stringify({ ...tinyTokenizer, added_tokens: [{ id: 16 }] }) },
+    'TokenizerInvalid',
+    'tokenizer.json',
+    /token id 16 is beyond the model's vocab_size 16/,
+  ],
+];
+
 describe('a wrong folder', () => {
-  const config = (changes: object) => ({
-    'config.json': JSON.stringify({ ...tinyConfig, ...changes }),
-  });
-  const tensors = (changes: Record<string, { dtype: string; shape: number[] }>) => ({
-    'model.safetensors': safetensors({ ...tinyTensors(), ...changes }),
-  });
-  const withoutNorm = () => {
-    const { 'model.norm.weight': _, ...rest } = tinyTensors();
-    return safetensors(rest);
-  };
-  const rows: [string, Record<string, string | Buffer | undefined>, string, string, RegExp][] = [
-    [
-      'without config.json',
-      { 'config.json': undefined },
-      'ModelFolderMissing',
-      'config.json',
-      /config/,
-    ],
-    [
-      'with broken config.json',
-      { 'config.json': '{' },
-      'ModelConfigInvalid',
-      'config.json',
-      /JSON/,
-    ],
-    [
-      'without layers',
-      config({ num_hidden_layers: null }),
-      'ModelConfigInvalid',
-      'config.json',
-      /num_hidden_layers: expected an integer from 1 to 4096, it is not there/,
-    ],
-    [
-      'with a negative width',
-      config({ hidden_size: -1 }),
-      'ModelConfigInvalid',
-      'config.json',
-      /got -1/,
-    ],
-    [
-      'of an unknown family',
-      config({ model_type: 'mamba' }),
-      'UnsupportedArchitecture',
-      'config.json',
-      /"mamba": supported are llama, qwen2/,
-    ],
-    [
-      'with another quantisation',
-      config({ quantization_config: { quant_method: 'gptq' } }),
-      'UnsupportedArchitecture',
-      'config.json',
-      /only MLX affine/,
-    ],
-    [
-      'with 3 bits',
-      config({ quantization: { bits: 3, group_size: 64 } }),
-      'UnsupportedArchitecture',
-      'config.json',
-      /expected 4 or 8, got 3/,
-    ],
-    [
-      'with a tensor of another shape',
-      tensors({ 'model.norm.weight': { dtype: 'BF16', shape: [63] } }),
-      'TensorShapeMismatch',
-      'model.safetensors',
-      /expected F32 or F16 or BF16 \[64\] .* got BF16 \[63\]/,
-    ],
-    [
-      'without a tensor',
-      { 'model.safetensors': withoutNorm() },
-      'TensorMissing',
-      '',
-      /model\.norm\.weight/,
-    ],
-    [
-      'with garbage for weights',
-      { 'model.safetensors': Buffer.alloc(64, 255) },
-      'SafetensorsInvalid',
-      'model.safetensors',
-      /no safetensors file/,
-    ],
-    [
-      'with empty weights',
-      { 'model.safetensors': '' },
-      'ModelFileTruncated',
-      'model.safetensors',
-      /the file has 0/,
-    ],
-    [
-      'without tokenizer',
-      { 'tokenizer.json': undefined },
-      'TokenizerInvalid',
-      'tokenizer.json',
-      /there is none/,
-    ],
-    [
-      'with a broken tokenizer',
-      { 'tokenizer.json': '[]' },
-      'TokenizerInvalid',
-      'tokenizer.json',
-      /expected an object/,
-    ],
-    [
-      "with another model's tokenizer",
-      { 'tokenizer.json': JSON.stringify({ ...tinyTokenizer, added_tokens: [{ id: 16 }] }) },
-      'TokenizerInvalid',
-      'tokenizer.json',
-      /token id 16 is beyond the model's vocab_size 16/,
-    ],
-  ];
-  for (const [what, files, code, file, message] of rows) {
+  for (const [what, files, code, file, message] of wrongFolders) {
     it(`${what} is refused by file`, async (context) => {
       const folder = await writeFolder(context, { ...tinyModel(), ...files });
       const error = await rejection(folder);

@@ -21,9 +21,10 @@ export interface Tensor {
   shape: number[];
 }
 
+const bf16 = (...shape: number[]): Tensor => ({ dtype: 'BF16', shape });
+
 /** All tensors of tinyConfig as bf16. */
 export const tinyTensors = (): Record<string, Tensor> => {
-  const bf16 = (...shape: number[]): Tensor => ({ dtype: 'BF16', shape });
   const layer = (index: number): [string, Tensor][] =>
     Object.entries({
       'input_layernorm.weight': bf16(64),
@@ -44,7 +45,10 @@ export const tinyTensors = (): Record<string, Tensor> => {
 };
 
 export const tinyTokenizer = {
-  model: { type: 'BPE', vocab: Object.fromEntries([...'abcdefghijklmno'].map((c, id) => [c, id])) },
+  model: {
+    type: 'BPE',
+    vocab: Object.fromEntries('abcdefghijklmno'.split('').map((piece, id) => [piece, id])),
+  },
   added_tokens: [{ id: 15, content: '</s>' }],
 };
 

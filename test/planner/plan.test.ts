@@ -60,6 +60,53 @@ describe('strategy Auto', () => {
   });
 });
 
+const impossible: [string, ReturnType<typeof profile>, Partial<ModelDeploymentSpec>, string][] = [
+  ['indivisible heads', profile(4, { heads: 30 }), tensor(4), 'IndivisibleHeads'],
+  ['indivisible KV heads', profile(4, { kvHeads: 2 }), tensor(4), 'IndivisibleKVHeads'],
+  [
+    'an indivisible MLP',
+    profile(4, { intermediateSize: 1001 }),
+    tensor(2),
+    'IndivisibleIntermediateSize',
+  ],
+  [
+    'a cut through a quantisation group',
+    profile(4, { intermediateSize: 4800 }),
+    tensor(2),
+    'IndivisibleQuantizationGroups',
+  ],
+  [
+    'a tensor size the engine has not',
+    profile(4, {
+      heads: 48,
+      kvHeads: 12,
+      intermediateSize: 64 * 24,
+      quantization: { bits: 4, groupSize: 32 },
+    }),
+    tensor(3),
+    'NotAvailableYet',
+  ],
+  [
+    'more stages than layers',
+    profile(4, { layers: 2 }),
+    { parallelism: { strategy: 'Pipeline', pipelineSize: 3 } },
+    'InsufficientLayers',
+  ],
+  [
+    'expert parallelism',
+    profile(4),
+    { parallelism: { strategy: 'Auto', expertSize: 2 } },
+    'NotAvailableYet',
+  ],
+  [
+    'a strategy that contradicts its sizes',
+    profile(4),
+    { parallelism: { strategy: 'Single', tensorSize: 2 } },
+    'InvalidSpec',
+  ],
+  ['an unknown architecture', profile(4, { architecture: 'dbrx' }), {}, 'IncompatibleModel'],
+];
+
 describe('explicit cuts', () => {
   it('are honoured though one node would do', () => {
     const result = found(input(profile(4), minis(4), tensor(4)));
@@ -97,52 +144,6 @@ describe('explicit cuts', () => {
     );
   });
 
-  const impossible: [string, ReturnType<typeof profile>, Partial<ModelDeploymentSpec>, string][] = [
-    ['indivisible heads', profile(4, { heads: 30 }), tensor(4), 'IndivisibleHeads'],
-    ['indivisible KV heads', profile(4, { kvHeads: 2 }), tensor(4), 'IndivisibleKVHeads'],
-    [
-      'an indivisible MLP',
-      profile(4, { intermediateSize: 1001 }),
-      tensor(2),
-      'IndivisibleIntermediateSize',
-    ],
-    [
-      'a cut through a quantisation group',
-      profile(4, { intermediateSize: 4800 }),
-      tensor(2),
-      'IndivisibleQuantizationGroups',
-    ],
-    [
-      'a tensor size the engine has not',
-      profile(4, {
-        heads: 48,
-        kvHeads: 12,
-        intermediateSize: 64 * 24,
-        quantization: { bits: 4, groupSize: 32 },
-      }),
-      tensor(3),
-      'NotAvailableYet',
-    ],
-    [
-      'more stages than layers',
-      profile(4, { layers: 2 }),
-      { parallelism: { strategy: 'Pipeline', pipelineSize: 3 } },
-      'InsufficientLayers',
-    ],
-    [
-      'expert parallelism',
-      profile(4),
-      { parallelism: { strategy: 'Auto', expertSize: 2 } },
-      'NotAvailableYet',
-    ],
-    [
-      'a strategy that contradicts its sizes',
-      profile(4),
-      { parallelism: { strategy: 'Single', tensorSize: 2 } },
-      'InvalidSpec',
-    ],
-    ['an unknown architecture', profile(4, { architecture: 'dbrx' }), {}, 'IncompatibleModel'],
-  ];
   for (const [what, model, overrides, reason] of impossible) {
     it(`are refused for good for ${what}`, () => {
       const result = refused(input(model, minis(4), overrides));
