@@ -1,6 +1,7 @@
 /**
- * Writes src/resources/generated.ts from crds/: the types of spec and status after defaulting, so that a
- * field with a default is always there. Run by `node scripts/generate-types.ts`; a test compares.
+ * Writes src/resources/generated-*.ts from crds/, one file per kind: the types of spec and status after
+ * defaulting, so that a field with a default is always there. Run by `node scripts/generate-types.ts`; a test
+ * compares.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,7 +28,7 @@ interface CustomResourceDefinition {
 }
 
 const root = join(fileURLToPath(import.meta.url), '..', '..');
-const outputPath = join(root, 'src', 'resources', 'generated.ts');
+export const outputFolder = join(root, 'src', 'resources');
 
 /** Places in a schema that get a name of their own; everything else is written in place. */
 const typeNames: Readonly<Record<string, string>> = {
@@ -43,9 +44,11 @@ const typeNames: Readonly<Record<string, string>> = {
   'ClusterNode.status.conditions[]': 'Condition',
 };
 
-/** The text that src/resources/generated.ts must have. */
-export const generateTypes = async (): Promise<string> => {
+/** The text that each generated file must have, by its name in `outputFolder`. */
+export const generateTypes = async (): Promise<Map<string, string>> => {
+  const files = new Map<string, string>();
   const declarations = new Map<string, string>();
+  const homes = new Map<string, string>();
   for (const definition of readDefinitions()) {
     const { kind } = definition.spec.names;
     const schema = definition.spec.versions[0]?.schema.openAPIV3Schema;
@@ -53,14 +56,26 @@ export const generateTypes = async (): Promise<string> => {
       const partSchema = schema?.properties?.[part];
       if (partSchema) typeOf(partSchema, `${kind}.${part}`, declarations);
     }
+    const names = [...declarations.keys()].filter((name) => !homes.has(name)).toSorted();
+    if (names.length === 0) continue;
+    const file = `generated-${kind.replaceAll(/(?<=.)(?=[A-Z])/g, '-').toLowerCase()}.ts`;
+    const body = names.map((name) => declarations.get(name)).join('\n\n');
+    const text = `${header}\n${imports(body, homes)}\n${body}`;
+    const filepath = join(outputFolder, file);
+    files.set(file, await format(text, { ...(await resolveConfig(filepath)), filepath }));
+    for (const name of names) homes.set(name, file);
   }
-  const names = [...declarations.keys()].toSorted();
-  const text = [
-    '// Generated from crds/ by scripts/generate-types.ts. Do not edit.',
-    ...names.map((name) => declarations.get(name)),
-  ].join('\n\n');
-  return format(text, { ...(await resolveConfig(outputPath)), filepath: outputPath });
+  return files;
 };
+
+const header = '// Generated from crds/ by scripts/generate-types.ts. Do not edit.';
+
+/** Of types that an earlier kind's file has. */
+const imports = (body: string, homes: ReadonlyMap<string, string>): string =>
+  [...homes]
+    .filter(([name]) => new RegExp(`\\b${name}\\b`).test(withoutComments(body)))
+    .map(([name, file]) => `import type { ${name} } from './${file}';\n`)
+    .join('');
 
 const readDefinitions = (): CustomResourceDefinition[] =>
   readdirSync(join(root, 'crds'))
@@ -117,5 +132,5 @@ const comment = (schema: Schema): string =>
 const withoutComments = (text: string): string => text.replaceAll(/\/\*\*.*?\*\//g, '');
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  writeFileSync(outputPath, await generateTypes());
+  for (const [file, text] of await generateTypes()) writeFileSync(join(outputFolder, file), text);
 }

@@ -81,8 +81,15 @@ const find = (path: string, walk: { found: Found[]; ancestors: readonly string[]
 
 const isYamlName = (name: string): boolean => ['.yaml', '.yml'].includes(extname(name));
 
-const isLinkToFolder = (entry: { isSymbolicLink(): boolean }, path: string): boolean =>
-  entry.isSymbolicLink() && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+/** A link that leads nowhere or in a circle is no folder; it matters only when its name says YAML. */
+const isLinkToFolder = (entry: { isSymbolicLink(): boolean }, path: string): boolean => {
+  if (!entry.isSymbolicLink()) return false;
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+};
 
 const byName = (left: { name: string }, right: { name: string }): number =>
   left.name < right.name ? -1 : 1;

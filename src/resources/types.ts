@@ -2,24 +2,18 @@
  * The kinds of espalier.dev/v1alpha1 after defaulting. Spec and status are generated from crds/: every field
  * that has a default there is present, the others are optional.
  */
-import type {
-  ClusterNodeSpec,
-  ClusterNodeStatus,
-  ModelDeploymentSpec,
-  ModelDeploymentStatus,
-} from './generated.ts';
+import type { ClusterNodeSpec, ClusterNodeStatus } from './generated-cluster-node.ts';
+import type { ModelDeploymentSpec, ModelDeploymentStatus } from './generated-model-deployment.ts';
 
+export type { ClusterNodeSpec, ClusterNodeStatus, Condition } from './generated-cluster-node.ts';
 export type {
-  ClusterNodeSpec,
-  ClusterNodeStatus,
-  Condition,
   GroupMember,
   GroupStatus,
   ModelDeploymentSpec,
   ModelDeploymentStatus,
   PlanStatus,
   Toleration,
-} from './generated.ts';
+} from './generated-model-deployment.ts';
 
 /** Kubernetes' metadata, as far as Espalier uses it. */
 export interface ObjectMeta {
