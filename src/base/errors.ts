@@ -4,14 +4,27 @@
  * Every code is documented in docs/errors.md; a test ties the two together.
  */
 export const errorCatalogue = {
+  AddonUnavailable: {
+    kind: 'terminal',
+    summary: 'The native addon is not built, or not for this machine.',
+  },
   AddressInUse: { kind: 'retry', summary: 'A port that Espalier should listen on is taken.' },
   CanaryFailed: {
     kind: 'retry',
     summary: 'A rank serves, but no token came through all ranks of its group in time.',
   },
+  ContextLengthExceeded: {
+    kind: 'terminal',
+    summary: 'A prompt does not fit in the context of the model.',
+  },
   DaemonAlreadyRunning: { kind: 'retry', summary: 'Another daemon runs on this data directory.' },
   DataNotWritable: { kind: 'retry', summary: 'The data directory is read-only, full or not ours.' },
   DuplicateNode: { kind: 'waiting', summary: 'Two daemons report under one node name.' },
+  EngineNotReady: { kind: 'waiting', summary: 'A rank takes no requests: it starts or stops.' },
+  EngineOverloaded: {
+    kind: 'waiting',
+    summary: 'A group has no slot and no room to wait for another request.',
+  },
   EngineUnavailable: {
     kind: 'terminal',
     summary: 'The engine of a rank is not on this node, or cannot run there.',
@@ -41,6 +54,7 @@ export const errorCatalogue = {
     kind: 'terminal',
     summary: 'The model folder, or its config.json, is not there.',
   },
+  ModelOutputInvalid: { kind: 'retry', summary: 'A model gave numbers that are not finite.' },
   NodeNotDeclared: {
     kind: 'waiting',
     summary: 'A daemon reports under a name that no ClusterNode has.',
@@ -56,6 +70,7 @@ export const errorCatalogue = {
     kind: 'retry',
     summary: 'The ranks of a group did not meet in time.',
   },
+  RequestInvalid: { kind: 'terminal', summary: 'A request to an engine has a value out of range.' },
   SafetensorsInvalid: { kind: 'terminal', summary: 'A safetensors file or index is malformed.' },
   SourceNotAvailable: {
     kind: 'terminal',
