@@ -1,0 +1,79 @@
+#pragma once
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <functional>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+/// A test framework of one page: TEST("what holds") { CHECK(...); } and a main() that runs what its arguments name.
+namespace espalier::test {
+
+struct Case {
+  std::string name;
+  std::function<void()> body;
+};
+
+inline std::vector<Case>& cases() {
+  static std::vector<Case> all;
+  return all;
+}
+
+struct Registration {
+  Registration(std::string name, std::function<void()> body) { cases().push_back({std::move(name), std::move(body)}); }
+};
+
+class CheckFailure : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+[[noreturn]] inline void failCheck(const char* file, int line, const std::string& what) {
+  throw CheckFailure(std::string(file) + ":" + std::to_string(line) + ": " + what);
+}
+
+template <class A, class B>
+void checkEqual(const A& got, const B& expected, const char* file, int line, const char* text) {
+  if (got == expected) return;
+  std::ostringstream out;
+  out << text << " is " << got << ", expected " << expected;
+  failCheck(file, line, out.str());
+}
+
+/// Runs the cases whose name contains an argument, or all. Returns the exit code.
+inline int runCases(int argc, char** argv) {
+  int failed = 0, ran = 0;
+  for (const Case& one : cases()) {
+    bool wanted = argc < 2;
+    for (int i = 1; i < argc; ++i) wanted |= one.name.find(argv[i]) != std::string::npos;
+    if (!wanted) continue;
+    ++ran;
+    try {
+      one.body();
+      std::printf("ok   %s\n", one.name.c_str());
+    } catch (const std::exception& error) {
+      ++failed;
+      std::printf("FAIL %s\n     %s\n", one.name.c_str(), error.what());
+    }
+    std::fflush(stdout);
+  }
+  std::printf("%d of %d passed\n", ran - failed, ran);
+  return failed == 0 && ran > 0 ? 0 : 1;
+}
+
+}  // namespace espalier::test
+
+#define ESPALIER_JOIN2(a, b) a##b
+#define ESPALIER_JOIN(a, b) ESPALIER_JOIN2(a, b)
+#define TEST(name)                                                                                            \
+  static void ESPALIER_JOIN(testBody, __LINE__)();                                                            \
+  static const ::espalier::test::Registration ESPALIER_JOIN(registration, __LINE__){                          \
+      name, &ESPALIER_JOIN(testBody, __LINE__)};                                                              \
+  static void ESPALIER_JOIN(testBody, __LINE__)()
+#define CHECK(condition)                                                                                      \
+  do {                                                                                                        \
+    if (!(condition)) ::espalier::test::failCheck(__FILE__, __LINE__, #condition " does not hold");           \
+  } while (false)
+#define CHECK_EQ(got, expected) ::espalier::test::checkEqual((got), (expected), __FILE__, __LINE__, #got)

@@ -1,0 +1,132 @@
+#include "transport/collectives/mesh.h"
+
+#include <string>
+
+#include "transport/collectives/waiter.h"
+#include "transport/failure.h"
+
+namespace espalier::transport {
+namespace {
+
+const char* typeName(DataType type) {
+  static constexpr const char* kNames[] = {"Float32", "Float16", "BFloat16", "Int8",   "Int16",  "Int32",
+                                           "Int64",   "Uint8",   "Uint16",   "Uint32", "Uint64", "Complex64"};
+  const auto index = static_cast<size_t>(type);
+  return index < std::size(kNames) ? kNames[index] : "unknown type";
+}
+
+std::string describe(const Header& header) {
+  static constexpr const char* kReduceNames[] = {"Sum", "Max", "Min"};
+  std::string text = std::string(operationName(header.operation)) + " #" + std::to_string(header.sequence) + " of " +
+                     std::to_string(header.callBytes) + " bytes " + typeName(header.type);
+  if (header.operation == Operation::AllReduce || header.operation == Operation::ReduceScatter) {
+    text += std::string(" ") + kReduceNames[static_cast<size_t>(header.reduce) % 3];
+  }
+  if (header.operation == Operation::Broadcast) text += " from rank " + std::to_string(header.root);
+  return text;
+}
+
+}  // namespace
+
+Mesh::Mesh(Place place, std::vector<std::unique_ptr<Link>> links, std::shared_ptr<Liveness> liveness)
+    : place_(std::move(place)), links_(std::move(links)), liveness_(std::move(liveness)), counters_(place_.size) {}
+
+Status Mesh::begin() {
+  if (liveness_->dead()) return cause();
+  if (place_.operationTimeoutMs > 0) deadline_ = deadlineAfterMs(place_.operationTimeoutMs);
+  return Status::success();
+}
+
+Status Mesh::exchange(std::span<Outgoing> outgoing, std::span<Incoming> incoming) {
+  Waiter waiter(*this);
+  while (!step(outgoing, incoming, waiter)) {
+    if (liveness_->dead()) return cause();
+    waiter.pause(outgoing, incoming);
+    if (liveness_->dead()) return cause();
+  }
+  return Status::success();
+}
+
+bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Waiter& waiter) {
+  bool allDone = true;
+  int lastPeer = -1;
+  uint64_t blocked = 0;  // peers that have not got an earlier message: later ones must not overtake it
+  for (Outgoing& out : outgoing) {
+    if (out.done || (blocked >> out.peer & 1)) continue;
+    const LinkResult result = links_[out.peer]->trySend(out.header, out.payload);
+    if (result == LinkResult::Done) {
+      out.done = true;
+      lastPeer = out.peer;
+      counters_[out.peer].bytesSent.fetch_add(out.header.pieceBytes, std::memory_order_relaxed);
+      continue;
+    }
+    allDone = false;
+    blocked |= uint64_t{1} << out.peer;
+    settle(out.peer, result, waiter);
+  }
+  for (Incoming& in : incoming) {
+    Link& link = *links_[in.peer];
+    if (in.done) {
+      if (!allDone) link.progress();
+      continue;
+    }
+    Message message;
+    const LinkResult result = link.tryReceive(message);
+    if (result != LinkResult::Done) {
+      allDone = false;
+      settle(in.peer, result, waiter);
+      continue;
+    }
+    if (message.header != in.expected) {
+      mismatch(in, message.header);
+      return false;
+    }
+    in.payload = message.payload;
+    in.done = true;
+    lastPeer = in.peer;
+    counters_[in.peer].bytesReceived.fetch_add(message.header.pieceBytes, std::memory_order_relaxed);
+  }
+  if (allDone && lastPeer >= 0) waiter.finish(lastPeer);
+  return allDone;
+}
+
+void Mesh::settle(int peer, LinkResult result, Waiter& waiter) {
+  if (result == LinkResult::Broken) waiter.suspect(peer);
+  if (result == LinkResult::Left) {
+    fail(failure("PeerLeft", "rank " + std::to_string(place_.familyRanks[peer]) +
+                                 " left the group in order, while this rank still had business with it",
+                 peer));
+  }
+}
+
+void Mesh::mismatch(const Incoming& incoming, const Header& got) {
+  const std::string other = std::to_string(place_.familyRanks[incoming.peer]);
+  const std::string self = std::to_string(place_.familyRanks[place_.rank]);
+  fail(failure("PeerMismatch", "rank " + other + " called " + describe(got) + " where rank " + self + " called " +
+                                   describe(incoming.expected) + "; all ranks must make the same calls",
+               incoming.peer));
+}
+
+void Mesh::release(std::span<Incoming> incoming) {
+  for (Incoming& in : incoming) links_[in.peer]->release();
+}
+
+Status Mesh::cause() const {
+  Status status = liveness_->cause();
+  const int familyRank = status.rank;
+  status.rank = -1;
+  for (int rank = 0; rank < place_.size; ++rank) {
+    if (place_.familyRanks[rank] != familyRank || familyRank < 0) continue;
+    status.rank = rank;
+    if (links_[rank]) status.link = linkName(links_[rank]->kind());
+  }
+  return status;
+}
+
+Status Mesh::fail(Status status) {
+  if (status.rank >= 0) status.rank = place_.familyRanks[status.rank];
+  liveness_->fail(status);
+  return cause();
+}
+
+}  // namespace espalier::transport

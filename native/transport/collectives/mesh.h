@@ -1,0 +1,74 @@
+#pragma once
+#include <atomic>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "transport/link.h"
+#include "transport/liveness/liveness.h"
+
+namespace espalier::transport {
+
+struct Outgoing {
+  int peer;
+  Header header;
+  const void* payload;
+  bool done = false;
+};
+struct Incoming {
+  int peer;
+  Header expected;
+  const std::byte* payload = nullptr;  ///< set by exchange(), valid until Mesh::release()
+  bool done = false;
+};
+
+/// Relaxed counters that stats() may read while the group works.
+struct PeerCounters {
+  std::atomic<uint64_t> bytesSent{0}, bytesReceived{0}, stallNs{0};
+};
+
+/// The links of one group, and the one place where it waits. All waits end: when the group dies, when a peer has
+/// left that something is expected from, or at the operation's deadline.
+class Mesh {
+ public:
+  struct Place {
+    int rank = 0, size = 1;
+    /// The first group's ranks of this group's members, as Liveness counts them.
+    std::vector<int> familyRanks;
+    int operationTimeoutMs = 0;
+    /// More ranks on this host than cores: spinning would only keep the others from running.
+    bool crowded = false;
+  };
+  Mesh(Place place, std::vector<std::unique_ptr<Link>> links, std::shared_ptr<Liveness> liveness);
+
+  int rank() const { return place_.rank; }
+  int size() const { return place_.size; }
+  const Place& place() const { return place_; }
+  const std::shared_ptr<Liveness>& liveness() const { return liveness_; }
+  const Link* link(int peer) const { return links_[peer].get(); }
+  const PeerCounters& counters(int peer) const { return counters_[peer]; }
+
+  /// Starts the deadline of an operation. Fails at once on a dead group.
+  Status begin();
+  /// Sends and receives all of these. On success every Incoming shows its payload, to be given back by release().
+  Status exchange(std::span<Outgoing> outgoing, std::span<Incoming> incoming);
+  void release(std::span<Incoming> incoming);
+  /// The group's failure as seen from here: `rank` counts in this group, `link` is ours to that rank.
+  Status cause() const;
+  /// Fails the group. `status.rank` counts in this group.
+  Status fail(Status status);
+
+ private:
+  class Waiter;
+  bool step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Waiter& waiter);
+  void settle(int peer, LinkResult result, Waiter& waiter);
+  void mismatch(const Incoming& incoming, const Header& got);
+
+  Place place_;
+  std::vector<std::unique_ptr<Link>> links_;
+  std::shared_ptr<Liveness> liveness_;
+  std::vector<PeerCounters> counters_;
+  Deadline deadline_{};
+};
+
+}  // namespace espalier::transport

@@ -1,0 +1,126 @@
+#include "transport/collectives/waiter.h"
+
+#include <poll.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <string>
+
+#include "transport/failure.h"
+
+namespace espalier::transport {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+/// Looks before the first system call: some 10 to 50 µs, which covers the skew between ranks that share a layer.
+constexpr int kSpins = 2'000;
+/// How long to give way by sched_yield before sleeping: a wake-up costs some 50 µs, so sleeping earlier would cost
+/// more than it saves.
+constexpr auto kYieldFor = microseconds(400);
+/// Longest sleep: bounds how late a death is noticed by one who waits on shared memory.
+constexpr int64_t kParkUs = 50'000;
+/// Longest sleep while something else than the link slept on may need a hand.
+constexpr int64_t kMixedParkUs = 1'000;
+
+void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+void Mesh::Waiter::pause(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming) {
+  if (rounds_++ == 0) began_ = Clock::now();
+  if (rounds_ < kSpins && !mesh_.place_.crowded) return relax();
+  const Deadline now = Clock::now();
+  if (now - began_ < kYieldFor) {
+    sched_yield();
+    return;
+  }
+  giveUpIfLate(outgoing, incoming, now);
+  if (!mesh_.liveness_->dead()) park(outgoing, incoming, now);
+}
+
+void Mesh::Waiter::suspect(int peer) {
+  if (suspect_ >= 0) return;
+  suspect_ = peer;
+  suspectedAt_ = Clock::now();
+}
+
+void Mesh::Waiter::finish(int lastPeer) {
+  if (rounds_ == 0) return;
+  const auto stall = std::chrono::nanoseconds(Clock::now() - began_).count();
+  mesh_.counters_[lastPeer].stallNs.fetch_add(static_cast<uint64_t>(stall), std::memory_order_relaxed);
+}
+
+void Mesh::Waiter::park(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now) {
+  std::vector<pollfd> fds;
+  Link* sleeper = nullptr;
+  bool sleeperReceives = false;
+  int waits = 0;
+  const auto consider = [&](int peer, bool receives) {
+    ++waits;
+    Link* link = mesh_.links_[peer].get();
+    if (link->waitFd() >= 0) {
+      // A broken socket is always readable: its peer's fate comes over the side channel.
+      if (peer != suspect_) fds.push_back({link->waitFd(), static_cast<short>(receives ? POLLIN : POLLOUT), 0});
+    } else if (sleeper == nullptr) {
+      sleeper = link;
+      sleeperReceives = receives;
+    }
+  };
+  for (const Incoming& in : incoming) {
+    if (!in.done) consider(in.peer, true);
+  }
+  for (const Outgoing& out : outgoing) {
+    if (!out.done) consider(out.peer, false);
+  }
+  int64_t limitUs = std::min<int64_t>(kParkUs, mesh_.liveness_->timeoutMs() * 100);
+  if (mesh_.place_.operationTimeoutMs > 0) {
+    const auto left = std::chrono::ceil<microseconds>(mesh_.deadline_ - now).count();
+    limitUs = std::clamp<int64_t>(left, 1, limitUs);
+  }
+  if (sleeper != nullptr && waits > 1) limitUs = std::min(limitUs, kMixedParkUs);
+  if (sleeper != nullptr && fds.empty()) return sleeper->park(sleeperReceives, limitUs);
+  fds.push_back({mesh_.liveness_->wakeFd(), POLLIN, 0});
+  poll(fds.data(), static_cast<nfds_t>(fds.size()), static_cast<int>((limitUs + 999) / 1'000));
+}
+
+void Mesh::Waiter::giveUpIfLate(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming,
+                                Deadline now) {
+  std::string names;
+  int first = -1;
+  const auto name = [&](int peer) {
+    if (first < 0) first = peer;
+    const std::string text = std::to_string(mesh_.place_.familyRanks[peer]);
+    if ((", " + names + ",").find(", " + text + ",") == std::string::npos) names += (names.empty() ? "" : ", ") + text;
+  };
+  const milliseconds grace(mesh_.liveness_->timeoutMs());
+  if (suspect_ >= 0 && now - suspectedAt_ >= grace / 2) {
+    // The side channel still hears that rank, so only the data connection is gone.
+    mesh_.fail(failure("PeerLost",
+                       "the data connection to rank " + std::to_string(mesh_.place_.familyRanks[suspect_]) +
+                           " broke: " + mesh_.links_[suspect_]->why(),
+                       suspect_));
+  } else if (mesh_.liveness_->unwatched() && now - began_ >= grace) {
+    mesh_.liveness_->fail(failure("PeerLeft", "rank 0 left the group while others still waited for each other", 0));
+  } else if (mesh_.place_.operationTimeoutMs > 0 && now >= mesh_.deadline_) {
+    for (const Incoming& in : incoming) {
+      if (!in.done) name(in.peer);
+    }
+    for (const Outgoing& out : outgoing) {
+      if (!out.done) name(out.peer);
+    }
+    mesh_.fail(failure("OperationTimeout",
+                       "waited " + std::to_string(mesh_.place_.operationTimeoutMs) + " ms for rank " + names +
+                           ", which lives but did not take part",
+                       first));
+  }
+}
+
+}  // namespace espalier::transport

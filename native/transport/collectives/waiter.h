@@ -1,0 +1,29 @@
+#pragma once
+#include "transport/collectives/mesh.h"
+
+namespace espalier::transport {
+
+/// One wait of a mesh, entered when the first look found something missing. Spins briefly, gives way, then sleeps:
+/// a peer in the midst of the same computation is met without a system call, one that is idle costs nothing.
+class Mesh::Waiter {
+ public:
+  explicit Waiter(Mesh& mesh) : mesh_(mesh) {}
+  /// After a look in vain. Fails the group when the wait has lasted too long.
+  void pause(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);
+  /// `peer`'s link broke without a goodbye: why will be known shortly.
+  void suspect(int peer);
+  /// Charges the time since the first pause to the peer that came last.
+  void finish(int lastPeer);
+
+ private:
+  void park(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now);
+  void giveUpIfLate(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now);
+
+  Mesh& mesh_;
+  int rounds_ = 0;
+  Deadline began_{};
+  int suspect_ = -1;
+  Deadline suspectedAt_{};
+};
+
+}  // namespace espalier::transport

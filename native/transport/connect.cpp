@@ -1,0 +1,181 @@
+#include "transport/connect.h"
+
+#include <algorithm>
+
+#include "transport/failure.h"
+#include "transport/shm/shm_link.h"
+#include "transport/tcp/tcp_link.h"
+
+namespace espalier::transport {
+namespace {
+
+constexpr uint8_t bit(LinkKind kind) { return static_cast<uint8_t>(1u << static_cast<unsigned>(kind)); }
+
+Status noLink(int peer, const std::string& because) {
+  return failure("LinkUnavailable", "no link to rank " + std::to_string(peer) + ": " + because, peer);
+}
+
+/// Settles one pair over an authenticated connection.
+class Negotiation {
+ public:
+  Negotiation(const Wiring& wiring, int peer, int wakeFd, Deadline deadline)
+      : wiring_(wiring),
+        peer_(peer),
+        wakeFd_(wakeFd),
+        deadline_(deadline),
+        common_(wiring.members[wiring.rank].linkMask & wiring.members[peer].linkMask) {
+    if (wiring.members[wiring.rank].hostId != wiring.members[peer].hostId) {
+      common_ = static_cast<uint8_t>(common_ & ~bit(LinkKind::SharedMemory));
+    }
+  }
+
+  /// The lower rank's side: offers.
+  Status offer(Socket socket, FrameReader reader, std::unique_ptr<Link>& link) {
+    Segment segment;
+    Digest nonce{};
+    if ((common_ & bit(LinkKind::SharedMemory)) && randomNonce(nonce)) {
+      const Status status = Segment::create(shmSegmentBytes(), segment);
+      if (status.ok()) {
+        prepareShmSegment(segment, nonce);
+      } else {
+        trouble_ = status.message;
+      }
+    }
+    ByteWriter writer;
+    writer.putText(segment.name());
+    writer.putRaw(nonce);
+    Frame answer;
+    if (!sendFrame(socket.fd(), FrameType::LinkOffer, writer.bytes()) ||
+        receiveFrame(socket.fd(), reader, answer, deadline_, wakeFd_) != FrameResult::Frame) {
+      return noLink(peer_, "the connection ended before a link was agreed on");
+    }
+    ByteReader fields(answer.payload);
+    const bool mapped = fields.get<uint8_t>() != 0;
+    const std::string peerTrouble = fields.getText();
+    if (mapped) {
+      segment.seal();
+      link = makeShmLink(std::move(segment), 0);
+      return Status::success();
+    }
+    if (!peerTrouble.empty()) trouble_ = peerTrouble;
+    return settleOnTcp(std::move(socket), std::move(reader), link);
+  }
+
+  /// The higher rank's side: answers.
+  Status answer(Socket socket, FrameReader reader, std::unique_ptr<Link>& link) {
+    Frame offered;
+    if (receiveFrame(socket.fd(), reader, offered, deadline_, wakeFd_) != FrameResult::Frame) {
+      return noLink(peer_, "the connection ended before a link was agreed on");
+    }
+    ByteReader fields(offered.payload);
+    const std::string name = fields.getText();
+    Digest nonce{};
+    fields.getRaw(nonce);
+    Segment segment;
+    bool mapped = false;
+    if (!name.empty() && (common_ & bit(LinkKind::SharedMemory))) {
+      const Status status = Segment::open(name, shmSegmentBytes(), segment);
+      mapped = status.ok() && isShmSegment(segment, nonce);
+      if (!mapped) trouble_ = status.ok() ? "shared memory: the hosts have equal ids but are not one" : status.message;
+    }
+    ByteWriter writer;
+    writer.put(static_cast<uint8_t>(mapped));
+    writer.putText(trouble_);
+    if (!sendFrame(socket.fd(), FrameType::LinkAnswer, writer.bytes())) {
+      return noLink(peer_, "the connection ended before a link was agreed on");
+    }
+    if (!mapped) return settleOnTcp(std::move(socket), std::move(reader), link);
+    link = makeShmLink(std::move(segment), 1);
+    return Status::success();
+  }
+
+ private:
+  Status settleOnTcp(Socket socket, FrameReader reader, std::unique_ptr<Link>& link) {
+    if ((common_ & bit(LinkKind::Tcp)) == 0) {
+      return noLink(peer_, trouble_.empty() ? "the two ranks allow no common kind of link" : trouble_);
+    }
+    link = makeTcpLink(std::move(socket), reader.takeRest());
+    return Status::success();
+  }
+
+  const Wiring& wiring_;
+  const int peer_;
+  const int wakeFd_;
+  const Deadline deadline_;
+  uint8_t common_;
+  std::string trouble_;
+};
+
+Status dialPeer(const Wiring& wiring, int peer, const Liveness& liveness, Deadline deadline,
+                std::unique_ptr<Link>& link) {
+  const Member& member = wiring.members[peer];
+  Socket socket;
+  Status status = dialOnce(member.dataHost, member.dataPort, deadline, liveness.wakeFd(), socket);
+  if (!status.ok()) return noLink(peer, status.message);
+  Hello hello;
+  hello.purpose = Purpose::Data;
+  hello.rank = wiring.rank;
+  hello.size = static_cast<int>(wiring.members.size());
+  hello.epoch = wiring.epoch;
+  FrameReader reader;
+  status = introduce(socket.fd(), reader, wiring.secret, hello, deadline, liveness.wakeFd());
+  if (!status.ok()) return noLink(peer, status.message);
+  return Negotiation(wiring, peer, liveness.wakeFd(), deadline).answer(std::move(socket), std::move(reader), link);
+}
+
+Status judge(const Wiring& wiring, const Hello& hello, const std::vector<std::unique_ptr<Link>>& links) {
+  const int size = static_cast<int>(wiring.members.size());
+  if (hello.purpose != Purpose::Data || hello.epoch != wiring.epoch || hello.size != size) {
+    return failure("RendezvousRefused", "this data port belongs to another group");
+  }
+  if (hello.rank <= wiring.rank || hello.rank >= size || links[hello.rank]) {
+    return failure("DuplicateRank", "rank " + std::to_string(hello.rank) + " has no link to build here", hello.rank);
+  }
+  return Status::success();
+}
+
+Status acceptPeers(const Wiring& wiring, DataPort dataPort, const Liveness& liveness, Deadline deadline,
+                   std::vector<std::unique_ptr<Link>>& links) {
+  int missing = static_cast<int>(wiring.members.size()) - 1 - wiring.rank;
+  Status trouble;
+  Acceptor acceptor(
+      std::move(dataPort.listener), wiring.secret, [&](const Hello& hello) { return judge(wiring, hello, links); },
+      [&](Arrival arrival) {
+        const int peer = arrival.hello.rank;
+        Negotiation negotiation(wiring, peer, liveness.wakeFd(), deadline);
+        const Status status = negotiation.offer(std::move(arrival.socket), std::move(arrival.reader), links[peer]);
+        if (status.ok()) --missing;
+        if (!status.ok() && trouble.ok()) trouble = status;
+      });
+  while (missing > 0 && trouble.ok() && !liveness.dead()) {
+    if (Clock::now() >= deadline) return failure("RendezvousTimeout", "not all ranks built their links in time");
+    acceptor.step(std::min(remainingMs(deadline), 500), liveness.wakeFd());
+  }
+  return trouble;
+}
+
+}  // namespace
+
+Status openDataPort(const std::string& host, DataPort& dataPort) {
+  return listenOn(host, 0, dataPort.listener, dataPort.port);
+}
+
+uint8_t maskOf(const std::vector<LinkKind>& links) {
+  uint8_t mask = 0;
+  for (const LinkKind kind : links) mask = static_cast<uint8_t>(mask | bit(kind));
+  return mask;
+}
+
+Status connectAll(const Wiring& wiring, DataPort dataPort, const Liveness& liveness, Deadline deadline,
+                  std::vector<std::unique_ptr<Link>>& links) {
+  links.clear();
+  links.resize(wiring.members.size());
+  // Dial before accepting: rank 0 dials nobody, so each rank's turn comes once all lower ones are served.
+  for (int peer = 0; peer < wiring.rank; ++peer) {
+    const Status status = dialPeer(wiring, peer, liveness, deadline, links[peer]);
+    if (!status.ok()) return status;
+  }
+  return acceptPeers(wiring, std::move(dataPort), liveness, deadline, links);
+}
+
+}  // namespace espalier::transport

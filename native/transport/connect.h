@@ -1,0 +1,33 @@
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "transport/collectives/mesh.h"
+
+namespace espalier::transport {
+
+/// Where a rank waits for the others to build links to it.
+struct DataPort {
+  Socket listener;
+  uint16_t port = 0;
+};
+Status openDataPort(const std::string& host, DataPort& dataPort);
+
+uint8_t maskOf(const std::vector<LinkKind>& links);
+
+/// What connectAll needs to know of the group that is being built.
+struct Wiring {
+  int rank = 0;
+  std::vector<Member> members;
+  std::string secret;
+  uint64_t epoch = 0;
+};
+
+/// Builds one link to every other rank: each pair settles on the best that both allow. The higher rank dials the
+/// lower one; the connection then carries the offer of shared memory, or becomes the link itself.
+/// Fails with LinkUnavailable, the liveness watch's own failure, or RendezvousTimeout. `status.rank` counts in
+/// this group.
+Status connectAll(const Wiring& wiring, DataPort dataPort, const Liveness& liveness, Deadline deadline,
+                  std::vector<std::unique_ptr<Link>>& links);
+
+}  // namespace espalier::transport

@@ -1,0 +1,129 @@
+#include "transport/create.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <exception>
+#include <thread>
+
+#include "transport/failure.h"
+
+namespace espalier::transport {
+namespace {
+
+constexpr int kMaxRanks = 64;
+constexpr int kMaxLivenessMs = 2'000;
+constexpr int kMinLivenessMs = 100;
+/// A peer that dies during set-up shows first as a connection that ended; its death is known this much later at most.
+constexpr int kVerdictMs = 500;
+
+Status check(const GroupOptions& options) {
+  const auto invalid = [](const std::string& message) { return failure("InvalidArgument", message); };
+  if (options.size < 1 || options.size > kMaxRanks) {
+    return invalid("size is " + std::to_string(options.size) + ", must be 1 to " + std::to_string(kMaxRanks));
+  }
+  if (options.rank < 0 || options.rank >= options.size) {
+    return invalid("rank is " + std::to_string(options.rank) + ", must be 0 to " + std::to_string(options.size - 1));
+  }
+  if (options.livenessTimeoutMs < kMinLivenessMs || options.livenessTimeoutMs > kMaxLivenessMs) {
+    return invalid("livenessTimeoutMs is " + std::to_string(options.livenessTimeoutMs) + ", must be " +
+                   std::to_string(kMinLivenessMs) + " to " + std::to_string(kMaxLivenessMs));
+  }
+  if (options.rendezvousTimeoutMs <= 0) return invalid("rendezvousTimeoutMs must be above 0");
+  if (options.size > 1 && options.rank > 0 && options.rendezvousPort == 0) {
+    return invalid("rendezvousPort is 0: only rank 0 may listen on any free port");
+  }
+  if (options.size > 1 && options.secret.empty()) return invalid("secret is empty; the group needs one");
+  const uint8_t usable = maskOf({LinkKind::Tcp, LinkKind::SharedMemory});
+  if (options.size > 1 && (maskOf(options.links) & usable) == 0) {
+    Status status = failure("LinkUnavailable", options.links.empty()
+                                                   ? "links is empty; allow tcp, shm or both"
+                                                   : "verbs are not available yet; allow tcp, shm or both");
+    status.link = options.links.empty() ? "" : "verbs";
+    return status;
+  }
+  return Status::success();
+}
+
+/// Ranks that share this host and its cores.
+bool isCrowded(const std::vector<Member>& members, const Member& self) {
+  const auto here = std::count_if(members.begin(), members.end(),
+                                  [&](const Member& member) { return member.hostId == self.hostId; });
+  return here > static_cast<int64_t>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+std::unique_ptr<Group> createOrThrow(const GroupOptions& options, Status& status) {
+  status = check(options);
+  if (!status.ok()) return nullptr;
+  const Deadline deadline = deadlineAfterMs(options.rendezvousTimeoutMs);
+  Member self;
+  self.hostId = options.hostId;
+  self.linkMask = maskOf(options.links);
+  self.dataHost = options.dataHost;
+  DataPort dataPort;
+  Roster roster;
+  if (options.size == 1) {
+    roster.members = {self};
+  } else {
+    status = openDataPort(options.dataHost, dataPort);
+    self.dataPort = dataPort.port;
+    if (status.ok()) status = rendezvous(options, self, deadline, roster);
+    if (!status.ok()) return nullptr;
+  }
+  auto liveness = std::make_shared<Liveness>(options.rank, options.size, options.livenessTimeoutMs,
+                                             std::move(roster.control));
+  Mesh::Place place;
+  place.rank = options.rank;
+  place.size = options.size;
+  for (int rank = 0; rank < options.size; ++rank) place.familyRanks.push_back(rank);
+  place.operationTimeoutMs = options.operationTimeoutMs;
+  place.crowded = isCrowded(roster.members, self);
+  const Wiring wiring{options.rank, roster.members, options.secret, options.epoch};
+  MeshGroup::Identity identity{self, roster.members, options.secret, options.epoch};
+  // The rendezvous may have used up its time waiting for the last rank; the links get some of their own.
+  const Deadline linksBy = std::max(deadline, deadlineAfterMs(5'000));
+  return buildGroup(wiring, std::move(place), std::move(dataPort), std::move(liveness), std::move(identity), linksBy,
+                    status);
+}
+
+}  // namespace
+
+std::unique_ptr<Group> buildGroup(const Wiring& wiring, Mesh::Place place, DataPort dataPort,
+                                  std::shared_ptr<Liveness> liveness, MeshGroup::Identity identity, Deadline deadline,
+                                  Status& status) {
+  std::vector<std::unique_ptr<Link>> links;
+  const std::vector<int> familyRanks = place.familyRanks;
+  if (place.size > 1) {
+    status = connectAll(wiring, std::move(dataPort), *liveness, deadline, links);
+  } else {
+    links.resize(1);
+  }
+  if (!status.ok()) {
+    waitFor(liveness->wakeFd(), POLLIN, deadlineAfterMs(kVerdictMs), -1);
+    const int guilty = status.rank;
+    if (status.rank >= 0) status.rank = familyRanks[status.rank];
+    liveness->fail(status);
+    status = liveness->cause();
+    // Seen from the group that was to be built, unless the guilty rank is none of its members.
+    const auto found = std::find(familyRanks.begin(), familyRanks.end(), status.rank);
+    status.rank = found == familyRanks.end() ? guilty : static_cast<int>(found - familyRanks.begin());
+    return nullptr;
+  }
+  auto group = std::make_unique<MeshGroup>(std::move(place), std::move(links), std::move(liveness),
+                                           std::move(identity));
+  status = group->barrier();
+  if (!status.ok()) return nullptr;
+  return group;
+}
+
+std::unique_ptr<Group> Group::create(const GroupOptions& options, Status& status) {
+  try {
+    return createOrThrow(options, status);
+  } catch (const std::exception& error) {
+    status = failure("RendezvousRefused", std::string("this rank could not set itself up: ") + error.what(),
+                     options.rank);
+    return nullptr;
+  }
+}
+
+}  // namespace espalier::transport

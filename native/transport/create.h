@@ -1,0 +1,15 @@
+#pragma once
+#include "transport/mesh_group.h"
+
+namespace espalier::transport {
+
+/// Longest set-up of links when operations have no deadline of their own.
+inline constexpr int kUnboundedSetupMs = 60'000;
+
+/// Builds the links that `wiring` asks for and meets all members at a barrier. On failure null, and the whole
+/// family is dead, everywhere.
+std::unique_ptr<Group> buildGroup(const Wiring& wiring, Mesh::Place place, DataPort dataPort,
+                                  std::shared_ptr<Liveness> liveness, MeshGroup::Identity identity, Deadline deadline,
+                                  Status& status);
+
+}  // namespace espalier::transport

@@ -1,0 +1,76 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "transport/group.h"
+
+namespace espalier::transport {
+
+/// Longest payload of one message; longer transfers are cut into pieces. Small enough that a piece stays in a
+/// core's second-level cache between the copy in and the reduction, large enough to hide the per-message cost.
+inline constexpr size_t kPieceBytes = 64 * 1024;
+
+enum class Operation : uint8_t {
+  AllReduce, AllGather, ReduceScatter, Broadcast, Send, Receive, Barrier, Split, Goodbye,
+};
+inline constexpr int kOperationCount = 9;
+const char* operationName(Operation operation);
+
+/// Travels in front of every payload. The receiver knows every field in advance; any difference means that
+/// the two ranks do not run the same program.
+struct Header {
+  Operation operation = Operation::Barrier;
+  DataType type = DataType::Uint8;
+  ReduceOp reduce = ReduceOp::Sum;
+  uint8_t root = 0;
+  uint32_t sequence = 0;
+  uint64_t callBytes = 0;  ///< bytes of the whole call on one rank
+  uint32_t piece = 0;
+  uint32_t pieceBytes = 0;  ///< bytes that follow this header
+  uint64_t reserved = 0;
+
+  bool operator==(const Header&) const = default;
+};
+static_assert(sizeof(Header) == 32);
+
+struct Message {
+  Header header;
+  const std::byte* payload = nullptr;
+};
+
+enum class LinkResult : uint8_t {
+  Done,
+  NotYet,
+  Left,    ///< the peer closed the link in order and nothing more will come
+  Broken,  ///< the link is gone without a goodbye; why() says more
+};
+
+/// One ordered, reliable point-to-point connection to one peer. Never blocks, except in park(). Used by one
+/// thread at a time.
+class Link {
+ public:
+  virtual ~Link() = default;
+  virtual LinkKind kind() const = 0;
+
+  /// Sends `header.pieceBytes` bytes at `payload`. NotYet: call again with the same arguments; the payload must
+  /// stay as it is until Done. Done: the payload may be reused, the peer need not have seen it.
+  virtual LinkResult trySend(const Header& header, const void* payload) = 0;
+
+  /// Done: `message` shows the next message in place (payload 8-byte aligned), valid until release().
+  /// Calling again before release() gives the same message.
+  virtual LinkResult tryReceive(Message& message) = 0;
+  virtual void release() = 0;
+
+  /// Moves bytes that the peer may be waiting to be rid of, while a message is still held.
+  virtual void progress() {}
+
+  /// The descriptor to poll while waiting, or -1 for a link that has its own park().
+  virtual int waitFd() const { return -1; }
+  /// Sleeps until the link may progress or `timeoutUs` passed. Only for links without a descriptor.
+  virtual void park(bool forReceive, int64_t timeoutUs) {}
+  virtual const char* why() const { return ""; }
+};
+
+const char* linkName(LinkKind kind);
+
+}  // namespace espalier::transport

@@ -1,0 +1,149 @@
+#include "transport/liveness/liveness.h"
+
+#include <poll.h>
+
+#include <algorithm>
+
+#include "transport/failure.h"
+
+namespace espalier::transport {
+namespace {
+
+/// Seven beats fit into the default timeout, so a few late ones on a busy host are no death.
+constexpr int kBeatMs = 200;
+
+}  // namespace
+
+Liveness::Liveness(int rank, int size, int timeoutMs, std::vector<ControlConnection> control)
+    : rank_(rank), size_(size), timeoutMs_(timeoutMs) {
+  for (ControlConnection& connection : control) {
+    peers_.push_back({connection.rank, std::move(connection.socket), std::move(connection.reader), Clock::now()});
+  }
+  if (!peers_.empty()) thread_ = std::thread([this] { watch(); });
+}
+
+Liveness::~Liveness() {
+  stopping_.store(true);
+  wake_.raise();
+  if (thread_.joinable()) thread_.join();
+  if (dead()) return;
+  for (Peer& peer : peers_) {
+    if (peer.open) sendFrame(peer.socket.fd(), FrameType::Goodbye);
+  }
+}
+
+Status Liveness::cause() const {
+  const std::lock_guard lock(causeMutex_);
+  return cause_;
+}
+
+void Liveness::fail(const Status& status) {
+  if (declare(status)) tell(status, -1);
+}
+
+bool Liveness::declare(const Status& status) {
+  {
+    const std::lock_guard lock(causeMutex_);
+    if (!cause_.ok()) return false;
+    cause_ = status;
+  }
+  dead_.store(true, std::memory_order_release);
+  wake_.raise();
+  return true;
+}
+
+void Liveness::tell(const Status& status, int exceptRank) {
+  ByteWriter writer;
+  writeStatus(writer, status);
+  const std::lock_guard lock(sendMutex_);
+  for (Peer& peer : peers_) {
+    if (peer.open && peer.rank != exceptRank) sendFrame(peer.socket.fd(), FrameType::Failure, writer.bytes());
+  }
+}
+
+void Liveness::watch() {
+  const int beatMs = std::min(kBeatMs, timeoutMs_ / 4);
+  Deadline nextBeat = Clock::now();
+  Deadline lastRound = nextBeat;
+  while (!dead() && !stopping_.load()) {
+    std::vector<pollfd> fds = {{wake_.fd(), POLLIN, 0}};
+    for (const Peer& peer : peers_) {
+      if (peer.open) fds.push_back({peer.socket.fd(), POLLIN, 0});
+    }
+    if (fds.size() == 1) return;  // everybody has left
+    poll(fds.data(), static_cast<nfds_t>(fds.size()), remainingMs(nextBeat));
+    for (Peer& peer : peers_) {
+      if (peer.open && !dead()) listenTo(peer);
+    }
+    const Deadline now = Clock::now();
+    // A round that took this long means that this process was stopped itself: the silence was its own.
+    if (now - lastRound > std::chrono::milliseconds(timeoutMs_ / 2)) {
+      for (Peer& peer : peers_) peer.lastHeard = now;
+    }
+    lastRound = now;
+    if (now >= nextBeat) {
+      beat();
+      nextBeat = now + std::chrono::milliseconds(beatMs);
+    }
+    findSilent(now);
+  }
+}
+
+void Liveness::listenTo(Peer& peer) {
+  Frame frame;
+  for (;;) {
+    switch (peer.reader.read(peer.socket.fd(), frame)) {
+      case FrameResult::NotYet: return;
+      case FrameResult::Frame:
+        peer.lastHeard = Clock::now();
+        handle(peer, frame);
+        if (!peer.open || dead()) return;
+        continue;
+      case FrameResult::Closed:
+      case FrameResult::Garbage:
+        close(peer);
+        fail(failure("PeerLost", "rank " + std::to_string(peer.rank) + " of " + std::to_string(size_) +
+                                     " died: its side connection closed without a goodbye (killed or crashed)",
+                     peer.rank));
+        return;
+    }
+  }
+}
+
+void Liveness::handle(Peer& peer, const Frame& frame) {
+  if (frame.type == FrameType::Goodbye) {
+    close(peer);
+    if (peer.rank == 0) unwatched_.store(true, std::memory_order_release);
+  } else if (frame.type == FrameType::Failure) {
+    ByteReader reader(frame.payload);
+    const Status status = readStatus(reader);
+    if (reader.ok() && declare(status)) tell(status, peer.rank);
+  }
+}
+
+void Liveness::close(Peer& peer) {
+  const std::lock_guard lock(sendMutex_);
+  peer.open = false;
+  peer.socket.close();
+}
+
+void Liveness::beat() {
+  const std::lock_guard lock(sendMutex_);
+  for (Peer& peer : peers_) {
+    // A beat that cannot be sent shows as silence or a closed connection soon enough.
+    if (peer.open) sendFrame(peer.socket.fd(), FrameType::Heartbeat);
+  }
+}
+
+void Liveness::findSilent(Deadline now) {
+  for (const Peer& peer : peers_) {
+    if (!peer.open || now - peer.lastHeard < std::chrono::milliseconds(timeoutMs_)) continue;
+    fail(failure("PeerStopped", "rank " + std::to_string(peer.rank) + " of " + std::to_string(size_) +
+                                    " has been silent for " + std::to_string(timeoutMs_) +
+                                    " ms: its process is stopped, or its host is down or cut off",
+                 peer.rank));
+    return;
+  }
+}
+
+}  // namespace espalier::transport

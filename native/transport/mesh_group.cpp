@@ -1,0 +1,169 @@
+#include "transport/mesh_group.h"
+
+#include <poll.h>
+
+#include <cstdlib>
+#include <exception>
+#include <limits>
+
+#include "transport/failure.h"
+#include "transport/reduce/kernels.h"
+
+namespace espalier::transport {
+namespace {
+
+constexpr size_t kAllocationAlignBytes = 64;
+
+Status invalid(const std::string& what) { return failure("InvalidArgument", what); }
+
+Status checkData(const void* data, size_t count, DataType type, int factor) {
+  const size_t element = elementBytes(type);
+  if (element == 0) return invalid("there is no data type " + std::to_string(static_cast<int>(type)));
+  if (count > std::numeric_limits<size_t>::max() / 2 / element / static_cast<size_t>(factor)) {
+    return invalid(std::to_string(count) + " elements do not fit into memory");
+  }
+  if (data == nullptr && count > 0) return invalid("a buffer is null though the count is not 0");
+  return Status::success();
+}
+
+Status checkReduce(DataType type, ReduceOp op) {
+  if (static_cast<int>(op) > static_cast<int>(ReduceOp::Min)) return invalid("there is no such reduction");
+  if (!canReduce(type, op)) return invalid("complex numbers can be summed, but have no maximum or minimum");
+  return Status::success();
+}
+
+Status firstFailure(std::initializer_list<Status> checks) {
+  for (const Status& status : checks) {
+    if (!status.ok()) return status;
+  }
+  return Status::success();
+}
+
+}  // namespace
+
+MeshGroup::MeshGroup(Mesh::Place place, std::vector<std::unique_ptr<Link>> links,
+                     std::shared_ptr<Liveness> liveness, Identity identity)
+    : liveness_(std::move(liveness)),
+      mesh_(std::move(place), std::move(links), liveness_),
+      collectives_(mesh_),
+      identity_(std::move(identity)) {
+  for (int rank = 0; rank < mesh_.size(); ++rank) isSplit_ |= mesh_.place().familyRanks[rank] != rank;
+}
+
+MeshGroup::~MeshGroup() {
+  for (void* memory : allocations_) std::free(memory);
+}
+
+template <class Body>
+Status MeshGroup::call(Operation operation, size_t count, DataType type, Body body) {
+  try {
+    Status status = mesh_.begin();
+    if (!status.ok()) return told(std::move(status));
+    const auto began = Clock::now();
+    status = body();
+    if (!status.ok()) return told(std::move(status));
+    counters_.add(operation, count * elementBytes(type), Clock::now() - began);
+    return status;
+  } catch (const std::exception& error) {
+    return told(mesh_.fail(failure("GroupAborted", std::string("this rank failed inside a call: ") + error.what(),
+                                   mesh_.rank())));
+  }
+}
+
+Status MeshGroup::allReduce(const void* in, void* out, size_t count, DataType type, ReduceOp op) {
+  const Status bad = firstFailure({checkData(in, count, type, 1), checkData(out, count, type, 1),
+                                   checkReduce(type, op)});
+  if (!bad.ok()) return bad;
+  return call(Operation::AllReduce, count, type, [&] { return collectives_.allReduce(in, out, count, type, op); });
+}
+
+Status MeshGroup::allGather(const void* in, void* out, size_t count, DataType type) {
+  const Status bad = firstFailure({checkData(in, count, type, 1), checkData(out, count, type, size())});
+  if (!bad.ok()) return bad;
+  return call(Operation::AllGather, count, type,
+              [&] { return collectives_.allGather(in, out, count, type, Operation::AllGather); });
+}
+
+Status MeshGroup::reduceScatter(const void* in, void* out, size_t count, DataType type, ReduceOp op) {
+  const Status bad = firstFailure({checkData(in, count, type, size()), checkData(out, count, type, 1),
+                                   checkReduce(type, op)});
+  if (!bad.ok()) return bad;
+  return call(Operation::ReduceScatter, count, type,
+              [&] { return collectives_.reduceScatter(in, out, count, type, op); });
+}
+
+Status MeshGroup::broadcast(void* data, size_t count, DataType type, int root) {
+  const Status bad = firstFailure({checkData(data, count, type, 1), checkPeer(root, true)});
+  if (!bad.ok()) return bad;
+  return call(Operation::Broadcast, count, type, [&] { return collectives_.broadcast(data, count, type, root); });
+}
+
+Status MeshGroup::send(const void* data, size_t count, DataType type, int peer) {
+  const Status bad = firstFailure({checkData(data, count, type, 1), checkPeer(peer, false)});
+  if (!bad.ok()) return bad;
+  return call(Operation::Send, count, type, [&] { return collectives_.send(data, count, type, peer); });
+}
+
+Status MeshGroup::recv(void* data, size_t count, DataType type, int peer) {
+  const Status bad = firstFailure({checkData(data, count, type, 1), checkPeer(peer, false)});
+  if (!bad.ok()) return bad;
+  return call(Operation::Receive, count, type, [&] { return collectives_.recv(data, count, type, peer); });
+}
+
+Status MeshGroup::barrier() {
+  return call(Operation::Barrier, 0, DataType::Uint8, [&] { return collectives_.barrier(); });
+}
+
+std::unique_ptr<Group> MeshGroup::split(int color, int key, Status& status) {
+  try {
+    std::unique_ptr<Group> child = splitOrThrow(color, key, status);
+    if (!child) status = told(std::move(status));
+    return child;
+  } catch (const std::exception& error) {
+    status = told(mesh_.fail(failure("GroupAborted", std::string("split failed: ") + error.what(), mesh_.rank())));
+    return nullptr;
+  }
+}
+
+void MeshGroup::abort(const std::string& reason) {
+  liveness_->fail(failure("GroupAborted", reason, mesh_.place().familyRanks[mesh_.rank()]));
+}
+
+GroupStats MeshGroup::stats() const {
+  GroupStats stats;
+  stats.collectives = counters_.read();
+  for (int peer = 0; peer < size(); ++peer) {
+    const Link* link = mesh_.link(peer);
+    if (link == nullptr) continue;
+    const PeerCounters& counters = mesh_.counters(peer);
+    stats.peers.push_back({peer, link->kind(), counters.bytesSent.load(std::memory_order_relaxed),
+                           counters.bytesReceived.load(std::memory_order_relaxed),
+                           static_cast<double>(counters.stallNs.load(std::memory_order_relaxed)) / 1e3});
+  }
+  return stats;
+}
+
+void* MeshGroup::allocate(size_t bytes) {
+  if (bytes > std::numeric_limits<size_t>::max() - kAllocationAlignBytes) return nullptr;
+  const size_t whole = (bytes / kAllocationAlignBytes + 1) * kAllocationAlignBytes;
+  void* memory = std::aligned_alloc(kAllocationAlignBytes, whole);
+  if (memory == nullptr) return nullptr;
+  const std::lock_guard lock(allocationsMutex_);
+  allocations_.push_back(memory);
+  return memory;
+}
+
+Status MeshGroup::checkPeer(int peer, bool mayBeSelf) const {
+  if (peer < 0 || peer >= size()) {
+    return invalid("there is no rank " + std::to_string(peer) + " in a group of " + std::to_string(size()));
+  }
+  if (peer == rank() && !mayBeSelf) return invalid("a rank cannot send to or receive from itself");
+  return Status::success();
+}
+
+Status MeshGroup::told(Status status) const {
+  if (isSplit_ && status.code != "InvalidArgument") status.message += " (ranks named here count in the whole group)";
+  return status;
+}
+
+}  // namespace espalier::transport

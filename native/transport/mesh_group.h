@@ -1,0 +1,56 @@
+#pragma once
+#include <mutex>
+#include <vector>
+
+#include "transport/collectives/collectives.h"
+#include "transport/connect.h"
+#include "transport/stats.h"
+
+namespace espalier::transport {
+
+/// The Group over a Mesh: checks arguments, counts calls, splits.
+class MeshGroup final : public Group {
+ public:
+  /// What a split needs again.
+  struct Identity {
+    Member self;
+    std::vector<Member> members;  ///< of the first group
+    std::string secret;
+    uint64_t epoch = 0;
+  };
+  MeshGroup(Mesh::Place place, std::vector<std::unique_ptr<Link>> links, std::shared_ptr<Liveness> liveness,
+            Identity identity);
+  ~MeshGroup() override;
+
+  int rank() const override { return mesh_.rank(); }
+  int size() const override { return mesh_.size(); }
+  Status allReduce(const void* in, void* out, size_t count, DataType type, ReduceOp op) override;
+  Status allGather(const void* in, void* out, size_t count, DataType type) override;
+  Status reduceScatter(const void* in, void* out, size_t count, DataType type, ReduceOp op) override;
+  Status broadcast(void* data, size_t count, DataType type, int root) override;
+  Status send(const void* data, size_t count, DataType type, int peer) override;
+  Status recv(void* data, size_t count, DataType type, int peer) override;
+  Status barrier() override;
+  std::unique_ptr<Group> split(int color, int key, Status& status) override;
+  void abort(const std::string& reason) override;
+  GroupStats stats() const override;
+  void* allocate(size_t bytes) override;
+
+ private:
+  template <class Body>
+  Status call(Operation operation, size_t count, DataType type, Body body);
+  Status checkPeer(int peer, bool mayBeSelf) const;
+  std::unique_ptr<Group> splitOrThrow(int color, int key, Status& status);
+  Status told(Status status) const;
+
+  std::shared_ptr<Liveness> liveness_;
+  Mesh mesh_;
+  Collectives collectives_;
+  CallCounters counters_;
+  Identity identity_;
+  bool isSplit_ = false;
+  std::mutex allocationsMutex_;
+  std::vector<void*> allocations_;
+};
+
+}  // namespace espalier::transport

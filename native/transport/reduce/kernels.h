@@ -1,0 +1,21 @@
+#pragma once
+#include <cstddef>
+
+#include "transport/group.h"
+
+namespace espalier::transport {
+
+/// Bytes of one element.
+size_t elementBytes(DataType type);
+/// Whether `op` is defined on `type` (complex numbers have no order).
+bool canReduce(DataType type, ReduceOp op);
+
+/// out[i] = a[i] op b[i]. `out` may be `a` or `b`. 16-bit floats are computed in fp32 and rounded to nearest even;
+/// integers wrap; Max and Min of floats yield NaN when either is NaN. The bits do not depend on the machine.
+void reducePair(void* out, const void* a, const void* b, size_t count, DataType type, ReduceOp op);
+
+/// Reduces `inputCount` (1 to 64) inputs in the order of a balanced binary tree; the left half holds the largest
+/// power of two below the count. `out` may be one of the inputs.
+void reduceTree(void* out, const void* const* inputs, int inputCount, size_t count, DataType type, ReduceOp op);
+
+}  // namespace espalier::transport

@@ -1,0 +1,45 @@
+#pragma once
+#include <functional>
+#include <list>
+#include <string>
+
+#include "transport/rendezvous/handshake.h"
+
+namespace espalier::transport {
+
+/// A connection that has been admitted. The reader may hold bytes that came early.
+struct Arrival {
+  Socket socket;
+  FrameReader reader;
+  Hello hello;
+};
+
+/// Listens and examines any number of connections at once. Scanners, garbage and silent connections are dropped
+/// at their own deadline and delay nobody.
+class Acceptor {
+ public:
+  /// `admit` judges a dialer that has proved the secret; on success `welcome` gets the connection.
+  Acceptor(Socket listener, std::string secret, std::function<Status(const Hello&)> admit,
+           std::function<void(Arrival)> welcome);
+  /// Handles what happens within `timeoutMs`, or less. Returns early when `wakeFd` (unless -1) is readable.
+  void step(int timeoutMs, int wakeFd);
+
+ private:
+  struct Pending {
+    Socket socket;
+    FrameReader reader;
+    Examination examination;
+    Deadline deadline;
+  };
+  void acceptAll();
+  /// False when the connection is settled, one way or the other.
+  bool advance(Pending& pending);
+
+  Socket listener_;
+  std::string secret_;
+  std::function<Status(const Hello&)> admit_;
+  std::function<void(Arrival)> welcome_;
+  std::list<Pending> pending_;
+};
+
+}  // namespace espalier::transport

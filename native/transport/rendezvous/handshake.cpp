@@ -1,0 +1,158 @@
+#include "transport/rendezvous/handshake.h"
+
+#include <cstring>
+
+#include "transport/failure.h"
+
+namespace espalier::transport {
+namespace {
+
+ByteView viewOf(const std::string& text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
+
+Digest proof(const std::string& secret, const char* label, const Digest& acceptorNonce, ByteView helloBytes) {
+  ByteWriter writer;
+  writer.putText(label);
+  writer.putRaw(acceptorNonce);
+  writer.putRaw(helloBytes);  // holds the dialer's nonce
+  return hmacSha256(viewOf(secret), writer.bytes());
+}
+
+constexpr const char* kAcceptorLabel = "espalier acceptor";
+constexpr const char* kDialerLabel = "espalier dialer";
+
+Bytes encode(const Hello& hello, const Digest& nonce) {
+  ByteWriter writer;
+  writer.put(kWireVersion);
+  writer.putRaw(nonce);
+  writer.put(static_cast<uint8_t>(hello.purpose));
+  writer.put(static_cast<int32_t>(hello.rank));
+  writer.put(static_cast<int32_t>(hello.size));
+  writer.put(hello.epoch);
+  hello.member.write(writer);
+  return writer.bytes();
+}
+
+Status unreachable(FrameResult result) {
+  switch (result) {
+    case FrameResult::NotYet: return failure("Unreachable", "no answer to the handshake in time");
+    case FrameResult::Garbage: return failure("Unreachable", "what answers there is not an Espalier rank");
+    default: return failure("Unreachable", "the connection was closed during the handshake");
+  }
+}
+
+Status readVerdict(const Frame& frame) {
+  ByteReader reader(frame.payload);
+  Status verdict = readStatus(reader);
+  if (!reader.ok()) return unreachable(FrameResult::Garbage);
+  return verdict;
+}
+
+}  // namespace
+
+void Member::write(ByteWriter& writer) const {
+  writer.putText(hostId);
+  writer.put(linkMask);
+  writer.putText(dataHost);
+  writer.put(dataPort);
+}
+
+Member Member::read(ByteReader& reader) {
+  Member member;
+  member.hostId = reader.getText();
+  member.linkMask = reader.get<uint8_t>();
+  member.dataHost = reader.getText();
+  member.dataPort = reader.get<uint16_t>();
+  return member;
+}
+
+Status introduce(int fd, FrameReader& reader, const std::string& secret, const Hello& hello, Deadline deadline,
+                 int wakeFd) {
+  Digest nonce;
+  if (!randomNonce(nonce)) return failure("RendezvousRefused", "this host offers no random numbers");
+  const Bytes helloBytes = encode(hello, nonce);
+  if (!sendFrame(fd, FrameType::Hello, helloBytes)) return unreachable(FrameResult::Closed);
+
+  Frame frame;
+  FrameResult result = receiveFrame(fd, reader, frame, deadline, wakeFd);
+  if (result != FrameResult::Frame) return unreachable(result);
+  if (frame.type == FrameType::Verdict) return readVerdict(frame);
+  if (frame.type != FrameType::Challenge) return unreachable(FrameResult::Garbage);
+  ByteReader challenge(frame.payload);
+  Digest acceptorNonce, acceptorProof;
+  challenge.getRaw(acceptorNonce);
+  challenge.getRaw(acceptorProof);
+  if (!challenge.ok()) return unreachable(FrameResult::Garbage);
+  if (!sameDigest(acceptorProof, proof(secret, kAcceptorLabel, acceptorNonce, helloBytes))) {
+    return failure("WrongSecret", "the other side does not hold this group's secret; give every rank the same one");
+  }
+
+  if (!sendFrame(fd, FrameType::Proof, proof(secret, kDialerLabel, acceptorNonce, helloBytes))) {
+    return unreachable(FrameResult::Closed);
+  }
+  result = receiveFrame(fd, reader, frame, deadline, wakeFd);
+  if (result != FrameResult::Frame) return unreachable(result);
+  if (frame.type != FrameType::Verdict) return unreachable(FrameResult::Garbage);
+  return readVerdict(frame);
+}
+
+Examination::Outcome Examination::consume(int fd, const Frame& frame, const std::string& secret) {
+  if (!challenged_) return challenge(fd, frame, secret);
+  if (frame.type != FrameType::Proof || frame.payload.size() != Digest{}.size()) return Outcome::Refused;
+  Digest given;
+  std::memcpy(given.data(), frame.payload.data(), given.size());
+  if (!sameDigest(given, proof(secret, kDialerLabel, nonce_, helloBytes_))) {
+    sendVerdict(fd, failure("WrongSecret", "the secret given does not match this group's"));
+    return Outcome::Refused;
+  }
+  return Outcome::Proved;
+}
+
+Examination::Outcome Examination::challenge(int fd, const Frame& frame, const std::string& secret) {
+  if (frame.type != FrameType::Hello) return Outcome::Refused;
+  helloBytes_ = frame.payload;
+  ByteReader reader(helloBytes_);
+  const auto version = reader.get<uint16_t>();
+  if (version != kWireVersion) {
+    sendVerdict(fd, failure("RendezvousRefused", "this group speaks transport version " +
+                                                     std::to_string(kWireVersion) + ", the rank that joins speaks " +
+                                                     std::to_string(version) + "; run one release on all nodes"));
+    return Outcome::Refused;
+  }
+  Digest dialerNonce;
+  reader.getRaw(dialerNonce);
+  hello_.purpose = static_cast<Purpose>(reader.get<uint8_t>());
+  hello_.rank = reader.get<int32_t>();
+  hello_.size = reader.get<int32_t>();
+  hello_.epoch = reader.get<uint64_t>();
+  hello_.member = Member::read(reader);
+  if (!reader.ok() || !randomNonce(nonce_)) return Outcome::Refused;
+  ByteWriter answer;
+  answer.putRaw(nonce_);
+  answer.putRaw(proof(secret, kAcceptorLabel, nonce_, helloBytes_));
+  challenged_ = true;
+  return sendFrame(fd, FrameType::Challenge, answer.bytes()) ? Outcome::Continue : Outcome::Refused;
+}
+
+bool sendVerdict(int fd, const Status& verdict) {
+  ByteWriter writer;
+  writeStatus(writer, verdict);
+  return sendFrame(fd, FrameType::Verdict, writer.bytes());
+}
+
+void writeStatus(ByteWriter& writer, const Status& status) {
+  writer.putText(status.code);
+  writer.putText(status.message);
+  writer.put(static_cast<int32_t>(status.rank));
+  writer.putText(status.link);
+}
+
+Status readStatus(ByteReader& reader) {
+  Status status;
+  status.code = reader.getText();
+  status.message = reader.getText();
+  status.rank = reader.get<int32_t>();
+  status.link = reader.getText();
+  return status;
+}
+
+}  // namespace espalier::transport

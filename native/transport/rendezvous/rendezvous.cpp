@@ -1,0 +1,216 @@
+#include "transport/rendezvous/rendezvous.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <thread>
+
+#include "transport/failure.h"
+
+namespace espalier::transport {
+namespace {
+
+constexpr int kTickMs = 100;
+
+std::string listRanks(uint64_t mask) {
+  std::string text;
+  for (int rank = 0; rank < 64; ++rank) {
+    if ((mask >> rank & 1) == 0) continue;
+    if (!text.empty()) text += ", ";
+    text += std::to_string(rank);
+  }
+  return text;
+}
+
+Status timedOut(const GroupOptions& options, uint64_t missing) {
+  const auto after = std::to_string(options.rendezvousTimeoutMs) + " ms";
+  Status status = failure("RendezvousTimeout", "after " + after + " still missing of " +
+                                                   std::to_string(options.size) + " ranks: " + listRanks(missing) +
+                                                   "; see whether they run and reach rank 0");
+  for (int rank = 0; rank < 64 && status.rank < 0; ++rank) {
+    if (missing >> rank & 1) status.rank = rank;
+  }
+  return status;
+}
+
+/// Rank 0's side: collects the others.
+class Host {
+ public:
+  Host(const GroupOptions& options, const Member& self) : options_(options), joined_(options.size) {
+    roster_.members.resize(options.size);
+    roster_.members[0] = self;
+  }
+
+  Status run(Deadline deadline, Roster& roster) {
+    Socket listener;
+    uint16_t port = 0;
+    Status status = listenOn(options_.rendezvousHost, options_.rendezvousPort, listener, port);
+    if (!status.ok()) return status;
+    if (options_.onListening != nullptr) options_.onListening(port, options_.onListeningContext);
+    Acceptor acceptor(
+        std::move(listener), options_.secret, [this](const Hello& hello) { return judge(hello); },
+        [this](Arrival arrival) { welcome(std::move(arrival)); });
+    while (missing() != 0) {
+      if (Clock::now() >= deadline) return giveUp();
+      acceptor.step(std::min(kTickMs, remainingMs(deadline)), -1);
+      tellWaiting();
+    }
+    return publish(roster);
+  }
+
+ private:
+  Status judge(const Hello& hello) const {
+    if (hello.purpose != Purpose::Join) return failure("RendezvousRefused", "this is a rendezvous, not a data port");
+    if (hello.epoch != options_.epoch) {
+      return failure("WrongEpoch", "this group has epoch " + std::to_string(options_.epoch) + ", rank " +
+                                       std::to_string(hello.rank) + " came with " + std::to_string(hello.epoch) +
+                                       "; it belongs to another incarnation", hello.rank);
+    }
+    if (hello.size != options_.size) {
+      return failure("WrongSize", "this group has " + std::to_string(options_.size) + " ranks, rank " +
+                                      std::to_string(hello.rank) + " was started for " + std::to_string(hello.size),
+                     hello.rank);
+    }
+    if (hello.rank < 1 || hello.rank >= options_.size || joined_[hello.rank].has_value()) {
+      return failure("DuplicateRank", "rank " + std::to_string(hello.rank) + " is taken already; every rank joins once",
+                     hello.rank);
+    }
+    return Status::success();
+  }
+
+  void welcome(Arrival arrival) {
+    const int rank = arrival.hello.rank;
+    roster_.members[rank] = arrival.hello.member;
+    joined_[rank] = ControlConnection{rank, std::move(arrival.socket), std::move(arrival.reader)};
+  }
+
+  uint64_t missing() const {
+    uint64_t mask = 0;
+    for (int rank = 1; rank < options_.size; ++rank) {
+      if (!joined_[rank]) mask |= uint64_t{1} << rank;
+    }
+    return mask;
+  }
+
+  /// Tells those who wait for whom; a rank that went away again may join anew.
+  void tellWaiting() {
+    const uint64_t mask = missing();
+    for (auto& joined : joined_) {
+      if (!joined) continue;
+      char byte;
+      const auto peeked = recv(joined->socket.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+      const bool gone = peeked == 0 || (peeked < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+      ByteWriter writer;
+      writer.put(mask);
+      if (gone || !sendFrame(joined->socket.fd(), FrameType::Waiting, writer.bytes())) joined.reset();
+    }
+  }
+
+  Status giveUp() {
+    const Status status = timedOut(options_, missing());
+    for (auto& joined : joined_) {
+      if (joined) sendVerdict(joined->socket.fd(), status);
+    }
+    return status;
+  }
+
+  Status publish(Roster& roster) {
+    ByteWriter writer;
+    for (const Member& member : roster_.members) member.write(writer);
+    for (auto& joined : joined_) {
+      if (!joined) continue;
+      // A rank that died just now is found by the liveness watch that takes over from here.
+      sendFrame(joined->socket.fd(), FrameType::Roster, writer.bytes());
+      roster_.control.push_back(std::move(*joined));
+    }
+    roster = std::move(roster_);
+    return Status::success();
+  }
+
+  const GroupOptions& options_;
+  std::vector<std::optional<ControlConnection>> joined_;
+  Roster roster_;
+};
+
+/// Every other rank's side: dials until it is admitted, then waits for the roster.
+class Guest {
+ public:
+  Guest(const GroupOptions& options, const Member& self) : options_(options) {
+    hello_.rank = options.rank;
+    hello_.size = options.size;
+    hello_.epoch = options.epoch;
+    hello_.member = self;
+  }
+
+  Status run(Deadline deadline, Roster& roster) {
+    std::string lastTrouble = "nothing was tried";
+    // Doubling from 10 ms to 500 ms: a rank 0 that is just starting is met at once, one that comes minutes later
+    // costs two dials a second. The rank staggers the dials of many ranks that were started together.
+    int pauseMs = 10 + options_.rank % 8;
+    while (Clock::now() < deadline) {
+      const Status status = attempt(deadline, roster);
+      if (status.code != "Unreachable") return status;
+      lastTrouble = status.message;
+      std::this_thread::sleep_for(std::chrono::milliseconds(std::min(pauseMs, remainingMs(deadline))));
+      pauseMs = std::min(pauseMs * 2, 500);
+    }
+    if (missing_ != 0) return timedOut(options_, missing_);
+    return failure("RendezvousTimeout", "rank 0 was not reached at " + options_.rendezvousHost + ":" +
+                                            std::to_string(options_.rendezvousPort) + " within " +
+                                            std::to_string(options_.rendezvousTimeoutMs) + " ms: " + lastTrouble, 0);
+  }
+
+ private:
+  Status attempt(Deadline deadline, Roster& roster) {
+    missing_ = 0;
+    ControlConnection control;
+    control.rank = 0;
+    const Deadline soon = std::min(deadline, deadlineAfterMs(2'000));
+    Status status = dialOnce(options_.rendezvousHost, options_.rendezvousPort, soon, -1, control.socket);
+    if (status.ok()) {
+      // Half a second longer than rank 0 gives one examination.
+      const Deadline patience = std::min(deadline, deadlineAfterMs(3'500));
+      status = introduce(control.socket.fd(), control.reader, options_.secret, hello_, patience, -1);
+    }
+    if (!status.ok()) return status;
+    return awaitRoster(std::move(control), deadline, roster);
+  }
+
+  Status awaitRoster(ControlConnection control, Deadline deadline, Roster& roster) {
+    for (;;) {
+      // Rank 0 speaks every tick; one that is silent this long is stopped or gone, and is dialled again.
+      const Deadline patience = std::min(deadline, deadlineAfterMs(options_.livenessTimeoutMs));
+      Frame frame;
+      if (receiveFrame(control.socket.fd(), control.reader, frame, patience, -1) != FrameResult::Frame) {
+        return failure("Unreachable", "rank 0 went away while the group was forming");
+      }
+      ByteReader reader(frame.payload);
+      if (frame.type == FrameType::Waiting) {
+        missing_ = reader.get<uint64_t>();
+      } else if (frame.type == FrameType::Verdict) {
+        return readStatus(reader);
+      } else if (frame.type == FrameType::Roster) {
+        for (int rank = 0; rank < options_.size; ++rank) roster.members.push_back(Member::read(reader));
+        if (!reader.ok()) return failure("RendezvousRefused", "rank 0 sent a roster that cannot be read", 0);
+        roster.control.push_back(std::move(control));
+        return Status::success();
+      }
+    }
+  }
+
+  const GroupOptions& options_;
+  Hello hello_;
+  uint64_t missing_ = 0;
+};
+
+}  // namespace
+
+Status rendezvous(const GroupOptions& options, const Member& self, Deadline deadline, Roster& roster) {
+  if (options.rank == 0) return Host(options, self).run(deadline, roster);
+  return Guest(options, self).run(deadline, roster);
+}
+
+}  // namespace espalier::transport

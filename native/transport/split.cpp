@@ -1,0 +1,61 @@
+#include <algorithm>
+#include <array>
+
+#include "transport/create.h"
+#include "transport/failure.h"
+#include "transport/mesh_group.h"
+
+namespace espalier::transport {
+namespace {
+
+/// What ranks tell each other in a split; fixed size, so that one all-gather carries it.
+struct Entry {
+  int32_t color, key;
+  uint16_t dataPort;
+  char dataHost[250];
+};
+
+}  // namespace
+
+/// The child builds links of its own, with the parent as its rendezvous: the two may be used in any order and by
+/// different threads. Liveness is the parent's.
+std::unique_ptr<Group> MeshGroup::splitOrThrow(int color, int key, Status& status) {
+  status = mesh_.begin();
+  if (!status.ok()) return nullptr;
+  DataPort dataPort;
+  status = openDataPort(identity_.self.dataHost, dataPort);
+  if (!status.ok()) {
+    status = mesh_.fail(std::move(status));
+    return nullptr;
+  }
+  Entry own{color, key, dataPort.port, {}};
+  identity_.self.dataHost.copy(own.dataHost, sizeof own.dataHost - 1);
+  std::vector<Entry> entries(static_cast<size_t>(size()));
+  status = collectives_.allGather(&own, entries.data(), sizeof own, DataType::Uint8, Operation::Split);
+  if (!status.ok()) return nullptr;
+
+  std::vector<int> members;  // ranks of this group, in the child's order
+  for (int rank = 0; rank < size(); ++rank) {
+    if (entries[rank].color == color) members.push_back(rank);
+  }
+  std::stable_sort(members.begin(), members.end(), [&](int a, int b) { return entries[a].key < entries[b].key; });
+
+  Mesh::Place place = mesh_.place();
+  place.size = static_cast<int>(members.size());
+  place.familyRanks.clear();
+  Wiring wiring{0, {}, identity_.secret, identity_.epoch};
+  for (int i = 0; i < place.size; ++i) {
+    const int rank = members[i];
+    if (rank == mesh_.rank()) place.rank = wiring.rank = i;
+    place.familyRanks.push_back(mesh_.place().familyRanks[rank]);
+    Member member = identity_.members[place.familyRanks[i]];
+    member.dataHost = entries[rank].dataHost;
+    member.dataPort = entries[rank].dataPort;
+    wiring.members.push_back(std::move(member));
+  }
+  const int patienceMs = place.operationTimeoutMs > 0 ? place.operationTimeoutMs : kUnboundedSetupMs;
+  return buildGroup(wiring, std::move(place), std::move(dataPort), liveness_, identity_, deadlineAfterMs(patienceMs),
+                    status);
+}
+
+}  // namespace espalier::transport

@@ -1,0 +1,182 @@
+#include "transport/wire/socket.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <system_error>
+
+#include "transport/failure.h"
+
+namespace espalier::transport {
+namespace {
+
+#ifdef MSG_NOSIGNAL
+constexpr int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+#else
+constexpr int kSendFlags = MSG_DONTWAIT;
+#endif
+
+void makePrivateAndNonBlocking(int fd) {
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+void tune(int fd) {
+  const int one = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+#ifdef SO_NOSIGPIPE
+  setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
+#endif
+}
+
+Socket newSocket(int family) {
+#ifdef SOCK_CLOEXEC
+  return Socket(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+#else
+  Socket socket(::socket(family, SOCK_STREAM, 0));
+  if (socket.valid()) makePrivateAndNonBlocking(socket.fd());
+  return socket;
+#endif
+}
+
+using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
+
+AddressList resolve(const std::string& host, uint16_t port, int flags, std::string& error) {
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = flags;
+  const int code = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
+  if (code != 0) {
+    error = gai_strerror(code);
+    found = nullptr;
+  }
+  return {found, &freeaddrinfo};
+}
+
+uint16_t portOf(int fd) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return 0;
+  return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
+                                             : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+}
+
+}  // namespace
+
+int remainingMs(Deadline deadline) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  return static_cast<int>(std::clamp<int64_t>(left, 0, 1'000'000'000));
+}
+
+Socket& Socket::operator=(Socket&& other) noexcept {
+  if (this != &other) {
+    close();
+    fd_ = other.fd_;
+    other.fd_ = -1;
+  }
+  return *this;
+}
+
+void Socket::close() {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+Status listenOn(const std::string& host, uint16_t port, Socket& listener, uint16_t& boundPort) {
+  const std::string where = host + ":" + std::to_string(port);
+  std::string error;
+  const AddressList addresses = resolve(host, port, AI_PASSIVE, error);
+  if (!addresses) return failure("InvalidArgument", "cannot listen on " + where + ": " + error);
+  Socket socket = newSocket(addresses->ai_family);
+  const int one = 1;
+  if (socket.valid()) setsockopt(socket.fd(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (!socket.valid() || bind(socket.fd(), addresses->ai_addr, addresses->ai_addrlen) != 0 ||
+      listen(socket.fd(), 128) != 0) {
+    const int code = errno;
+    if (code == EADDRINUSE) {
+      return failure("AddressInUse", where + " is in use by another process; choose another port or 0 for any");
+    }
+    return failure("InvalidArgument", "cannot listen on " + where + ": " + errnoText(code));
+  }
+  boundPort = portOf(socket.fd());
+  listener = std::move(socket);
+  return Status::success();
+}
+
+Status dialOnce(const std::string& host, uint16_t port, Deadline deadline, int wakeFd, Socket& socket) {
+  const std::string where = host + ":" + std::to_string(port);
+  std::string error;
+  const AddressList addresses = resolve(host, port, 0, error);
+  if (!addresses) return failure("Unreachable", where + ": " + error);
+  Socket fresh = newSocket(addresses->ai_family);
+  if (!fresh.valid()) return failure("Unreachable", where + ": " + errnoText(errno));
+  int code = 0;
+  if (connect(fresh.fd(), addresses->ai_addr, addresses->ai_addrlen) != 0) {
+    code = errno;
+    if (code == EINPROGRESS) {
+      socklen_t length = sizeof code;
+      if (!waitFor(fresh.fd(), POLLOUT, deadline, wakeFd)) {
+        code = ETIMEDOUT;
+      } else if (getsockopt(fresh.fd(), SOL_SOCKET, SO_ERROR, &code, &length) != 0) {
+        code = errno;
+      }
+    }
+  }
+  if (code != 0) return failure("Unreachable", where + ": " + errnoText(code));
+  tune(fresh.fd());
+  socket = std::move(fresh);
+  return Status::success();
+}
+
+Socket acceptOne(const Socket& listener) {
+#ifdef __linux__
+  Socket socket(accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+#else
+  Socket socket(accept(listener.fd(), nullptr, nullptr));
+  if (socket.valid()) makePrivateAndNonBlocking(socket.fd());
+#endif
+  if (socket.valid()) tune(socket.fd());
+  return socket;
+}
+
+bool waitFor(int fd, short events, Deadline deadline, int wakeFd) {
+  for (;;) {
+    pollfd fds[2] = {{fd, events, 0}, {wakeFd, POLLIN, 0}};
+    const int left = remainingMs(deadline);
+    const int ready = poll(fds, wakeFd >= 0 ? 2 : 1, left);
+    if (wakeFd >= 0 && ready > 0 && fds[1].revents != 0) return false;
+    if (ready > 0 && fds[0].revents != 0) return true;
+    if (left == 0) return false;
+    if (ready < 0 && errno != EINTR) return false;
+  }
+}
+
+int64_t sendSome(int fd, const void* data, size_t bytes) { return ::send(fd, data, bytes, kSendFlags); }
+
+WakePipe::WakePipe() {
+  int fds[2];
+  if (pipe(fds) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
+  read_ = Socket(fds[0]);
+  write_ = Socket(fds[1]);
+  makePrivateAndNonBlocking(fds[0]);
+  makePrivateAndNonBlocking(fds[1]);
+}
+
+void WakePipe::raise() {
+  const char byte = 1;
+  // A full pipe is readable already, which is all that matters.
+  if (::write(write_.fd(), &byte, 1) < 0) return;
+}
+
+std::string errnoText(int error) { return std::generic_category().message(error); }
+
+}  // namespace espalier::transport

@@ -1,0 +1,61 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "status.h"
+
+namespace espalier::transport {
+
+using Clock = std::chrono::steady_clock;
+using Deadline = Clock::time_point;
+
+inline Deadline deadlineAfterMs(int64_t ms) { return Clock::now() + std::chrono::milliseconds(ms); }
+/// Whole milliseconds until `deadline`, rounded up, at least 0.
+int remainingMs(Deadline deadline);
+
+/// Owns a file descriptor.
+class Socket {
+ public:
+  Socket() = default;
+  explicit Socket(int fd) : fd_(fd) {}
+  Socket(Socket&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  Socket& operator=(Socket&& other) noexcept;
+  ~Socket() { close(); }
+  int fd() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+  void close();
+
+ private:
+  int fd_ = -1;
+};
+
+/// Every socket here is non-blocking, close-on-exec, TCP_NODELAY, and raises no SIGPIPE.
+
+/// Listens on host:port (0: any free port). Fails with AddressInUse or InvalidArgument.
+Status listenOn(const std::string& host, uint16_t port, Socket& listener, uint16_t& boundPort);
+/// One attempt to connect. Fails with a message that holds the reason; `code` is "Unreachable".
+Status dialOnce(const std::string& host, uint16_t port, Deadline deadline, int wakeFd, Socket& socket);
+/// Takes one waiting connection; invalid when there is none.
+Socket acceptOne(const Socket& listener);
+
+/// Waits for `events` on `fd`. False at the deadline or when `wakeFd` (unless -1) became readable.
+bool waitFor(int fd, short events, Deadline deadline, int wakeFd);
+
+/// send() that never raises SIGPIPE and never blocks.
+int64_t sendSome(int fd, const void* data, size_t bytes);
+
+/// A pipe whose reading end turns readable, for good, at the first raise().
+class WakePipe {
+ public:
+  WakePipe();
+  int fd() const { return read_.fd(); }
+  void raise();
+
+ private:
+  Socket read_, write_;
+};
+
+std::string errnoText(int error);
+
+}  // namespace espalier::transport
