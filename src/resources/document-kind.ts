@@ -26,7 +26,8 @@ export const identify = (document: unknown, schemas: Schemas): Identity => {
   const version = document['apiVersion'];
   const schema = typeof kind === 'string' ? schemas.kind(kind) : undefined;
   if (version !== apiVersion) {
-    if (!schema && !resemblesOurs(version)) return { foreign: foreignNote(version, kind) };
+    const foreign = schema || resemblesOurs(version) ? undefined : foreignNote(document);
+    if (foreign !== undefined) return { foreign };
     return problem(['apiVersion'], apiVersion, describe(version), `write ${apiVersion}`);
   }
   if (!schema) return unknownKind(kind);
@@ -55,10 +56,17 @@ const resemblesOurs = (version: unknown): boolean =>
   typeof version === 'string' &&
   (version.split('/')[0] === apiGroup || nearest(version, [apiVersion]) !== undefined);
 
-const foreignNote = (version: unknown, kind: unknown): string =>
-  version === undefined && kind === undefined
-    ? 'skipped: a document without apiVersion and kind'
-    : `skipped: ${describe(version)} ${describe(kind)} is not an Espalier kind`;
+/** Undefined for what should be an object of an API but lacks the fields that say of which. */
+const foreignNote = (document: Record<string, unknown>): string | undefined => {
+  const { apiVersion: version, kind } = document;
+  if (typeof version === 'string' && typeof kind === 'string') {
+    return `skipped: ${version} ${kind} is not an Espalier kind`;
+  }
+  const isObjectOfAnApi = ['apiVersion', 'kind', 'metadata', 'spec'].some(
+    (field) => field in document,
+  );
+  return isObjectOfAnApi ? undefined : 'skipped: a document without apiVersion and kind';
+};
 
 const problem = (
   path: FieldProblem['path'],

@@ -141,8 +141,8 @@ const nothing: Documents = { objects: [], problems: [], notes: [], isIncomplete:
 const readDocument = (reading: Reading): Documents => {
   const { document, file } = reading;
   if (document.syntaxProblems.length > 0) return syntaxResult(reading);
-  if (!isObject(document.value) && !mentionsEspalier.test(document.text)) {
-    return skipped(reading, 'skipped: neither a mapping nor anything that names Espalier');
+  if (Array.isArray(document.value) && !mentionsEspalier.test(document.text)) {
+    return skipped(reading, 'skipped: a list in which nothing names Espalier');
   }
   const identity = identify(document.value, reading.schemas);
   if ('foreign' in identity) {
