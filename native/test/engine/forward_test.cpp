@@ -91,7 +91,8 @@ void checkReference(const test::WrittenModel& model, const std::vector<float>& g
     }
   }
   CHECK_EQUAL(at, got.size());
-  CHECK(!(worst > 1e-4 * largest));
+  // Quantised layers see their input as 16-bit codes: some 3e-5 of noise per product, where bf16 would give 1e-3.
+  CHECK(worst <= (model.shape.bits > 0 ? 2e-4 : 2e-6) * largest);
 }
 
 void checkModel(const TinyModel& shape, const std::vector<int>& tensorSizes) {
@@ -103,7 +104,8 @@ void checkModel(const TinyModel& shape, const std::vector<int>& tensorSizes) {
   for (const int tensorSize : tensorSizes)
     for (const int stages : {1, 2})
       for (const int threads : {1, 2})
-        CHECK(sameBits(wanted, run(model.folder, shape.vocabSize, {.tensorSize = tensorSize, .stages = stages, .threads = threads}, Schedule::Mixed)));
+        // Five ranks or more with two threads each would show nothing new, slowly.
+        if (tensorSize * threads <= 4) CHECK(sameBits(wanted, run(model.folder, shape.vocabSize, {.tensorSize = tensorSize, .stages = stages, .threads = threads}, Schedule::Mixed)));
   for (const engine::Kernels* kernels : engine::availableKernels())
     CHECK(sameBits(wanted, run(model.folder, shape.vocabSize, {.kernels = kernels}, Schedule::Together)));
 }

@@ -25,7 +25,7 @@ struct TinyModel {
   bool tied = true;
   bool attentionBias = false;  ///< llama: on q, k, v and o
   int files = 1;
-  std::string ropeScaling;     ///< JSON, or empty
+  std::string ropeScaling = {};  ///< JSON, or empty
   uint32_t seed = 1;
 };
 

@@ -21,9 +21,13 @@ Ranks::Ranks(const std::string& folder, const Cut& cut, int contextLength, int m
   groups_ = makeTreeGroups(cut.tensorSize);
   for (int stage = 0; stage < cut.stages; stage++)
     for (int rank = 0; rank < cut.tensorSize; rank++) {
-      engine::ModelOptions options{.folder = folder, .contextLength = contextLength, .maxSequences = maxSequences, .threads = cut.threads};
+      engine::ModelOptions options;
+      options.folder = folder;
+      options.contextLength = contextLength;
+      options.maxSequences = maxSequences;
+      options.threads = cut.threads;
       // The first stages get the fewer layers, so that stages differ when they can.
-      options.shard = {.tensorRank = rank, .tensorSize = cut.tensorSize, .stage = stage, .stageCount = cut.stages,
+      options.shard = engine::Shard{.tensorRank = rank, .tensorSize = cut.tensorSize, .stage = stage, .stageCount = cut.stages,
                        .firstLayer = layers * stage / cut.stages, .endLayer = layers * (stage + 1) / cut.stages};
       Status status;
       models_.push_back(engine::LlamaModel::load(options, cut.kernels, status));
