@@ -1,0 +1,260 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include "test/transport/ranks.h"
+#include "transport/group.h"
+
+namespace espalier::test {
+namespace {
+
+using transport::DataType;
+using transport::ReduceOp;
+
+/// The contract: a death is a Status on every survivor within two seconds.
+constexpr double kBoundSeconds = 2.0;
+
+void post(Board* board, int rank, const Status& status) {
+  std::snprintf(board->codes[rank], sizeof board->codes[rank], "%s", status.code.c_str());
+  std::snprintf(board->text[rank], sizeof board->text[rank], "%s", status.message.c_str());
+  board->guilty[rank] = status.rank;
+  board->times[rank] = nowNs();
+}
+
+/// Waits until `count` ranks have come here, without the transport.
+void meet(Board* board, int count) {
+  board->marks[62]++;
+  eventually("all ranks meet", 10, [&] { return board->marks[62] >= count; });
+}
+
+/// Works until the first failure.
+Status workUntilFailure(Group& group, Board* board) {
+  std::vector<float> data(4'096, 1.0f);
+  for (;;) {
+    const Status status = group.allReduce(data.data(), data.data(), data.size(), DataType::Float32, ReduceOp::Max);
+    if (!status.ok()) return status;
+    board->marks[group.rank()]++;
+  }
+}
+
+/// Waits in the middle of a collective that the victim has not entered.
+Status waitInside(Group& group, Board* board, int victim) {
+  if (group.rank() == victim) {
+    board->marks[victim] = 1;
+    for (;;) pause();
+  }
+  board->marks[group.rank()] = 1;
+  std::vector<float> data(1 << 18, 1.0f);
+  return group.allReduce(data.data(), data.data(), data.size(), DataType::Float32, ReduceOp::Sum);
+}
+
+/// Does nothing until told, then calls: the failure must be there at once.
+Status callAfterIdling(Group& group, Board* board) {
+  board->marks[group.rank()] = 1;
+  while (board->marks[63] == 0) usleep(1'000);
+  return group.barrier();
+}
+
+enum class Moment { Working, Inside, Idle };
+
+void checkDeath(LinkKind kind, int size, int victim, int signalNumber, Moment moment) {
+  SharedBoard board;
+  Processes ranks(size, [&](int rank) {
+    auto group = join(optionsFor(rank, size, kind, board.get()));
+    const Status status = moment == Moment::Working  ? workUntilFailure(*group, board.get())
+                          : moment == Moment::Inside ? waitInside(*group, board.get(), victim)
+                                                     : callAfterIdling(*group, board.get());
+    post(board.get(), rank, status);
+    // Dead for good: the same answer, at once.
+    const Status again = group->barrier();
+    CHECK_EQ(again.code, status.code);
+    CHECK_EQ(again.message, status.message);
+  });
+  eventually("all ranks are at it", 10, [&] {
+    for (int rank = 0; rank < size; ++rank) {
+      if (board->marks[rank] < (moment == Moment::Working ? 20 : 1)) return false;
+    }
+    return true;
+  });
+  const int64_t began = nowNs();
+  ranks.signal(victim, signalNumber);
+  if (moment == Moment::Idle) {
+    // Survivors find the news waiting for them.
+    std::this_thread::sleep_for(std::chrono::milliseconds(signalNumber == SIGKILL ? 300 : 1'800));
+    board->marks[63] = 1;
+  }
+  ranks.join(10, {victim});
+  for (int rank = 0; rank < size; ++rank) {
+    if (rank == victim) continue;
+    CHECK_EQ(std::string(board->codes[rank]), std::string(signalNumber == SIGKILL ? "PeerLost" : "PeerStopped"));
+    CHECK_EQ(board->guilty[rank].load(), victim);
+    CHECK(std::strstr(board->text[rank], ("rank " + std::to_string(victim)).c_str()) != nullptr);
+    const double seconds = static_cast<double>(board->times[rank] - began) / 1e9;
+    if (seconds > kBoundSeconds) throw CheckFailure("rank " + std::to_string(rank) + " took " + std::to_string(seconds));
+  }
+}
+
+void checkDeaths(LinkKind kind, int signalNumber, Moment moment) {
+  // Rank 0 is the star's centre and another case than the rest.
+  std::vector<std::exception_ptr> errors(3);
+  std::vector<std::thread> threads;
+  for (int victim = 0; victim < 3; ++victim) {
+    threads.emplace_back([&, victim] {
+      try {
+        checkDeath(kind, 3, victim, signalNumber, moment);
+      } catch (...) {
+        errors[victim] = std::current_exception();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+}
+
+TEST("SIGKILL of each rank at work, shm") { checkDeaths(LinkKind::SharedMemory, SIGKILL, Moment::Working); }
+TEST("SIGKILL of each rank at work, tcp") { checkDeaths(LinkKind::Tcp, SIGKILL, Moment::Working); }
+TEST("SIGKILL of each rank while others wait inside, shm") {
+  checkDeaths(LinkKind::SharedMemory, SIGKILL, Moment::Inside);
+}
+TEST("SIGKILL of each rank while others wait inside, tcp") { checkDeaths(LinkKind::Tcp, SIGKILL, Moment::Inside); }
+TEST("SIGKILL of each rank while idle") { checkDeaths(LinkKind::Tcp, SIGKILL, Moment::Idle); }
+TEST("SIGSTOP of each rank at work, shm") { checkDeaths(LinkKind::SharedMemory, SIGSTOP, Moment::Working); }
+TEST("SIGSTOP of each rank at work, tcp") { checkDeaths(LinkKind::Tcp, SIGSTOP, Moment::Working); }
+TEST("SIGSTOP of each rank while idle") { checkDeaths(LinkKind::SharedMemory, SIGSTOP, Moment::Idle); }
+
+TEST("SIGKILL of all ranks leaves no segment behind") {
+  SharedBoard board;
+  Processes ranks(3, [&](int rank) {
+    auto group = join(optionsFor(rank, 3, LinkKind::SharedMemory, board.get()));
+    workUntilFailure(*group, board.get());
+  });
+  eventually("all ranks work", 10, [&] { return board->marks[0] > 9 && board->marks[1] > 9 && board->marks[2] > 9; });
+  for (int rank = 0; rank < 3; ++rank) ranks.signal(rank, SIGKILL);
+  // On Linux segments have no name at all; elsewhere the name is gone once mapped. Nothing of ours may show.
+  CHECK_EQ(std::system("ls /dev/shm 2>/dev/null | grep -q '^esp'") == 0, false);
+}
+
+TEST("abort from another thread ends a waiting call on every rank, with the reason") {
+  SharedBoard board;
+  Processes ranks(3, [&](int rank) {
+    auto group = join(optionsFor(rank, 3, LinkKind::SharedMemory, board.get()));
+    std::thread aborter;
+    if (rank == 1) {
+      aborter = std::thread([&] {
+        usleep(50'000);
+        group->abort("the operator said so");
+      });
+    }
+    float value = 0;
+    // Rank 0 waits for rank 1, rank 1 for rank 2, and rank 2 for rank 0: only the abort ends it.
+    const Status status = group->recv(&value, 1, DataType::Float32, (rank + 1) % 3);
+    if (aborter.joinable()) aborter.join();
+    CHECK_EQ(status.code, "GroupAborted");
+    CHECK_EQ(status.message, "the operator said so");
+    CHECK_EQ(status.rank, 1);
+    CHECK_EQ(group->barrier().code, "GroupAborted");
+  });
+  ranks.join(5);
+}
+
+TEST("an orderly leave is an error only for who needs the one that left") {
+  for (const LinkKind kind : {LinkKind::SharedMemory, LinkKind::Tcp}) {
+    for (const int leaver : {0, 2}) {
+      SharedBoard board;
+      Processes ranks(3, [&](int rank) {
+        auto group = join(optionsFor(rank, 3, kind, board.get()));
+        std::vector<float> data(200'000, 1.0f);
+        if (rank != leaver) usleep(20'000 * (rank + 1));  // the leaver is gone before the others are through
+        CHECK_OK(group->broadcast(data.data(), data.size() / 20, DataType::Float32, leaver));
+        if (rank == leaver) return;
+        const int other = 3 - leaver - rank;
+        float value = 1;
+        if (rank < other) CHECK_OK(group->send(&value, 1, DataType::Float32, other));
+        if (rank > other) CHECK_OK(group->recv(&value, 1, DataType::Float32, other));
+        meet(board.get(), 2);  // the next failure is the whole group's, so both must be through
+        const Status status = group->recv(&value, 1, DataType::Float32, leaver);
+        CHECK_EQ(status.code, "PeerLeft");
+        CHECK_EQ(status.rank, leaver);
+      });
+      ranks.join(10);
+    }
+  }
+}
+
+TEST("ranks that finish a collective early and leave do not break those still in it") {
+  for (const LinkKind kind : {LinkKind::SharedMemory, LinkKind::Tcp}) {
+    for (int round = 0; round < 10; ++round) {
+      SharedBoard board;
+      Processes ranks(4, [&](int rank) {
+        auto group = join(optionsFor(rank, 4, kind, board.get()));
+        std::vector<float> data(50'000, 1.0f);
+        CHECK_OK(group->allReduce(data.data(), data.data(), data.size(), DataType::Float32, ReduceOp::Sum));
+        CHECK(data[49'999] == 4.0f);
+      });
+      ranks.join(10);
+    }
+  }
+}
+
+TEST("a live rank that stays away is an OperationTimeout that names it") {
+  SharedBoard board;
+  Processes ranks(2, [&](int rank) {
+    GroupOptions options = optionsFor(rank, 2, LinkKind::Tcp, board.get());
+    options.operationTimeoutMs = 300;
+    auto group = join(options);
+    if (rank == 1) {
+      while (board->marks[0] == 0) usleep(1'000);
+      CHECK_EQ(group->barrier().code, "OperationTimeout");
+      return;
+    }
+    const Status status = group->barrier();
+    board->marks[0] = 1;
+    CHECK_EQ(status.code, "OperationTimeout");
+    CHECK_EQ(status.rank, 1);
+    CHECK_EQ(status.link, "tcp");
+  });
+  ranks.join(10);
+}
+
+using Call = std::function<Status(Group&, float*)>;
+
+void checkMismatch(LinkKind kind, const Call& ofOthers, const Call& ofLast) {
+  SharedBoard board;
+  Processes ranks(3, [&](int rank) {
+    auto group = join(optionsFor(rank, 3, kind, board.get()));
+    meet(board.get(), 3);  // a failure while some still join would be theirs as well
+    std::vector<float> data(100'000);
+    Status status = (rank == 2 ? ofLast : ofOthers)(*group, data.data());
+    // A rank that only sent may not know yet; its next calls must tell it.
+    for (int i = 0; i < 10 && status.ok(); ++i) status = group->barrier();
+    CHECK_EQ(status.code, "PeerMismatch");
+    CHECK(status.rank >= 0);
+    CHECK(status.message.find("called") != std::string::npos);
+  });
+  ranks.join(10);
+}
+
+TEST("ranks that make different calls all hear of it") {
+  const auto reduce = [](size_t count, DataType type, ReduceOp op) {
+    return [=](Group& group, float* data) { return group.allReduce(data, data, count, type, op); };
+  };
+  for (const LinkKind kind : {LinkKind::SharedMemory, LinkKind::Tcp}) {
+    const Call usual = reduce(10, DataType::Float32, ReduceOp::Sum);
+    checkMismatch(kind, usual, reduce(11, DataType::Float32, ReduceOp::Sum));
+    checkMismatch(kind, usual, reduce(90'000, DataType::Float32, ReduceOp::Sum));
+    checkMismatch(kind, usual, reduce(0, DataType::Float32, ReduceOp::Sum));
+    checkMismatch(kind, usual, reduce(10, DataType::Int32, ReduceOp::Sum));
+    checkMismatch(kind, usual, reduce(10, DataType::Float32, ReduceOp::Max));
+    checkMismatch(kind, usual, [](Group& group, float*) { return group.barrier(); });
+    checkMismatch(kind, usual,
+                  [](Group& group, float* data) { return group.broadcast(data, 10, DataType::Float32, 2); });
+  }
+}
+
+}  // namespace
+}  // namespace espalier::test

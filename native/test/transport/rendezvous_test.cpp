@@ -1,0 +1,243 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "test/transport/ranks.h"
+#include "transport/rendezvous/handshake.h"
+#include "transport/wire/frame.h"
+
+namespace espalier::test {
+namespace {
+
+using transport::DataType;
+using transport::ReduceOp;
+
+/// A group of two that must form although `intrude(port)` goes on before the right rank 1 comes.
+void formDespite(const std::function<void(Board*)>& intrude) {
+  SharedBoard board;
+  runThreads(3, [&](int rank) {
+    if (rank == 2) {
+      eventually("rank 0 listens", 10, [&] { return board->port != 0; });
+      intrude(board.get());
+      board->marks[0] = 1;
+      return;
+    }
+    if (rank == 1) eventually("the intruder is through", 10, [&] { return board->marks[0] != 0; });
+    auto group = join(optionsFor(rank, 2, LinkKind::Tcp, board.get()));
+    CHECK_OK(group->barrier());
+  });
+}
+
+void checkRefused(const std::function<void(GroupOptions&)>& spoil, const char* code, const char* says) {
+  formDespite([&](Board* board) {
+    GroupOptions options = optionsFor(1, 2, LinkKind::Tcp, board);
+    spoil(options);
+    Status status;
+    CHECK(Group::create(options, status) == nullptr);
+    CHECK_EQ(status.code, std::string(code));
+    CHECK(status.message.find(says) != std::string::npos);
+  });
+}
+
+TEST("a wrong secret is refused, and the group still forms") {
+  checkRefused([](GroupOptions& options) { options.secret = "another"; }, "WrongSecret", "secret");
+}
+TEST("a wrong epoch is refused with both epochs, and the group still forms") {
+  checkRefused([](GroupOptions& options) { options.epoch = 6; }, "WrongEpoch", "epoch 7, rank 1 came with 6");
+}
+TEST("a wrong size is refused with both sizes, and the group still forms") {
+  checkRefused([](GroupOptions& options) { options.size = 3; }, "WrongSize", "2 ranks, rank 1 was started for 3");
+}
+
+TEST("a second rank 1 is refused while the first one waits") {
+  SharedBoard board;
+  runThreads(4, [&](int thread) {
+    if (thread == 3) {  // the double comes when rank 1 is in and rank 2 is not
+      eventually("rank 1 was started", 10, [&] { return board->marks[1] != 0; });
+      GroupOptions options = optionsFor(1, 3, LinkKind::Tcp, board.get());
+      options.rendezvousTimeoutMs = 300;
+      Status status;
+      // Before the first rank 1 is in, a double would take its place: knock as rank 1 only after it.
+      usleep(200'000);
+      CHECK(Group::create(options, status) == nullptr);
+      CHECK_EQ(status.code, "DuplicateRank");
+      board->marks[2] = 1;
+      return;
+    }
+    GroupOptions options = optionsFor(thread, 3, LinkKind::Tcp, board.get());
+    if (thread == 1) board->marks[1] = 1;
+    if (thread == 2) eventually("the double was refused", 10, [&] { return board->marks[2] != 0; });
+    CHECK_OK(join(options)->barrier());
+  });
+}
+
+TEST("another wire version is refused with both versions") {
+  formDespite([](Board* board) {
+    transport::Socket socket;
+    CHECK_OK(transport::dialOnce("127.0.0.1", static_cast<uint16_t>(board->port), transport::deadlineAfterMs(1'000), -1,
+                                 socket));
+    transport::ByteWriter hello;
+    hello.put(uint16_t{99});
+    CHECK(transport::sendFrame(socket.fd(), transport::FrameType::Hello, hello.bytes()));
+    transport::FrameReader reader;
+    transport::Frame frame;
+    CHECK(transport::receiveFrame(socket.fd(), reader, frame, transport::deadlineAfterMs(2'000), -1) ==
+          transport::FrameResult::Frame);
+    CHECK(frame.type == transport::FrameType::Verdict);
+    transport::ByteReader fields(frame.payload);
+    const Status verdict = transport::readStatus(fields);
+    CHECK_EQ(verdict.code, "RendezvousRefused");
+    CHECK(verdict.message.find("99") != std::string::npos);
+  });
+}
+
+TEST("scanners and garbage neither block nor break the rendezvous") {
+  std::vector<transport::Socket> open;
+  formDespite([&](Board* board) {
+    const std::string junk[] = {"", "GET / HTTP/1.1\r\n\r\n", "esp", std::string("esp\1\xff\xff\xff\xff", 8),
+                                std::string("esp\1\0\0\0\0", 8), std::string("esp\3\4\0\0\0abcd", 12),
+                                std::string(100'000, '\0'), std::string("esp\1\x10\0\0\0\1\0", 10)};
+    for (int round = 0; round < 25; ++round) {
+      for (const std::string& bytes : junk) {
+        transport::Socket socket;
+        CHECK_OK(transport::dialOnce("127.0.0.1", static_cast<uint16_t>(board->port),
+                                     transport::deadlineAfterMs(1'000), -1, socket));
+        transport::sendSome(socket.fd(), bytes.data(), bytes.size());
+        if (round % 2 == 0) open.push_back(std::move(socket));  // some stay and say no more
+      }
+    }
+  });
+}
+
+TEST("ranks may start in any order") {
+  SharedBoard board;
+  // A port that was free a moment ago: rank 0 comes last, and the others have to know where.
+  transport::Socket probe;
+  uint16_t port = 0;
+  CHECK_OK(transport::listenOn("127.0.0.1", 0, probe, port));
+  probe.close();
+  runThreads(3, [&](int rank) {
+    GroupOptions options = optionsFor(0, 3, LinkKind::SharedMemory, board.get());
+    options.rank = rank;
+    options.rendezvousPort = port;
+    if (rank == 0) usleep(300'000);
+    CHECK_OK(join(options)->barrier());
+  });
+}
+
+TEST("a rank that dies while the group forms may come again") {
+  SharedBoard board;
+  runThreads(4, [&](int thread) {
+    if (thread == 3) {  // a rank 1 that gives up early
+      GroupOptions options = optionsFor(1, 3, LinkKind::Tcp, board.get());
+      options.rendezvousTimeoutMs = 200;
+      Status status;
+      CHECK(Group::create(options, status) == nullptr);
+      CHECK_EQ(status.code, "RendezvousTimeout");
+      CHECK(status.message.find("1, 2") != std::string::npos || status.message.find("2") != std::string::npos);
+      board->marks[0] = 1;
+      return;
+    }
+    GroupOptions options = optionsFor(thread, 3, LinkKind::Tcp, board.get());
+    if (thread > 0) eventually("the first rank 1 is gone", 10, [&] { return board->marks[0] != 0; });
+    // Rank 0 sees the first rank 1 go within a tick; until then the second one is a duplicate.
+    if (thread > 0) usleep(300'000);
+    CHECK_OK(join(options)->barrier());
+  });
+}
+
+TEST("a rendezvous that fails names the ranks that are missing, on those that came") {
+  SharedBoard board;
+  runThreads(2, [&](int rank) {
+    GroupOptions options = optionsFor(rank, 4, LinkKind::Tcp, board.get());
+    options.rendezvousTimeoutMs = 400;
+    Status status;
+    CHECK(Group::create(options, status) == nullptr);
+    CHECK_EQ(status.code, "RendezvousTimeout");
+    CHECK(status.message.find("4 ranks: 2, 3") != std::string::npos);
+    CHECK_EQ(status.rank, 2);
+  });
+}
+
+TEST("nobody at the rendezvous is a RendezvousTimeout that blames rank 0") {
+  SharedBoard board;
+  board->port = 1;  // nobody listens on port 1
+  GroupOptions options = optionsFor(1, 2, LinkKind::Tcp, board.get());
+  options.rendezvousTimeoutMs = 200;
+  Status status;
+  CHECK(Group::create(options, status) == nullptr);
+  CHECK_EQ(status.code, "RendezvousTimeout");
+  CHECK_EQ(status.rank, 0);
+}
+
+TEST("a rendezvous port that is taken is AddressInUse") {
+  transport::Socket taken;
+  uint16_t port = 0;
+  CHECK_OK(transport::listenOn("127.0.0.1", 0, taken, port));
+  SharedBoard board;
+  GroupOptions options = optionsFor(0, 2, LinkKind::Tcp, board.get());
+  options.rendezvousPort = port;
+  Status status;
+  CHECK(Group::create(options, status) == nullptr);
+  CHECK_EQ(status.code, "AddressInUse");
+}
+
+TEST("options that cannot work are refused before anything is opened") {
+  struct Row {
+    const char* code;
+    std::function<void(GroupOptions&)> spoil;
+  };
+  const Row rows[] = {
+      {"InvalidArgument", [](GroupOptions& o) { o.size = 0; }},
+      {"InvalidArgument", [](GroupOptions& o) { o.size = 65; }},
+      {"InvalidArgument", [](GroupOptions& o) { o.rank = 2; }},
+      {"InvalidArgument", [](GroupOptions& o) { o.rank = -1; }},
+      {"InvalidArgument", [](GroupOptions& o) { o.rank = 1; }},  // port 0 is for rank 0
+      {"InvalidArgument", [](GroupOptions& o) { o.secret = ""; }},
+      {"InvalidArgument", [](GroupOptions& o) { o.livenessTimeoutMs = 2'001; }},
+      {"InvalidArgument", [](GroupOptions& o) { o.rendezvousTimeoutMs = 0; }},
+      {"InvalidArgument", [](GroupOptions& o) { o.dataHost = "192.0.2.1"; }},
+      {"LinkUnavailable", [](GroupOptions& o) { o.links = {}; }},
+      {"LinkUnavailable", [](GroupOptions& o) { o.links = {LinkKind::Verbs}; }},
+  };
+  for (const Row& row : rows) {
+    SharedBoard board;
+    GroupOptions options = optionsFor(0, 2, LinkKind::Tcp, board.get());
+    row.spoil(options);
+    Status status;
+    CHECK(Group::create(options, status) == nullptr);
+    CHECK_EQ(status.code, std::string(row.code));
+  }
+}
+
+TEST("ranks without a common link say so") {
+  SharedBoard board;
+  runThreads(2, [&](int rank) {
+    Status status;
+    GroupOptions options = optionsFor(rank, 2, rank == 0 ? LinkKind::Tcp : LinkKind::SharedMemory, board.get());
+    CHECK(Group::create(options, status) == nullptr);
+    CHECK_EQ(status.code, "LinkUnavailable");
+  });
+}
+
+TEST("ranks on different hosts take tcp though shared memory is allowed") {
+  SharedBoard board;
+  runThreads(3, [&](int rank) {
+    GroupOptions options = optionsFor(rank, 3, LinkKind::Tcp, board.get());
+    options.links = {LinkKind::SharedMemory, LinkKind::Tcp};
+    options.hostId = rank == 2 ? "far" : "near";
+    auto group = join(options);
+    float value = 1;
+    CHECK_OK(group->allReduce(&value, &value, 1, DataType::Float32, ReduceOp::Sum));
+    CHECK_EQ(value, 3.0f);
+    for (const auto& peer : group->stats().peers) {
+      CHECK(peer.link == (rank == 2 || peer.rank == 2 ? LinkKind::Tcp : LinkKind::SharedMemory));
+    }
+  });
+}
+
+}  // namespace
+}  // namespace espalier::test
