@@ -37,6 +37,10 @@ export const errorCatalogue = {
     kind: 'retry',
     summary: 'The hub did not answer a node daemon, or not in the node protocol.',
   },
+  IndivisibleShard: {
+    kind: 'terminal',
+    summary: 'A model cannot be cut into that many tensor-parallel shards.',
+  },
   Internal: { kind: 'retry', summary: 'A bug: an invariant of Espalier did not hold.' },
   InvalidDocument: { kind: 'retry', summary: 'A node document does not follow its schema.' },
   InvalidReport: { kind: 'terminal', summary: 'A node report does not follow its schema.' },
@@ -58,6 +62,10 @@ export const errorCatalogue = {
   NodeNotDeclared: {
     kind: 'waiting',
     summary: 'A daemon reports under a name that no ClusterNode has.',
+  },
+  OutOfMemory: {
+    kind: 'retry',
+    summary: 'The system refused memory for weights, KV cache or workspace.',
   },
   RankExited: { kind: 'retry', summary: 'The process of a rank ended by itself.' },
   RankNotStarted: { kind: 'retry', summary: 'The process of a rank could not be started.' },
