@@ -95,6 +95,7 @@ class Follower {
     try {
       const answer = await client.document({
         knownVersion: this.#kept.document?.version ?? '',
+        knownEpoch: this.#kept.epoch,
         waitMs: this.#mayWait ? timing.pollWaitMs : 0,
         signal,
       });

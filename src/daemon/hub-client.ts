@@ -19,6 +19,7 @@ export interface HubClient {
   /** Long poll. Throws HubUnreachable, DuplicateNode, InvalidDocument. */
   document(request: {
     knownVersion: string;
+    knownEpoch: number;
     waitMs: number;
     signal: AbortSignal;
   }): Promise<DocumentAnswer>;
@@ -71,9 +72,10 @@ export const createHubClient = (options: {
       if (answer.status !== 200) throw refusal(answer);
       return { epoch: answer.epoch };
     },
-    document: async ({ knownVersion, waitMs, signal }) => {
+    document: async ({ knownVersion, knownEpoch, waitMs, signal }) => {
       const headers = {
         'espalier-instance': options.instanceID,
+        'espalier-epoch': String(knownEpoch),
         'if-none-match': `"${knownVersion}"`,
         prefer: `wait=${Math.floor(waitMs / 1000)}`,
       };

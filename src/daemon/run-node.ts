@@ -30,8 +30,10 @@ export const runNode = async (options: RunNodeOptions): Promise<void> => {
     clock: systemClock,
     random: seededRandom(randomInt(2 ** 32)),
   });
+  // Before the start: a signal that comes meanwhile must not leave half of it behind.
+  const signalled = stopSignal();
   await daemon.start();
-  const signal = await stopSignal();
+  const signal = await signalled;
   options.logger.info({ signal, stopRanks: options.stopRanks }, 'node daemon stops');
   await daemon.stop({ ranks: options.stopRanks });
 };

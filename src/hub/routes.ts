@@ -67,11 +67,13 @@ const pollDocument = async (
   const instanceID = String(request.headers['espalier-instance'] ?? '');
   if (!state.table.isClaimedBy(nodeName, instanceID)) return reportFirst(state, reply, nodeName);
   const knownTag = request.headers['if-none-match'];
-  const isNews = () => {
+  // A new control plane with the old document is news too: the daemon must keep the epoch.
+  const isNewEpoch = request.headers['espalier-epoch'] !== String(state.epoch);
+  const isAnswerable = () => {
     const document = state.table.document(nodeName);
-    return document !== undefined && tag(document.version) !== knownTag;
+    return document !== undefined && (isNewEpoch || tag(document.version) !== knownTag);
   };
-  if (!isNews()) await waitUntil(state, request, reply, nodeName, isNews);
+  if (!isAnswerable()) await waitUntil(state, request, reply, nodeName, isAnswerable);
   if (state.isClosing()) return notServing(state, reply, 'the control plane is stopping');
   // Another daemon may have taken the name over while this one waited.
   if (!state.table.isClaimedBy(nodeName, instanceID)) return reportFirst(state, reply, nodeName);
@@ -83,7 +85,8 @@ const pollDocument = async (
     return reply.code(404).send(problem(state, 'NodeNotDeclared', message));
   }
   reply.header('etag', tag(document.version));
-  return isNews() ? reply.send({ ...document, epoch: state.epoch }) : reply.code(304).send();
+  if (tag(document.version) === knownTag) return reply.code(304).send();
+  return reply.send({ ...document, epoch: state.epoch });
 };
 
 /** Holds the poll until `isDone`, its time is over, the daemon hangs up, or the hub closes. */

@@ -31,10 +31,11 @@ const setUp = async (context: TestContext, { epoch = 7, open = true } = {}) => {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(report),
     });
-  const poll = async (version = '', waitSeconds = 0, instance = 'instance-1') =>
+  const poll = async (version = '', waitSeconds = 0, instance = 'instance-1', knownEpoch = epoch) =>
     fetch(`${url}/v1/nodes/mac-1/document`, {
       headers: {
         'espalier-instance': instance,
+        'espalier-epoch': String(knownEpoch),
         'if-none-match': `"${version}"`,
         prefer: `wait=${waitSeconds}`,
       },
@@ -118,6 +119,9 @@ test('a poll waits for news, says 304 at its end, and carries the epoch of the h
   assert.equal(unchanged.status, 304);
   assert.equal(unchanged.headers.get('espalier-epoch'), '7');
   assert.equal((await poll(first.version, 1)).status, 304);
+
+  const ofOlderEpoch = await poll(first.version, 20, 'instance-1', 6);
+  assert.equal(ofOlderEpoch.status, 304, 'a new epoch is news');
 
   const next = poll(first.version, 20);
   hub.publish(nodeDocument([], { epoch: 4 }));
