@@ -1,4 +1,4 @@
-export type Decode = (tokens: number[]) => string;
+export type Decode = (tokens: readonly number[]) => string;
 
 /** What a decoder writes for bytes that are not (or not yet) a character. */
 const replacement = '\uFFFD';

@@ -29,8 +29,11 @@ export async function* generateText(
       let piece = finish === 'stop' ? '' : detokenizer.push(token);
       if (finish) piece += detokenizer.flush();
       const { text, stopped } = stops.push(piece);
-      if (stopped) return yield { text, tokens, finish: 'stop' };
-      if (finish) return yield { text: text + stops.flush(), tokens, finish };
+      if (stopped || finish) {
+        const rest = stopped ? '' : stops.flush();
+        yield { text: text + rest, tokens, finish: stopped ? 'stop' : finish };
+        return;
+      }
       if (text !== '') yield { text, tokens, finish: undefined };
     }
   } finally {
