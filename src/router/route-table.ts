@@ -1,0 +1,32 @@
+/** Where requests may go now. Implemented by whoever knows which groups answered their canary. */
+export interface RouteTable {
+  /** Called for every request, and while one waits: cheap, and always the latest. */
+  routes(): readonly Route[];
+}
+
+/** One deployment, whether it can serve or not. */
+export interface Route {
+  namespace: string;
+  name: string;
+  /** What clients put into `model`; none means the deployment's own name. */
+  servedNames: readonly string[];
+  /** Only groups whose every rank answered. */
+  endpoints: readonly Endpoint[];
+  /** Why no endpoint is there, for clients. */
+  unavailableMessage?: string;
+  /** How long a client should wait before it tries again. */
+  retryAfterSeconds: number;
+}
+
+export interface Endpoint {
+  groupIndex: number;
+  /** Base URL of rank 0, "http://127.0.0.1:41234/v1". */
+  url: string;
+}
+
+export const modelNames = (route: Route): readonly string[] =>
+  route.servedNames.length > 0 ? route.servedNames : [route.name];
+
+/** Path that serves this deployment alone; append it to the router's own URL. */
+export const deploymentPath = (namespace: string, name: string): string =>
+  `/${namespace}/${name}/v1`;
