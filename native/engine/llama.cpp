@@ -28,7 +28,7 @@ std::unique_ptr<LlamaModel> LlamaModel::load(const ModelOptions& options, const 
 
 Status LlamaModel::prepare() {
   if (options_.contextLength < 1 || options_.maxSequences < 1 || options_.threads < 1)
-    return Status::failure("EngineArgumentInvalid", "expected contextLength, maxSequences and threads of at least 1, got " +
+    return Status::failure("RequestInvalid", "expected contextLength, maxSequences and threads of at least 1, got " +
                                                         std::to_string(options_.contextLength) + ", " + std::to_string(options_.maxSequences) +
                                                         " and " + std::to_string(options_.threads));
   Status status = loadModelConfig(options_.folder, config_);
@@ -73,7 +73,7 @@ Status LlamaModel::allocateWorkspace() {
 }
 
 Status LlamaModel::checkRequest(std::span<const Segment> segments, std::span<float> hidden, transport::Group* group) const {
-  const auto invalid = [](const std::string& what) { return Status::failure("EngineArgumentInvalid", what); };
+  const auto invalid = [](const std::string& what) { return Status::failure("RequestInvalid", what); };
   size_t tokens = 0;
   for (const Segment& segment : segments) {
     tokens += segment.tokens.size();

@@ -12,7 +12,7 @@ Status indivisible(const std::string& what, int value, int tensorSize) {
 }
 
 Status checkShard(const ModelConfig& config, const Shard& shard) {
-  const auto invalid = [](const std::string& what) { return Status::failure("EngineArgumentInvalid", what); };
+  const auto invalid = [](const std::string& what) { return Status::failure("RequestInvalid", what); };
   if (shard.tensorSize < 1 || shard.tensorRank < 0 || shard.tensorRank >= shard.tensorSize)
     return invalid("expected a tensor rank from 0 to " + std::to_string(shard.tensorSize - 1) + ", got " + std::to_string(shard.tensorRank));
   if (shard.stageCount < 1 || shard.stage < 0 || shard.stage >= shard.stageCount)

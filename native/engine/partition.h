@@ -25,7 +25,7 @@ struct Partition {
 /// Largest of 8, 4, 2, 1 that cuts `columns` into equal slices of whole units.
 int sliceCount(int columns, int unit);
 
-/// Pure. IndivisibleShard names the numbers that do not divide; ModelConfigInvalid for layers out of range.
+/// Pure. IndivisibleShard names the numbers that do not divide; RequestInvalid for a rank, stage or layers out of range.
 Status partitionModel(const ModelConfig& config, const Shard& shard, Partition& out);
 
 }  // namespace espalier::engine

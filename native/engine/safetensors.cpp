@@ -66,7 +66,7 @@ Status readEntry(const MappedFile& file, uint64_t dataBegin, const std::string& 
                    std::to_string(elements) + " elements of " + std::to_string(fact->bytes) + " bytes");
   const uint64_t dataBytes = file.size() - dataBegin;
   if (end > dataBytes)
-    return fileFailure("SafetensorsTruncated", file,
+    return fileFailure("ModelFileTruncated", file,
                        "tensor " + name + " ends at byte " + std::to_string(end) + " of the data, the file has " +
                            std::to_string(dataBytes) + "; copy the file again");
   out.name = name;
@@ -83,14 +83,14 @@ Status readEntry(const MappedFile& file, uint64_t dataBegin, const std::string& 
 Status readSafetensors(const MappedFile& file, std::vector<TensorView>& out) {
   uint64_t headerBytes = 0;
   if (file.size() < sizeof(headerBytes))
-    return fileFailure("SafetensorsTruncated", file,
+    return fileFailure("ModelFileTruncated", file,
                        "expected at least 8 bytes, the file has " + std::to_string(file.size()) + "; copy the file again");
   std::memcpy(&headerBytes, file.data(), sizeof(headerBytes));
   if (headerBytes > kMaxHeaderBytes)
     return fileFailure("SafetensorsInvalid", file, "its header claims " + std::to_string(headerBytes) + " bytes; this is no safetensors file");
   const uint64_t dataBegin = sizeof(headerBytes) + headerBytes;
   if (dataBegin > file.size())
-    return fileFailure("SafetensorsTruncated", file,
+    return fileFailure("ModelFileTruncated", file,
                        "its header ends at byte " + std::to_string(dataBegin) + ", the file has " +
                            std::to_string(file.size()) + "; copy the file again");
   Json header;

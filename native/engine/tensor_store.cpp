@@ -19,7 +19,7 @@ Status indexFailure(const std::string& path, const std::string& what) {
 
 Status readIndex(const std::string& path, std::map<std::string, std::string>& out) {
   MappedFile file;
-  Status status = MappedFile::open(path, "ShardFileMissing", file);
+  Status status = MappedFile::open(path, "ModelFileMissing", file);
   if (!status.ok()) return status;
   Json index;
   std::string error;
@@ -63,12 +63,12 @@ Status TensorStore::open(const std::string& folder, TensorStore& out) {
     names = findFiles(folder);
   }
   if (names.empty()) {
-    Status status = Status::failure("ShardFileMissing", folder + ": expected model.safetensors or " + kIndexName + ", found neither");
+    Status status = Status::failure("ModelFileMissing", folder + ": expected model.safetensors or " + kIndexName + ", found neither");
     status.file = folder + "/model.safetensors";
     return status;
   }
   for (const std::string& name : names) {
-    Status status = store.openFile(folder + "/" + name, "ShardFileMissing");
+    Status status = store.openFile(folder + "/" + name, "ModelFileMissing");
     if (!status.ok()) return status;
   }
   out = std::move(store);

@@ -50,7 +50,7 @@ Breakage header(const char* code, const char* says, const char* from, const char
           }};
 }
 Breakage truncated(const char* says, double share) {
-  return {"SafetensorsTruncated", says, [=](const std::string& folder) {
+  return {"ModelFileTruncated", says, [=](const std::string& folder) {
             const std::string path = folder + "/model.safetensors";
             fs::resize_file(path, static_cast<uintmax_t>(static_cast<double>(fs::file_size(path)) * share));
           }};
@@ -63,7 +63,7 @@ const std::vector<Breakage>& breakages() {
   static const std::vector<Breakage> all = {
       {"ModelFolderMissing", "there is none", [](const std::string& folder) { fs::remove_all(folder); }},
       {"ModelFolderMissing", "config.json", [](const std::string& folder) { fs::remove(folder + "/config.json"); }},
-      {"ShardFileMissing", "expected model.safetensors", [](const std::string& folder) { fs::remove(folder + "/model.safetensors"); }},
+      {"ModelFileMissing", "expected model.safetensors", [](const std::string& folder) { fs::remove(folder + "/model.safetensors"); }},
       config("ModelConfigInvalid", "expected ',' or '}'", "}", ""),
       config("ModelConfigInvalid", "at byte", "128", "12e"),
       config("ModelConfigInvalid", "duplicate", "\"head_dim\"", "\"hidden_size\""),
@@ -93,13 +93,13 @@ const std::vector<Breakage>& breakages() {
              "\"hidden_size\": 128, \"intermediate_size\": 128"),
       config("TensorMissing", "lm_head.weight", "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false"),
       config("TensorMissing", "self_attn.q_proj.bias", "llama", "qwen2"),
-      config("EngineArgumentInvalid", "a model of 2 layers", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2"),
+      config("RequestInvalid", "a model of 2 layers", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2"),
       truncated("tensor", 0.9),
       truncated("header ends at byte", 0.001),
-      {"SafetensorsTruncated", "at least 8 bytes", [](const std::string& folder) { test::writeText(folder + "/model.safetensors", "abc"); }},
-      {"SafetensorsTruncated", "the file has 0", [](const std::string& folder) { test::writeText(folder + "/model.safetensors", ""); }},
+      {"ModelFileTruncated", "at least 8 bytes", [](const std::string& folder) { test::writeText(folder + "/model.safetensors", "abc"); }},
+      {"ModelFileTruncated", "the file has 0", [](const std::string& folder) { test::writeText(folder + "/model.safetensors", ""); }},
       {"SafetensorsInvalid", "no safetensors file", [](const std::string& folder) { test::writeText(folder + "/model.safetensors", "<!DOCTYPE html>"); }},
-      {"ShardFileMissing", "regular file", [](const std::string& folder) { fs::remove(folder + "/model.safetensors"), fs::create_directory(folder + "/model.safetensors"); }},
+      {"ModelFileMissing", "regular file", [](const std::string& folder) { fs::remove(folder + "/model.safetensors"), fs::create_directory(folder + "/model.safetensors"); }},
       header("SafetensorsInvalid", "header: expected", "{\"__", "[\"__"),
       header("SafetensorsInvalid", "unknown dtype \"X32\"", "F32", "X32"),
       header("TensorShapeMismatch", "got I32", "F32", "I32"),
@@ -108,7 +108,7 @@ const std::vector<Breakage>& breakages() {
       header("SafetensorsInvalid", "shape of non-negative", "\"shape\": [203, 128]", "\"shape\": [203, 1.8]"),
       header("SafetensorsInvalid", "begin <= end", "\"data_offsets\": [0, ", "\"data_offsets\": [-1,"),
       header("TensorMissing", "model.embed_tokens.weight", "model.embed_tokens.weight", "model.embed_tokens.height"),
-      index("ShardFileMissing", "index.json names it", R"({"weight_map": {"a": "model-00001-of-00002.safetensors"}})"),
+      index("ModelFileMissing", "index.json names it", R"({"weight_map": {"a": "model-00001-of-00002.safetensors"}})"),
       index("SafetensorsInvalid", "expected a weight_map", "{}"),
       index("SafetensorsInvalid", "expected a weight_map", R"({"weight_map": []})"),
       index("SafetensorsInvalid", "same folder", R"({"weight_map": {"a": "../model.safetensors"}})"),
@@ -126,7 +126,7 @@ TEST("files: each broken folder is refused for its own reason") {
     CHECK_EQUAL(status.code, breakage.code);
     CHECK(status.message.find(breakage.says) != std::string::npos);
     if (status.message.find(breakage.says) == std::string::npos) std::printf("     expected \"%s\" in: %s\n", breakage.says, status.message.c_str());
-    CHECK(status.file.starts_with(model.folder) || status.code == "EngineArgumentInvalid");
+    CHECK(status.file.starts_with(model.folder) || status.code == "RequestInvalid");
   }
 }
 
@@ -140,8 +140,8 @@ TEST("files: shards that do not divide are refused with the numbers") {
   refused(3, "num_attention_heads (8)");
   refused(8, "num_key_value_heads (4)");
   refused(2, "intermediate_size 192");
-  CHECK_EQUAL(load(model.folder, {.tensorRank = 1}).code, "EngineArgumentInvalid");
-  CHECK_EQUAL(load(model.folder, {.stage = 1, .stageCount = 2, .firstLayer = 2, .endLayer = 2}).code, "EngineArgumentInvalid");
+  CHECK_EQUAL(load(model.folder, {.tensorRank = 1}).code, "RequestInvalid");
+  CHECK_EQUAL(load(model.folder, {.stage = 1, .stageCount = 2, .firstLayer = 2, .endLayer = 2}).code, "RequestInvalid");
 }
 
 TEST("files: memory that cannot be had is named in bytes") {
