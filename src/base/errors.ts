@@ -63,6 +63,11 @@ export const errorCatalogue = {
     kind: 'waiting',
     summary: 'A daemon reports under a name that no ClusterNode has.',
   },
+  ObjectConflict: {
+    kind: 'retry',
+    summary: 'An object of that name exists already and differs, or is being deleted.',
+  },
+  ObjectNotFound: { kind: 'retry', summary: 'The object to be changed is not in the store.' },
   OutOfMemory: {
     kind: 'retry',
     summary: 'The system refused memory for weights, KV cache or workspace.',
@@ -87,6 +92,15 @@ export const errorCatalogue = {
   StageDeadlineExceeded: {
     kind: 'retry',
     summary: 'The weights of a rank were not checked in time.',
+  },
+  StateLocked: { kind: 'terminal', summary: 'Another control plane runs on this state directory.' },
+  StateNotFound: {
+    kind: 'terminal',
+    summary: 'No control plane has ever run on this state directory.',
+  },
+  StateNotWritable: {
+    kind: 'retry',
+    summary: 'The state directory is read-only, full or not ours.',
   },
   TensorMissing: {
     kind: 'terminal',
