@@ -9,6 +9,7 @@ import { errorBody, invalidRequest, unavailable } from './api-error.ts';
 import type { ApiError } from './api-error.ts';
 import { chooseRoute, readRequestHead, routesUnder } from './choose-route.ts';
 import type { DeploymentName } from './choose-route.ts';
+import { drain } from './drain.ts';
 import { forward } from './forward.ts';
 import type { Deadlines, Forwarding } from './forward.ts';
 import { createLoad } from './load.ts';
@@ -49,8 +50,6 @@ export const defaultDeadlines: Deadlines = {
 
 const operations = ['chat/completions', 'completions'] as const;
 const maxAnswerBytes = 64 * 2 ** 20;
-/** For errors to be written, once the router ends what is still under way. */
-const cutOffMs = 250;
 
 /**
  * The OpenAI-compatible front door. `/v1/…` finds the deployment by `model`; `/<namespace>/<name>/v1/…` is
@@ -85,12 +84,11 @@ export const createRouter = (options: RouterOptions): Router => {
       return `http://${host}:${bound.port}`;
     },
     close: async () => {
-      const cancel = clock.after(drainMs, () => {
-        closing.abort();
-        clock.after(cutOffMs, () => server.server.closeAllConnections());
+      await drain(server.server, clock, {
+        drainMs,
+        close: async () => server.close(),
+        endRequests: () => closing.abort(),
       });
-      await server.close();
-      cancel();
       agent.destroy();
     },
   };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import OpenAI from 'openai';
+import OpenAI, { BadRequestError, NotFoundError } from 'openai';
 import { pino } from 'pino';
 import { systemClock } from '../../src/base/clock.ts';
 import { createRouter } from '../../src/router/router.ts';
@@ -63,7 +63,7 @@ describe('the official client', () => {
       data: unknown[];
     };
     assert.equal(own.data.length, 1);
-    await assert.rejects(openai.models.retrieve('c'), OpenAI.NotFoundError);
+    await assert.rejects(openai.models.retrieve('c'), NotFoundError);
   });
 });
 
@@ -146,7 +146,7 @@ describe('a wrong request', () => {
     const { openai } = await startRouter(context, [route([upstream.url])]);
     await assert.rejects(
       openai.completions.create({ model: 'sprout', prompt: 'hi' }),
-      (error: unknown) => error instanceof OpenAI.BadRequestError && error.code === 'x',
+      (error: unknown) => error instanceof BadRequestError && error.code === 'x',
     );
   });
 });
