@@ -66,7 +66,7 @@ export const hostOf = (node: PlanNode): string =>
   node.hostID === '' ? `node/${node.name}` : `host/${node.hostID}`;
 
 /** spec.reservedMemory, else a tenth of the memory and at least 1 GiB. */
-const reserveBytesOf = (node: PlanNode): number => {
+export const reserveBytesOf = (node: Pick<PlanNode, 'spec' | 'memoryBytes'>): number => {
   const asked = node.spec.reservedMemory;
   const parsed = asked === undefined ? undefined : parseQuantityBytes(asked);
   return parsed ?? Math.max(smallestReserveBytes, Math.floor(node.memoryBytes * reserveShare));
