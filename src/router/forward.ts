@@ -5,7 +5,7 @@ import type { ApiError } from './api-error.ts';
 import type { Load } from './load.ts';
 import { endWithErrorEvent, isEventStream, readWhole, relayEvents } from './relay.ts';
 import type { WholeAnswer } from './relay.ts';
-import type { Endpoint, Route } from './route-table.ts';
+import type { Route } from './route-table.ts';
 import { openUpstream, UpstreamLost } from './upstream.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -53,7 +53,7 @@ export type ForwardResult =
 
 /**
  * Sends one request to the least loaded group and its answer to the client. A group that cannot be reached,
- * dies or declines (503) before the first byte of its answer is replaced by another one, once. The client's
+ * dies or declines (503, 429) before the first byte of its answer is replaced by another one, once. The client's
  * going ends the request upstream at once, and every silence has a deadline.
  */
 export const forward = async (
@@ -67,7 +67,7 @@ export const forward = async (
     const endpoints = (forwarding.latest(route) ?? route).endpoints;
     const endpoint = forwarding.load.leastLoaded(endpoints, tried);
     if (!endpoint) break;
-    tried.push(endpoint.url);
+    tried.push(endpoint);
     const attempt = await tryEndpoint(forwarding, exchange, endpoint);
     if (!attempt.worthAnother) return attempt.result;
     last = attempt.result;
@@ -86,7 +86,7 @@ interface Attempt {
 const tryEndpoint = async (
   forwarding: Forwarding,
   exchange: Exchange,
-  endpoint: Endpoint,
+  endpoint: string,
 ): Promise<Attempt> => {
   const leave = forwarding.load.enter(endpoint);
   try {
@@ -104,14 +104,14 @@ type StopReason = 'ClientGone' | 'Closing' | 'TimedOut' | 'Unlisted' | 'Unreacha
 const tryConnection = async (
   forwarding: Forwarding,
   exchange: Exchange,
-  endpoint: Endpoint,
+  endpoint: string,
   agent: Agent | false,
 ): Promise<Attempt | 'StaleConnection'> => {
   const { client, operation } = exchange;
   const stopper = createStopper(forwarding, exchange, endpoint);
   try {
     const answer = await openUpstream({
-      url: `${endpoint.url}/${operation}`,
+      url: `${endpoint}/${operation}`,
       body: exchange.body,
       accept: exchange.accept,
       agent,
@@ -125,7 +125,8 @@ const tryConnection = async (
     }
     const maxBytes = forwarding.maxAnswerBytes;
     const whole = await readWhole(answer, { maxBytes, onBytes });
-    return { result: { kind: 'answer', answer: whole }, worthAnother: whole.status === 503 };
+    const declined = whole.status === 503 || whole.status === 429;
+    return { result: { kind: 'answer', answer: whole }, worthAnother: declined };
   } catch (error) {
     const stopped = stopper.reason();
     const stale = error instanceof UpstreamLost && error.staleConnection && agent !== false;
@@ -164,12 +165,12 @@ const lostMessages = {
 const createStopper = (
   { clock, deadlines, latest, closing }: Forwarding,
   { client, route, stream }: Exchange,
-  endpoint: Endpoint,
+  endpoint: string,
 ) => {
   const controller = new AbortController();
   let phase: 'Connecting' | 'Waiting' | 'Receiving' = 'Connecting';
   const stop = (reason: StopReason) => controller.abort(reason);
-  const isListed = () => latest(route)?.endpoints.some(({ url }) => url === endpoint.url) ?? false;
+  const isListed = () => latest(route)?.endpoints.includes(endpoint) ?? false;
   const limitMs = () => {
     const waitMs = stream ? deadlines.firstByteMs : deadlines.responseMs;
     const ownMs = { Connecting: deadlines.connectMs, Waiting: waitMs, Receiving: deadlines.idleMs };

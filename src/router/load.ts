@@ -1,27 +1,25 @@
-import type { Endpoint } from './route-table.ts';
-
-/** Counts requests under way per endpoint. */
+/** Counts requests under way per endpoint, which is named by its URL. */
 export interface Load {
-  /** The endpoint with the fewest requests under way, ties by group; undefined when all are `tried`. */
-  leastLoaded(endpoints: readonly Endpoint[], tried: readonly string[]): Endpoint | undefined;
+  /** The endpoint with the fewest requests under way, the first of equals; undefined when all are `tried`. */
+  leastLoaded(endpoints: readonly string[], tried: readonly string[]): string | undefined;
   /** Counts one request more; the returned function takes it back. */
-  enter(endpoint: Endpoint): () => void;
+  enter(endpoint: string): () => void;
 }
 
 export const createLoad = (): Load => {
   const outstanding = new Map<string, number>();
-  const count = ({ url }: Endpoint) => outstanding.get(url) ?? 0;
+  const count = (endpoint: string) => outstanding.get(endpoint) ?? 0;
   return {
     leastLoaded: (endpoints, tried) =>
       endpoints
-        .filter(({ url }) => !tried.includes(url))
-        .toSorted((a, b) => count(a) - count(b) || a.groupIndex - b.groupIndex)[0],
+        .filter((endpoint) => !tried.includes(endpoint))
+        .toSorted((a, b) => count(a) - count(b))[0],
     enter: (endpoint) => {
-      outstanding.set(endpoint.url, count(endpoint) + 1);
+      outstanding.set(endpoint, count(endpoint) + 1);
       return () => {
         const left = count(endpoint) - 1;
-        if (left > 0) outstanding.set(endpoint.url, left);
-        else outstanding.delete(endpoint.url);
+        if (left > 0) outstanding.set(endpoint, left);
+        else outstanding.delete(endpoint);
       };
     },
   };

@@ -10,18 +10,12 @@ export interface Route {
   name: string;
   /** What clients put into `model`; none means the deployment's own name. */
   servedNames: readonly string[];
-  /** Only groups whose every rank answered. */
-  endpoints: readonly Endpoint[];
+  /** Base URLs of rank 0 ("http://127.0.0.1:41234/v1") of the groups whose every rank answered, and of no others. */
+  endpoints: readonly string[];
   /** Why no endpoint is there, for clients. */
   unavailableMessage?: string;
   /** How long a client should wait before it tries again. */
   retryAfterSeconds: number;
-}
-
-export interface Endpoint {
-  groupIndex: number;
-  /** Base URL of rank 0, "http://127.0.0.1:41234/v1". */
-  url: string;
 }
 
 export const modelNames = (route: Route): readonly string[] =>

@@ -82,6 +82,7 @@ describe('with another group', () => {
   for (const [what, answer] of [
     ['has died', die],
     ['is shutting down', (response) => answerJson(response, { error: {} }, 503)],
+    ['is full', (response) => answerJson(response, { error: {} }, 429)],
   ] satisfies [string, Answer][]) {
     it(`a request moves on from one that ${what}`, async (context) => {
       const first = await startUpstream(context, answer);

@@ -75,7 +75,7 @@ export const route = (urls: string[], overrides: Partial<Route> = {}): Route => 
   namespace: 'default',
   name: 'sprout',
   servedNames: ['sprout'],
-  endpoints: urls.map((url, groupIndex) => ({ groupIndex, url })),
+  endpoints: urls,
   retryAfterSeconds: 2,
   ...overrides,
 });
