@@ -1,0 +1,28 @@
+import type { Clock } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
+import type { PlanInput, PlanResult } from '../planner/types.ts';
+import type { Models } from './deployment/models.ts';
+import type { Returns } from './deployment/returns.ts';
+import type { Turns } from './deployment/turns.ts';
+import type { Fleet, NodeView } from './fleet/fleet.ts';
+import type { NodeLink, ObjectKey, Store } from './ports.ts';
+import type { Publisher } from './publisher.ts';
+
+/** Everything that reconciles work with. What is remembered here may be forgotten: it only saves work or time. */
+export interface Context {
+  store: Store;
+  nodeLink: NodeLink;
+  plan: (input: PlanInput) => PlanResult;
+  clock: Clock;
+  random: Random;
+  endpointUrl: (namespace: string, name: string) => string;
+  models: Models;
+  turns: Turns;
+  returns: Returns;
+  publisher: Publisher;
+  fleet: () => Fleet;
+  view: (nodeName: string) => NodeView | undefined;
+  /** Per node: what of it planning last knew. */
+  planningHashes: Map<string, string>;
+  enqueue: (key: ObjectKey) => void;
+}

@@ -1,0 +1,122 @@
+import type { Clock } from '../base/clock.ts';
+import { EspalierError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Random } from '../base/random.ts';
+import type { PlanInput, PlanResult } from '../planner/types.ts';
+import type { Context } from './context.ts';
+import { createModels } from './deployment/models.ts';
+import { reconcileDeployment } from './deployment/reconcile.ts';
+import { createReturns } from './deployment/returns.ts';
+import { compareAge, createTurns } from './deployment/turns.ts';
+import { readFleet, viewNode } from './fleet/fleet.ts';
+import type { FleetSources } from './fleet/fleet.ts';
+import { deploymentKey, keyText, nodeKey, parseKey } from './keys.ts';
+import { createLoop, done } from './loop.ts';
+import type { Outcome } from './loop.ts';
+import { reconcileNode } from './node/reconcile.ts';
+import type { NodeLink, ReadModelProfile, Store } from './ports.ts';
+import { createPublisher } from './publisher.ts';
+import { createQueue } from './queue.ts';
+
+export interface ControllerOptions {
+  store: Store;
+  nodeLink: NodeLink;
+  readModelProfile: ReadModelProfile;
+  plan: (input: PlanInput) => PlanResult;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+  /** Where clients reach a deployment: base URL on the router. */
+  endpointUrl: (namespace: string, name: string) => string;
+  /** A newer control plane has taken over. Nothing is written or published after this call; end the process. */
+  onFenced: (error: EspalierError) => void;
+}
+
+export interface Controller {
+  /**
+   * Starts the store, looks at everything once, and only then lets nodes have their documents: a control plane
+   * that starts again hands out what it handed out before. Rejects when the store does.
+   */
+  start(): Promise<void>;
+  /** Lets running reconciles end, for at most 10 s, then stops the store. Ranks run on. */
+  stop(): Promise<void>;
+}
+
+/** One worker: plans share the fleet's memory, and two at once would spend the same bytes twice. */
+const workers = 1;
+const stopDeadlineMs = 10_000;
+
+export const createController = (options: ControllerOptions): Controller => {
+  const { store, nodeLink, clock, random, logger } = options;
+  const queue = createQueue({ clock, random });
+  const publisher = createPublisher(store, nodeLink);
+  let startedAtMs = clock.monotonicMs();
+  const sources = (): FleetSources => ({
+    store,
+    nodeLink,
+    sinceStartMs: clock.monotonicMs() - startedAtMs,
+    publishedVersion: publisher.version,
+  });
+  const context: Context = {
+    store,
+    nodeLink,
+    plan: options.plan,
+    clock,
+    random,
+    endpointUrl: options.endpointUrl,
+    models: createModels(options.readModelProfile, clock),
+    turns: createTurns(),
+    returns: createReturns(clock),
+    publisher,
+    fleet: () => readFleet(sources()),
+    view: (name) => {
+      const node = store.node(name);
+      return node && viewNode(node, sources());
+    },
+    planningHashes: new Map(),
+    enqueue: (key) => queue.add(keyText(key)),
+  };
+
+  const reconcile = async (text: string, keyLogger: Logger): Promise<Outcome> => {
+    const key = parseKey(text);
+    if (isFenced) return done;
+    if (key.kind === 'ClusterNode') return reconcileNode(context, key.name, keyLogger);
+    const { namespace = 'default', name } = key;
+    return reconcileDeployment(context, { namespace, name }, keyLogger);
+  };
+
+  let isFenced = false;
+  const onFenced = (error: EspalierError): void => {
+    if (isFenced) return;
+    isFenced = true;
+    publisher.stop();
+    queue.shutDown();
+    logger.error({ epoch: store.epoch() }, 'fenced by a newer control plane');
+    options.onFenced(error);
+  };
+  const loop = createLoop({ queue, reconcile, workers, clock, logger, onFenced });
+
+  const start = async (): Promise<void> => {
+    await store.start((key) => queue.add(keyText(key)));
+    startedAtMs = clock.monotonicMs();
+    nodeLink.onReport((name) => queue.add(keyText(nodeKey(name))));
+    publisher.publishAll();
+    for (const { metadata } of store.deployments().toSorted(compareAge)) {
+      await loop.runNow(keyText(deploymentKey(metadata)));
+    }
+    for (const { metadata } of store.nodes()) await loop.runNow(keyText(nodeKey(metadata.name)));
+    if (isFenced) return;
+    publisher.publishAll();
+    nodeLink.open();
+    loop.start();
+  };
+
+  const stop = async (): Promise<void> => {
+    const isQuiet = await loop.stop(stopDeadlineMs);
+    if (!isQuiet) logger.warn({ stopDeadlineMs }, 'a reconcile was still running');
+    publisher.stop();
+    await store.stop();
+  };
+
+  return { start, stop };
+};

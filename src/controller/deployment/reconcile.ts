@@ -1,0 +1,195 @@
+import { canonicalJson } from '../../base/canonical-json.ts';
+import { EspalierError, errorKind, errorMessage } from '../../base/errors.ts';
+import type { Logger } from '../../base/logger.ts';
+import { conditionTime } from '../../resources/conditions.ts';
+import type { GroupStatus, ModelDeployment, ModelDeploymentStatus } from '../../resources/types.ts';
+import type { Context } from '../context.ts';
+import { happeningsBetween } from '../events.ts';
+import { hasReleased, usageOf } from '../fleet/plan-nodes.ts';
+import { advanceGroups } from '../groups/advance.ts';
+import type { Advanced } from '../groups/advance.ts';
+import { ownerOf } from '../groups/rank-id.ts';
+import { deploymentKey } from '../keys.ts';
+import { done } from '../loop.ts';
+import type { Outcome } from '../loop.ts';
+import type { Blocked } from './judge.ts';
+import { decodeSpeed, dueReturns, problemsOf } from './readings.ts';
+import { surplusRevisions } from './revisions.ts';
+import { deploymentFinalizer, steps } from './steps.ts';
+import type { Pass } from './steps.ts';
+import { summarize } from './summarize.ts';
+import { compareAge, wantsPlace } from './turns.ts';
+import { nextLookMs } from './wake.ts';
+
+/**
+ * Drives one deployment towards its spec: steps up to a plan, the next state of its groups, one write of status,
+ * then the documents of its nodes. What is published is always persisted first, so that a crash in between
+ * leaves documents behind the status and never ahead of it.
+ */
+export const reconcileDeployment = async (
+  context: Context,
+  { namespace, name }: { namespace: string; name: string },
+  logger: Logger,
+): Promise<Outcome> => {
+  const deployment = context.store.deployment(namespace, name);
+  if (!deployment || letOthersFirst(context, deployment)) return done;
+  try {
+    return await reconcile(context, deployment, logger);
+  } finally {
+    context.turns.taken(deployment);
+  }
+};
+
+const letOthersFirst = (context: Context, deployment: ModelDeployment): boolean => {
+  if (!wantsPlace(deployment)) return false;
+  const ahead = context.turns.ahead(deployment, context.store.deployments());
+  if (ahead.length === 0) return false;
+  for (const { metadata } of [...ahead.toSorted(compareAge), deployment]) {
+    context.enqueue(deploymentKey(metadata));
+  }
+  return true;
+};
+
+const reconcile = async (
+  context: Context,
+  deployment: ModelDeployment,
+  logger: Logger,
+): Promise<Outcome> => {
+  const pass = newPass(context, deployment);
+  const { blocked, failure } = await runSteps(pass, logger);
+  const advanced = advance(pass);
+  const status = statusOf(pass, advanced, blocked);
+  await persist(pass, status, logger);
+  await settle(pass, status);
+  if (failure !== undefined) throw failure;
+  const afterMs = nextLookMs({ deployment, status, blocked, now: pass.now });
+  return afterMs === undefined ? done : { kind: 'waiting', afterMs };
+};
+
+/** A new generation starts the clock of the progress deadline anew. */
+const newPass = (context: Context, deployment: ModelDeployment): Pass => {
+  const { status, metadata } = deployment;
+  const now = context.clock.now();
+  const isNewGeneration = status.observedGeneration !== metadata.generation;
+  const groups = isNewGeneration
+    ? status.groups.map((group): GroupStatus => ({ ...group, progressTime: conditionTime(now) }))
+    : status.groups;
+  const { resolvedModel } = status;
+  const fleet = context.fleet();
+  return { context, deployment, fleet, groups, now, isNewGeneration, resolvedModel };
+};
+
+/** `failure` is an error that is worth a retry soon, beside what the status says of it. */
+const runSteps = async (
+  pass: Pass,
+  logger: Logger,
+): Promise<{ blocked: Blocked | undefined; failure?: unknown }> => {
+  for (const { name, run } of steps) {
+    try {
+      const blocked = await run(pass);
+      if (blocked) return { blocked };
+    } catch (error) {
+      if (error instanceof EspalierError && error.code === 'EpochFenced') throw error;
+      const kind = errorKind(error);
+      const reason = error instanceof EspalierError ? error.code : 'Internal';
+      logger.warn({ step: name, kind, error: errorMessage(error) }, 'step failed');
+      const blocked = { kind, reason, message: errorMessage(error) };
+      return kind === 'retry' ? { blocked, failure: error } : { blocked };
+    }
+  }
+  return { blocked: undefined };
+};
+
+const advance = (pass: Pass): Advanced => {
+  const { context, deployment, fleet, groups, now, target, resolvedModel } = pass;
+  const { status, metadata, spec } = deployment;
+  const owner = ownerOf(deployment);
+  const revisions = context.store.revisions(owner.namespace, owner.deployment);
+  const isModelChanged =
+    status.resolvedModel !== undefined && status.resolvedModel.revision !== resolvedModel?.revision;
+  return advanceGroups({
+    owner,
+    groups,
+    spec,
+    isDeleting: metadata.deletionTimestamp !== undefined,
+    isForgiven: pass.isNewGeneration || isModelChanged,
+    target,
+    knownRevisions: new Set(revisions.map((revision) => revision.metadata.name)),
+    returnable: dueReturns(pass),
+    fleet,
+    now,
+    random: context.random,
+  });
+};
+
+const statusOf = (
+  { context, deployment, fleet, now, revision, resolvedModel }: Pass,
+  { groups, placements }: Advanced,
+  blocked: Blocked | undefined,
+): ModelDeploymentStatus => {
+  const { namespace, deployment: name } = ownerOf(deployment);
+  return summarize({
+    deployment,
+    groups,
+    placements,
+    blocked,
+    updateRevision: revision ?? deployment.status.updateRevision,
+    resolvedModel,
+    problems: problemsOf(context.store, deploymentKey(deployment.metadata)),
+    decodeTokensPerSecond: decodeSpeed(ownerOf(deployment), groups, fleet),
+    endpointUrl: context.endpointUrl(namespace, name),
+    now,
+  });
+};
+
+const persist = async (
+  { context, deployment }: Pass,
+  status: ModelDeploymentStatus,
+  logger: Logger,
+): Promise<void> => {
+  const { store, publisher } = context;
+  const { namespace, deployment: name } = ownerOf(deployment);
+  if (canonicalJson(status) !== canonicalJson(deployment.status)) {
+    await store.updateDeploymentStatus(namespace, name, status);
+    for (const happening of happeningsBetween(deployment.status, status)) {
+      store.recordEvent({ regarding: deploymentKey(deployment.metadata), ...happening });
+      logger.info(happening, 'deployment changed');
+    }
+  }
+  publisher.publish(nodesOf(deployment.status, status));
+};
+
+const nodesOf = (...statuses: ModelDeploymentStatus[]): string[] =>
+  statuses.flatMap(({ groups }) =>
+    groups.flatMap(({ members }) => members.map(({ nodeName }) => nodeName)),
+  );
+
+/** What is due once the new status stands. */
+const settle = async (
+  { context, deployment }: Pass,
+  status: ModelDeploymentStatus,
+): Promise<void> => {
+  const { store, turns } = context;
+  const { metadata, spec } = deployment;
+  const { namespace, deployment: name } = ownerOf(deployment);
+  if (hasReleased(usageOf(deployment.status.groups), usageOf(status.groups))) {
+    turns.open();
+    enqueueWaiting(context);
+  }
+  if (metadata.deletionTimestamp) {
+    if (status.groups.length > 0) return;
+    await store.removeFinalizer(deploymentKey(metadata), deploymentFinalizer);
+    return;
+  }
+  const revisions = store.revisions(namespace, name);
+  for (const surplus of surplusRevisions(revisions, status, spec.revisionHistoryLimit)) {
+    await store.deleteRevision(namespace, surplus);
+  }
+};
+
+/** Oldest first; see turns.ts. */
+export const enqueueWaiting = ({ store, enqueue }: Context): void => {
+  for (const { metadata } of store.deployments().filter(wantsPlace).toSorted(compareAge)) {
+    enqueue(deploymentKey(metadata));
+  }
+};

@@ -1,0 +1,165 @@
+import { errorKind } from '../../base/errors.ts';
+import type { ModelProfile } from '../../planner/types.ts';
+import type { GroupStatus, ModelDeployment, ModelDeploymentStatus } from '../../resources/types.ts';
+import type { Context } from '../context.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import { holdsMemory, planNodes, usageOf } from '../fleet/plan-nodes.ts';
+import type { Target } from '../groups/advance.ts';
+import { ownerOf } from '../groups/rank-id.ts';
+import { deploymentKey, sameKey } from '../keys.ts';
+import { unavailableFields, unenforcedNote } from './features.ts';
+import type { Blocked } from './judge.ts';
+import { matchingRevision, newRevision, nextRevisionNumber } from './revisions.ts';
+
+export const deploymentFinalizer = 'espalier.dev/groups';
+
+/** What the steps of one reconcile find out for each other. */
+export interface Pass {
+  context: Context;
+  deployment: ModelDeployment;
+  fleet: Fleet;
+  groups: readonly GroupStatus[];
+  now: Date;
+  isNewGeneration: boolean;
+  profile?: ModelProfile;
+  revision?: string;
+  target?: Target;
+  resolvedModel: ModelDeploymentStatus['resolvedModel'];
+}
+
+/** Says why the steps after it must not run; undefined when they may. Throws for what the catalogue of errors knows. */
+export interface Step {
+  name: string;
+  run: (pass: Pass) => Promise<Blocked | undefined> | Blocked | undefined;
+}
+
+const ensureFinalizer = async ({ context, deployment }: Pass): Promise<undefined> => {
+  const { metadata } = deployment;
+  if (metadata.deletionTimestamp || metadata.finalizers?.includes(deploymentFinalizer)) return;
+  await context.store.addFinalizer(deploymentKey(metadata), deploymentFinalizer);
+};
+
+const honourDeletion = ({ deployment }: Pass): Blocked | undefined =>
+  deployment.metadata.deletionTimestamp
+    ? { kind: 'waiting', reason: 'Deleting', message: 'the deployment is being deleted' }
+    : undefined;
+
+const checkFeatures = ({ context, deployment, isNewGeneration }: Pass): Blocked | undefined => {
+  const fields = unavailableFields(deployment.spec);
+  if (fields.length > 0) {
+    const message = fields.map(({ field, message: text }) => `${field}: ${text}`).join('; ');
+    return { kind: 'terminal', reason: 'NotAvailableYet', message };
+  }
+  const note = unenforcedNote(deployment.spec);
+  if (note !== undefined && isNewGeneration) {
+    const regarding = deploymentKey(deployment.metadata);
+    context.store.recordEvent({
+      regarding,
+      type: 'Warning',
+      reason: 'NotAvailableYet',
+      message: note,
+    });
+  }
+  return undefined;
+};
+
+/** A folder that has become unreadable does not disturb groups that run from it already. */
+const resolveModel = async (pass: Pass): Promise<Blocked | undefined> => {
+  const { context, deployment } = pass;
+  const { metadata, spec } = deployment;
+  try {
+    const scope = `${metadata.uid}/${metadata.generation}`;
+    pass.profile = await context.models.profile(spec.model.uri, scope);
+  } catch (error) {
+    if (needsModel(pass) || errorKind(error) === 'retry') throw error;
+    return undefined;
+  }
+  const { weightsPresent, revision, totalBytes, architecture } = pass.profile;
+  if (!weightsPresent && needsModel(pass)) {
+    const message = `${spec.model.uri} has a config.json, but no weights`;
+    return { kind: 'terminal', reason: 'WeightsMissing', message };
+  }
+  pass.resolvedModel = { revision, sizeBytes: totalBytes, architecture };
+  return undefined;
+};
+
+const needsModel = ({ context, deployment, groups }: Pass): boolean => {
+  const { namespace, deployment: name } = ownerOf(deployment);
+  const current = matchingRevision(deployment, context.store.revisions(namespace, name));
+  return (
+    groups.length < deployment.spec.replicas ||
+    groups.some(
+      ({ state, revision }) =>
+        state === 'Waiting' || state === 'Failed' || revision !== current?.metadata.name,
+    )
+  );
+};
+
+const recordRevision = async (pass: Pass): Promise<undefined> => {
+  const { context, deployment, now } = pass;
+  const { store } = context;
+  const { namespace, deployment: name } = ownerOf(deployment);
+  const revisions = store.revisions(namespace, name);
+  const known = matchingRevision(deployment, revisions);
+  const next = nextRevisionNumber(revisions);
+  if (!known) {
+    const revision = newRevision(deployment, revisions, now);
+    await store.createRevision(revision);
+    pass.revision = revision.metadata.name;
+    return;
+  }
+  pass.revision = known.metadata.name;
+  if (known.revision === next - 1) return;
+  await store.renumberRevision(namespace, known.metadata.name, next);
+  store.recordEvent({
+    regarding: deploymentKey(deployment.metadata),
+    type: 'Normal',
+    reason: 'RolledBack',
+    message: `spec equals revision ${known.metadata.name}, which is taken up again`,
+  });
+};
+
+/** Older revisions give way only when a plan for the new one exists without them. */
+const findPlan = (pass: Pass): Blocked | undefined => {
+  const { context, deployment, fleet, groups, profile, revision } = pass;
+  if (!profile || revision === undefined) return undefined;
+  const owner = ownerOf(deployment);
+  const { spec } = deployment;
+  const others = context.store
+    .deployments()
+    .filter((other) => !sameKey(deploymentKey(other.metadata), deploymentKey(deployment.metadata)))
+    .flatMap(({ status }) => status.groups);
+  const place: Target['place'] = (index, own) =>
+    context.plan({
+      deployment: { namespace: owner.namespace, name: owner.deployment, spec },
+      model: profile,
+      nodes: planNodes(
+        fleet,
+        usageOf([...others, ...own.filter((group) => group.index !== index)]),
+      ),
+    });
+  const isOld = (group: GroupStatus) => group.revision !== revision && holdsMemory(group);
+  if (groups.some(isOld) && spec.replicas > 0 && !spec.paused) {
+    const result = place(
+      0,
+      groups.filter((group) => !isOld(group)),
+    );
+    if (!result.ok) {
+      const { reason, terminal } = result;
+      const message = `revision ${revision} has no plan, the one before keeps running: ${result.message}`;
+      return { kind: terminal ? 'terminal' : 'waiting', reason, message };
+    }
+  }
+  pass.target = { revision, place };
+  return undefined;
+};
+
+/** In this order; the first that blocks ends the list, and what runs then runs on. */
+export const steps: readonly Step[] = [
+  { name: 'finalizer', run: ensureFinalizer },
+  { name: 'deletion', run: honourDeletion },
+  { name: 'features', run: checkFeatures },
+  { name: 'model', run: resolveModel },
+  { name: 'revision', run: recordRevision },
+  { name: 'plan', run: findPlan },
+];

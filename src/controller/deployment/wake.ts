@@ -1,0 +1,54 @@
+import type { GroupStatus, ModelDeployment, ModelDeploymentStatus } from '../../resources/types.ts';
+import { remainingBackoffMs } from '../groups/advance.ts';
+import { availableInMs, deadlineInMs, unfinished } from './judge.ts';
+import type { Blocked } from './judge.ts';
+import { modelMaxAgeMs } from './models.ts';
+
+/** A degraded group looks for its better plan this often. */
+const degradedLookMs = 5000;
+/** A pause that is over, but something is still in the way. */
+const backoffLookMs = 100;
+/** Releases and reports wake a waiting group; this is for what nobody tells. */
+const waitingLookMs = 30_000;
+
+/** When time alone may change something, and only then; undefined: never. */
+export const nextLookMs = ({
+  deployment,
+  status,
+  blocked,
+  now,
+}: {
+  deployment: ModelDeployment;
+  status: ModelDeploymentStatus;
+  blocked: Blocked | undefined;
+  now: Date;
+}): number | undefined => {
+  const groups = status.groups.flatMap((group) => groupLookMs(group, deployment, now));
+  const { updateRevision } = status;
+  const deadlines = unfinished({ groups: status.groups, updateRevision })
+    .map((group) => deadlineInMs(group, deployment, now))
+    .filter((dueMs) => dueMs > 0 && Number.isFinite(dueMs));
+  const stuck = blocked && !deployment.metadata.deletionTimestamp ? [modelMaxAgeMs] : [];
+  const soonest = Math.min(...groups, ...deadlines, ...stuck);
+  // Times in status are whole seconds, rounded down: look a little later rather than twice.
+  return Number.isFinite(soonest) ? Math.max(soonest, 0) + 20 : undefined;
+};
+
+const groupLookMs = (group: GroupStatus, deployment: ModelDeployment, now: Date): number[] => {
+  switch (group.state) {
+    case 'Waiting':
+      return [waitingLookMs];
+    case 'Failed':
+      return [modelMaxAgeMs];
+    case 'Backoff':
+      return [Math.max(remainingBackoffMs(group, now), backoffLookMs)];
+    case 'Ready': {
+      const availableMs = availableInMs(group, deployment, now);
+      const degraded = group.degradedBy ? [degradedLookMs] : [];
+      return availableMs > 0 ? [availableMs, ...degraded] : degraded;
+    }
+    case 'Starting':
+    case 'Stopping':
+      return [];
+  }
+};

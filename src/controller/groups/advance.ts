@@ -1,0 +1,209 @@
+import type { Random } from '../../base/random.ts';
+import type { PlanResult } from '../../planner/types.ts';
+import type { GroupStatus, ModelDeploymentSpec } from '../../resources/types.ts';
+import { evictingTaint } from '../fleet/fleet.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import { groupFailure } from './failure.ts';
+import { holders, nextIncarnation, nodesWithLiveRanks } from './holders.ts';
+import { observed } from './observe.ts';
+import type { Owner } from './rank-id.ts';
+import {
+  failedGroup,
+  forgiven,
+  maxBackoffMs,
+  newGroup,
+  released,
+  restarted,
+  started,
+  stopping,
+  waiting,
+} from './transitions.ts';
+
+/** Everything that decides what becomes of the groups. */
+export interface AdvanceInput {
+  owner: Owner;
+  groups: readonly GroupStatus[];
+  spec: ModelDeploymentSpec;
+  isDeleting: boolean;
+  /** The user changed spec, or the model's folder changed: failures of before no longer count. */
+  isForgiven: boolean;
+  /** What new starts run, and what older revisions give way to; undefined while something is in the way. */
+  target: Target | undefined;
+  /** Revisions that exist; a group cannot run one that does not. */
+  knownRevisions: ReadonlySet<string>;
+  /** Groups with a degraded plan for which the plan that was asked for has been possible for long enough. */
+  returnable: ReadonlySet<number>;
+  fleet: Fleet;
+  now: Date;
+  random: Random;
+}
+
+export interface Target {
+  revision: string;
+  /** A plan for one group beside all others. */
+  place: (index: number, groups: readonly GroupStatus[]) => PlanResult;
+}
+
+export interface Advanced {
+  groups: GroupStatus[];
+  /** What the planner said, for each group that it was asked about. */
+  placements: { index: number; result: PlanResult }[];
+}
+
+/** More state changes than a group can go through at once. */
+const maxSteps = 8;
+
+/**
+ * The next state of every group. The group is the unit: all its ranks start, stop and fail together. Pure but
+ * for `random`, which only spreads backoffs.
+ */
+export const advanceGroups = (input: AdvanceInput): Advanced => {
+  const placements: Advanced['placements'] = [];
+  const groups = new Map(input.groups.map((group) => [group.index, group]));
+  for (const index of wantedIndexes(input)) {
+    if (!groups.has(index) && input.target && !input.spec.paused) {
+      groups.set(index, newGroup(index, input.target.revision, input.now));
+    }
+  }
+  const place = (index: number): PlanResult | undefined => {
+    const result = input.target?.place(index, [...groups.values()]);
+    if (result) placements.push({ index, result });
+    return result;
+  };
+  for (const index of [...groups.keys()].toSorted((left, right) => left - right)) {
+    for (let step = 0; step < maxSteps; step += 1) {
+      const group = groups.get(index);
+      const next = group && advance(group, input, place);
+      if (next === group) break;
+      if (next) groups.set(index, next);
+      else groups.delete(index);
+    }
+  }
+  const sorted = [...groups.values()].toSorted((left, right) => left.index - right.index);
+  return { groups: sorted, placements };
+};
+
+const wantedIndexes = ({ spec, isDeleting }: AdvanceInput): number[] =>
+  isDeleting ? [] : Array.from({ length: spec.replicas }, (_, index) => index);
+
+type Place = (index: number) => PlanResult | undefined;
+
+/** One step; the same object when there is none, undefined when the group goes away. */
+const advance = (
+  group: GroupStatus,
+  input: AdvanceInput,
+  place: Place,
+): GroupStatus | undefined => {
+  switch (group.state) {
+    case 'Waiting':
+      return advanceWaiting(group, input, place);
+    case 'Starting':
+    case 'Ready':
+      return advanceRunning(group, input);
+    case 'Stopping':
+      return advanceStopping(group, input);
+    case 'Backoff':
+      return advanceBackoff(group, input);
+    case 'Failed':
+      return advanceFailed(group, input);
+  }
+};
+
+const isWanted = ({ index }: GroupStatus, { spec, isDeleting }: AdvanceInput): boolean =>
+  !isDeleting && index < spec.replicas;
+
+const advanceWaiting = (
+  group: GroupStatus,
+  input: AdvanceInput,
+  place: Place,
+): GroupStatus | undefined => {
+  const { owner, fleet, now, target } = input;
+  if (!isWanted(group, input)) return undefined;
+  const stay = (why: { reason: string; message: string }): GroupStatus =>
+    group.reason === why.reason && group.message === why.message ? group : waiting(group, why, now);
+  if (input.spec.paused) return stay({ reason: 'Paused', message: 'spec.paused is true' });
+  if (!target) return group;
+  const leftovers = nodesWithLiveRanks(owner, group.index, fleet);
+  if (leftovers.length > 0) {
+    const message = `ranks of an earlier start still run on ${leftovers.join(', ')}`;
+    return stay({ reason: 'AwaitingRanks', message });
+  }
+  const result = place(group.index);
+  if (!result) return group;
+  if (!result.ok) return stay({ reason: result.reason, message: result.message });
+  const incarnation = nextIncarnation(owner, group, fleet);
+  const fresh = input.isForgiven || group.revision !== target.revision ? forgiven(group) : group;
+  return started(fresh, { plan: result.plan, revision: target.revision, incarnation }, now);
+};
+
+const advanceRunning = (group: GroupStatus, input: AdvanceInput): GroupStatus => {
+  const { owner, fleet, now, spec, target } = input;
+  if (!isWanted(group, input)) {
+    const reason = input.isDeleting ? 'Deleting' : 'ScalingDown';
+    return stopping(group, { after: 'Remove', reason, message: '' }, now);
+  }
+  const replan = (reason: string, message: string): GroupStatus =>
+    stopping(group, { after: 'Replan', reason, message }, now);
+  if (!input.knownRevisions.has(group.revision)) {
+    return replan('PlanChanged', `its revision ${group.revision} does not exist any more`);
+  }
+  if (!spec.paused && target && group.revision !== target.revision) {
+    return replan('RollingOut', `makes room for revision ${target.revision}`);
+  }
+  if (!spec.paused && input.returnable.has(group.index)) {
+    return replan('PlanChanged', 'the plan that was asked for is possible again');
+  }
+  const current = observed(owner, group, fleet, now);
+  const failure = groupFailure(owner, group, fleet, spec.placement.tolerations);
+  return failure ? failedGroup(current, failure, spec.restartPolicy, input) : current;
+};
+
+const advanceStopping = (group: GroupStatus, input: AdvanceInput): GroupStatus | undefined => {
+  const { owner, fleet, now } = input;
+  if (!isWanted(group, input) && group.after !== 'Remove') return { ...group, after: 'Remove' };
+  if (holders(owner, group, fleet).length === 0) return released(group, now);
+  return observed(owner, group, fleet, now);
+};
+
+const advanceBackoff = (group: GroupStatus, input: AdvanceInput): GroupStatus | undefined => {
+  const { owner, fleet, now, target } = input;
+  if (!isWanted(group, input)) return undefined;
+  if (input.isForgiven && group.notBefore !== undefined) return forgiven(group);
+  if (input.spec.paused) return group;
+  if (target && group.revision !== target.revision) {
+    return waiting(forgiven(group), { reason: 'RollingOut', message: '' }, now);
+  }
+  if (remainingBackoffMs(group, now) > 0) return group;
+  if (nodesWithLiveRanks(owner, group.index, fleet).length > 0) return group;
+  const mayStay = group.degradedBy === undefined && input.knownRevisions.has(group.revision);
+  const places = group.members.every(({ nodeName }) => canStart(nodeName, input));
+  if (places && (mayStay || !target)) {
+    return restarted(group, nextIncarnation(owner, group, fleet), now);
+  }
+  if (!target) return group;
+  const why = { reason: group.reason ?? 'GroupBackoff', message: group.message ?? '' };
+  return waiting(group, why, now);
+};
+
+/** Bounded, so that a wall clock that was set back does not hold a group for ever. */
+export const remainingBackoffMs = ({ notBefore }: GroupStatus, now: Date): number =>
+  notBefore === undefined ? 0 : Math.min(Date.parse(notBefore) - now.getTime(), maxBackoffMs);
+
+const canStart = (nodeName: string, { fleet, spec }: AdvanceInput): boolean => {
+  const view = fleet.get(nodeName);
+  return (
+    view?.presence === 'Present' &&
+    !view.node.metadata.deletionTimestamp &&
+    !view.node.spec.unschedulable &&
+    evictingTaint(view.node, spec.placement.tolerations) === undefined
+  );
+};
+
+const advanceFailed = (group: GroupStatus, input: AdvanceInput): GroupStatus | undefined => {
+  if (!isWanted(group, input)) return undefined;
+  const { target, now } = input;
+  if (!target || input.spec.paused) return group;
+  if (!input.isForgiven && group.revision === target.revision) return group;
+  const why = { reason: 'RollingOut', message: '' };
+  return waiting(forgiven(group), why, now);
+};
