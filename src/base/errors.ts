@@ -20,6 +20,10 @@ export const errorCatalogue = {
   DaemonAlreadyRunning: { kind: 'retry', summary: 'Another daemon runs on this data directory.' },
   DataNotWritable: { kind: 'retry', summary: 'The data directory is read-only, full or not ours.' },
   DuplicateNode: { kind: 'waiting', summary: 'Two daemons report under one node name.' },
+  DuplicateRank: {
+    kind: 'terminal',
+    summary: 'A second process came as a rank that its group has already.',
+  },
   EngineNotReady: { kind: 'waiting', summary: 'A rank takes no requests: it starts or stops.' },
   EngineOverloaded: {
     kind: 'waiting',
@@ -30,6 +34,7 @@ export const errorCatalogue = {
     summary: 'The engine of a rank is not on this node, or cannot run there.',
   },
   EpochFenced: { kind: 'terminal', summary: 'A newer control plane has taken over.' },
+  GroupAborted: { kind: 'retry', summary: 'A rank ended its group for a reason that it gave.' },
   HostRebooted: { kind: 'retry', summary: 'A rank ended because its host booted again.' },
   HostUnsupported: { kind: 'terminal', summary: 'The daemon runs on macOS and Linux only.' },
   HubNotLoopback: { kind: 'terminal', summary: 'The hub was asked to listen beyond this host.' },
@@ -42,8 +47,16 @@ export const errorCatalogue = {
     summary: 'A model cannot be cut into that many tensor-parallel shards.',
   },
   Internal: { kind: 'retry', summary: 'A bug: an invariant of Espalier did not hold.' },
+  InvalidArgument: {
+    kind: 'terminal',
+    summary: 'The native transport was given options or arguments that cannot work.',
+  },
   InvalidDocument: { kind: 'retry', summary: 'A node document does not follow its schema.' },
   InvalidReport: { kind: 'terminal', summary: 'A node report does not follow its schema.' },
+  LinkUnavailable: {
+    kind: 'terminal',
+    summary: 'Two ranks have no kind of link that both may use.',
+  },
   LoadDeadlineExceeded: { kind: 'retry', summary: 'A rank did not load its weights in time.' },
   ModelConfigInvalid: {
     kind: 'terminal',
@@ -68,9 +81,20 @@ export const errorCatalogue = {
     summary: 'An object of that name exists already and differs, or is being deleted.',
   },
   ObjectNotFound: { kind: 'retry', summary: 'The object to be changed is not in the store.' },
+  OperationTimeout: {
+    kind: 'retry',
+    summary: 'A rank lives but did not take part in an exchange in time.',
+  },
   OutOfMemory: {
     kind: 'retry',
     summary: 'The system refused memory for weights, KV cache or workspace.',
+  },
+  PeerLeft: { kind: 'retry', summary: 'A rank left its group while another still needed it.' },
+  PeerLost: { kind: 'retry', summary: 'A rank died: its connections closed without a goodbye.' },
+  PeerMismatch: { kind: 'terminal', summary: 'The ranks of a group made different calls.' },
+  PeerStopped: {
+    kind: 'retry',
+    summary: 'A rank fell silent: it is stopped, or its host is down or cut off.',
   },
   RankExited: { kind: 'retry', summary: 'The process of a rank ended by itself.' },
   RankNotStarted: { kind: 'retry', summary: 'The process of a rank could not be started.' },
@@ -83,6 +107,11 @@ export const errorCatalogue = {
     kind: 'retry',
     summary: 'The ranks of a group did not meet in time.',
   },
+  RendezvousRefused: {
+    kind: 'terminal',
+    summary: 'A rank was refused by its group, or could not set itself up.',
+  },
+  RendezvousTimeout: { kind: 'retry', summary: 'Not all ranks of a group came together in time.' },
   RequestInvalid: { kind: 'terminal', summary: 'A request to an engine has a value out of range.' },
   SafetensorsInvalid: { kind: 'terminal', summary: 'A safetensors file or index is malformed.' },
   SourceNotAvailable: {
@@ -117,6 +146,12 @@ export const errorCatalogue = {
   UnsupportedArchitecture: {
     kind: 'terminal',
     summary: 'The model is of a family, or uses a feature, that is not supported.',
+  },
+  WrongEpoch: { kind: 'terminal', summary: 'A rank belongs to another incarnation of its group.' },
+  WrongSecret: { kind: 'terminal', summary: 'A rank does not hold the secret of its group.' },
+  WrongSize: {
+    kind: 'terminal',
+    summary: 'A rank was started for another number of ranks than its group has.',
   },
 } as const satisfies Record<string, { kind: ErrorKind; summary: string }>;
 
