@@ -128,7 +128,7 @@ TEST("forward: llama q4 group 64 bf16, separate head") {
   checkModel({.type = TensorType::BF16, .bits = 4, .groupSize = 64, .hiddenSize = 256, .intermediateSize = 512, .headDim = 32, .tied = false}, kOneTwoFour);
 }
 TEST("forward: llama q8 group 128 f32") {
-  checkModel({.bits = 8, .groupSize = 128, .hiddenSize = 512, .intermediateSize = 512, .headDim = 64}, kOneTwoFour);
+  checkModel({.bits = 8, .groupSize = 128, .hiddenSize = 512, .intermediateSize = 512, .layers = 2, .headDim = 64}, kOneTwoFour);
 }
 TEST("forward: qwen2 bf16") { checkModel({.architecture = "qwen2", .type = TensorType::BF16}, kOneTwoFour); }
 TEST("forward: qwen2 q4") { checkModel({.architecture = "qwen2", .type = TensorType::F16, .bits = 4, .files = 2}, kOneTwoFour); }

@@ -13,6 +13,18 @@ namespace {
 
 using engine::TensorType;
 
+/// The nearest half, by looking: slow and plain. Values are within the range of a half.
+uint16_t toHalf(float value) {
+  const float magnitude = std::fabs(value);
+  uint16_t low = 0, high = 0x7BFF;
+  while (high - low > 1) {
+    const auto middle = static_cast<uint16_t>((low + high) / 2);
+    (engine::halfToFloat(middle) <= magnitude ? low : high) = middle;
+  }
+  const bool up = engine::halfToFloat(high) - magnitude < magnitude - engine::halfToFloat(low);
+  return static_cast<uint16_t>((up ? high : low) | (value < 0 ? 0x8000 : 0));
+}
+
 /// Appends the value in a format, and says what it became.
 double append(std::string& data, TensorType type, double value) {
   const auto put = [&](const auto& raw) { data.append(reinterpret_cast<const char*>(&raw), sizeof(raw)); };
@@ -24,8 +36,8 @@ double append(std::string& data, TensorType type, double value) {
     const auto half = static_cast<uint16_t>((bits + 0x8000U) >> 16);
     return put(half), engine::bfloat16ToFloat(half);
   }
-  const auto half = static_cast<_Float16>(single);
-  return put(half), static_cast<double>(half);
+  const uint16_t half = toHalf(single);
+  return put(half), engine::halfToFloat(half);
 }
 
 const char* typeName(TensorType type) { return type == TensorType::F32 ? "F32" : type == TensorType::F16 ? "F16" : "BF16"; }

@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "support/test.h"
-#include "support/tree_group.h"
+#include "support/groups.h"
 
 namespace espalier::test {
 namespace {
@@ -18,7 +18,7 @@ int layerCount(const std::string& folder) {
 
 Ranks::Ranks(const std::string& folder, const Cut& cut, int contextLength, int maxSequences) : cut_(cut) {
   const int layers = layerCount(folder);
-  groups_ = makeTreeGroups(cut.tensorSize);
+  if (cut.tensorSize > 1) groups_ = makeGroups(cut.tensorSize);
   for (int stage = 0; stage < cut.stages; stage++)
     for (int rank = 0; rank < cut.tensorSize; rank++) {
       engine::ModelOptions options;
