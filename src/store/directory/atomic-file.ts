@@ -1,0 +1,108 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { EspalierError, errorMessage } from '../../base/errors.ts';
+
+/**
+ * Replaces a file as a whole: a reader, or a process that starts after this one was killed, sees the old
+ * content or the new one, never a part. Durable when it resolves: file and folder entry are fsynced.
+ * Throws StateNotWritable; the old content then stays.
+ */
+export const writeFileAtomically = async (
+  path: string,
+  content: string | Buffer,
+  mode = 0o644,
+): Promise<void> => {
+  const temporary = temporaryPath(path);
+  await orNotWritable(path, async () => {
+    try {
+      const file = await open(temporary, 'wx', mode);
+      try {
+        await file.writeFile(content);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, path);
+    } catch (error) {
+      await unlink(temporary).catch(() => {});
+      throw error;
+    }
+    await syncFolder(dirname(path));
+  });
+};
+
+/** Durable when it resolves. A file that is gone already is no error. Throws StateNotWritable. */
+export const removeFileDurably = async (path: string): Promise<void> =>
+  orNotWritable(path, async () => {
+    try {
+      await unlink(path);
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error;
+    }
+    await syncFolder(dirname(path));
+  });
+
+/** Out of the way, but kept for a person to look at: "<file>.corrupt". Throws StateNotWritable. */
+export const setAside = async (path: string): Promise<string> => {
+  const aside = `${path}.corrupt`;
+  await orNotWritable(path, async () => {
+    await rename(path, aside);
+    await syncFolder(dirname(path));
+  });
+  return aside;
+};
+
+/** Throws StateNotWritable. */
+export const makeFolder = async (path: string): Promise<void> =>
+  orNotWritable(path, async () => {
+    await mkdir(path, { recursive: true });
+  });
+
+/** Removes what a killed process left half written. Throws StateNotWritable. */
+export const sweepFolder = async (path: string): Promise<void> =>
+  orNotWritable(path, async () => {
+    const names = await readdir(path);
+    const leftovers = names.filter((name) => name.startsWith('.') && name.endsWith('.tmp'));
+    for (const name of leftovers) await unlink(join(path, name));
+  });
+
+/** A name beside the file that a later sweep removes. */
+export const temporaryPath = (path: string): string =>
+  join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`);
+
+export const errorCode = (error: unknown): string =>
+  error instanceof Error && 'code' in error ? String(error.code) : '';
+
+/** Without this, a rename may be lost with the power although the file's content was saved. */
+const syncFolder = async (path: string): Promise<void> => {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+};
+
+const orNotWritable = async (path: string, write: () => Promise<void>): Promise<void> => {
+  try {
+    await write();
+  } catch (cause) {
+    const code = errorCode(cause);
+    throw new EspalierError(
+      'StateNotWritable',
+      `cannot write ${path}: ${errorMessage(cause)}; ${remedies[code] ?? 'check the disk and the permissions'}`,
+      { path, cause: code },
+      { cause },
+    );
+  }
+};
+
+const remedies: Readonly<Record<string, string>> = {
+  EACCES: 'give the control plane permission to write there',
+  EDQUOT: 'free some space or raise the quota',
+  ENOSPC: 'free some space on that disk',
+  ENOTDIR: 'a part of the path is a file; move it away or choose another state directory',
+  EPERM: 'give the control plane permission to write there',
+  EROFS: 'the disk is mounted read-only; mount it writable',
+};
