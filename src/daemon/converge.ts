@@ -101,9 +101,8 @@ export const createConverger = (options: ConvergerOptions): Converger => {
     adopt: async (document) => {
       for (const found of await findLeftovers(options, document)) {
         const rank = newRank(found.record.assignment);
-        if (found.process) rank.adopt(found.process, found.record);
+        if (found.process) await rank.adopt(found.process, found.record);
         else rank.adoptFailed(found.failure);
-        await rank.settled();
       }
       if (document) desired = document;
       converge();

@@ -26,8 +26,9 @@ export const startDetached = async (
   command: RankCommand,
   options: { workingDirectory: string; logFile: string },
 ): Promise<DetachedProcess> => {
-  const log = openSync(options.logFile, 'a', 0o600);
+  let log: number | undefined;
   try {
+    log = openSync(options.logFile, 'a', 0o600);
     const child = spawn(command.file, command.args, {
       cwd: options.workingDirectory,
       env: { ...inheritedEnvironment(), ...command.env },
@@ -50,7 +51,7 @@ export const startDetached = async (
       { cause: error },
     );
   } finally {
-    closeSync(log);
+    if (log !== undefined) closeSync(log);
   }
 };
 
@@ -62,6 +63,8 @@ export const runCommand = async (
 ): Promise<string> => {
   const { stdout } = await execa(file, args, {
     timeout: timeoutMs,
+    // A child of the command would hold our pipe open beyond the deadline.
+    killDescendants: true,
     env: { LC_ALL: 'C' },
     stdin: 'ignore',
   });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { access, readFile, readdir, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { daemonFixture, isAlive, processesUnder } from '../support/daemon-fixture.ts';
@@ -45,22 +45,45 @@ test('rank 1 waits for the address of rank 0', async (t) => {
 });
 
 test('a rank that ignores SIGTERM is killed with its children, and its successor waits for that', async (t) => {
-  const { newDaemon, publish, rankIn, dataDirectory } = await daemonFixture(t);
+  const { hub, newDaemon, publish, rankIn, report, dataDirectory } = await daemonFixture(t);
   const args = ['--ignore-sigterm', '--with-child'];
   publish([assignment({ engine: { args }, deadlines: { stopGraceMs: 400 } })]);
   await newDaemon().start();
   const old = await rankIn('Ready');
-  assert.equal((await processesUnder(dataDirectory)).length >= 2, true);
+  assert.ok((await processesUnder(dataDirectory)).length >= 2);
 
+  const seen: string[] = [];
+  hub.onReport(() => {
+    const ranks = report()?.ranks ?? [];
+    seen.push(ranks.map(({ id, state, pid }) => `${id} ${state} ${pid ? 'runs' : ''}`).join(', '));
+  });
   const next = assignment({ incarnation: 2 });
   publish([next]);
-  await rankIn('Stopping', 'default/sprout/0/1/0');
-  await rankIn('Pending', next.id);
-  assert.ok(await isAlive(old.pid!), 'the successor does not run beside it');
   const ready = await rankIn('Ready', next.id);
-  assert.equal(await isAlive(old.pid!), false);
+  assert.ok(seen.includes('default/sprout/0/1/0 Stopping runs, default/sprout/0/2/0 Pending '));
+  assert.ok(
+    seen.every((ranks) => ranks.split('runs').length <= 2),
+    'never two at a time',
+  );
   assert.deepEqual(await processesUnder(dataDirectory), [ready.pid]);
+  assert.equal(await isAlive(old.pid!), false);
   assert.match(await readFile(ready.logPath!, 'utf8'), /SIGTERM ignored/);
+});
+
+test('a rank that has no room on disk is Failed, and says so', async (t) => {
+  const { newDaemon, publish, rankIn, dataDirectory } = await daemonFixture(t);
+  await newDaemon().start();
+  await rmdir(join(dataDirectory, 'ranks'));
+  await writeFile(join(dataDirectory, 'ranks'), 'in the way');
+  publish([assignment()]);
+  const { error } = await rankIn('Failed');
+  assert.equal(error?.code, 'DataNotWritable');
+  assert.equal(error.terminal, false);
+  await rm(join(dataDirectory, 'ranks'));
+  await mkdir(join(dataDirectory, 'ranks'));
+  const next = assignment({ incarnation: 2 });
+  publish([next]);
+  await rankIn('Ready', next.id);
 });
 
 test('a rank that ends by itself is Failed with its exit code, and stays so', async (t) => {
