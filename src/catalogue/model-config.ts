@@ -80,6 +80,22 @@ const refuseFeatures = (value: Record<string, unknown>, file: string): void => {
   if (value['use_sliding_window'] === true) {
     throw unsupported(file, 'use_sliding_window: sliding-window attention is not available yet');
   }
+  if (value['rope_traditional'] === true) {
+    throw unsupported(file, 'rope_traditional: interleaved rotary pairs are not available yet');
+  }
+  const layerTypes = given(value, 'layer_types') ?? [];
+  if (!Array.isArray(layerTypes) || layerTypes.some((type) => type !== 'full_attention')) {
+    throw unsupported(file, 'layer_types: expected "full_attention" in every layer');
+  }
+  const scaling = given(value, 'rope_parameters') ?? given(value, 'rope_scaling') ?? {};
+  if (!isRecord(scaling)) throw invalid(file, 'rope_scaling: expected an object');
+  const ropeType = scaling['rope_type'] ?? scaling['type'] ?? 'default';
+  if (ropeType !== 'default' && ropeType !== 'linear' && ropeType !== 'llama3') {
+    throw unsupported(
+      file,
+      `rope_scaling: expected rope_type default, linear or llama3, got ${show(ropeType)}`,
+    );
+  }
 };
 
 /** MLX affine quantisation with one width for the whole model. */

@@ -121,6 +121,9 @@ const noteSentences = ({ spec, model, plan }: Choice): string[] => {
       `Context is ${plan.contextLength} tokens, not ${spec.runtime.contextLength}: the model has ${model.maxPositions} positions.`,
     );
   }
+  if (spec.objective !== 'SustainedThroughput') {
+    notes.push(`objective ${spec.objective} does not weigh in yet: no speed is predicted.`);
+  }
   if (spec.degradation.minTokensPerSecond > 0) {
     notes.push('degradation.minTokensPerSecond is not judged yet: no speed is predicted.');
   }

@@ -211,6 +211,20 @@ const wrongFolders: [
     /only MLX affine/,
   ],
   [
+    'with YaRN',
+    configWith({ rope_scaling: { type: 'yarn' } }),
+    'UnsupportedArchitecture',
+    'config.json',
+    /got "yarn"/,
+  ],
+  [
+    'with sliding windows',
+    configWith({ layer_types: ['sliding_attention'] }),
+    'UnsupportedArchitecture',
+    'config.json',
+    /layer_types/,
+  ],
+  [
     'with 3 bits',
     configWith({ quantization: { bits: 3, group_size: 64 } }),
     'UnsupportedArchitecture',
@@ -301,6 +315,34 @@ describe('a wrong folder', () => {
       { numRuns: 50 },
     );
   });
+});
+
+it('any damage to any file gives a profile or a terminal error', async (context) => {
+  const files = tinyModel();
+  const folder = await writeFolder(context, files);
+  const names = fc.constantFrom('config.json', 'tokenizer.json', 'model.safetensors');
+  const damage = fc.record({ at: fc.nat(), byte: fc.integer({ min: 0, max: 255 }) });
+  await fc.assert(
+    fc.asyncProperty(
+      names,
+      fc.array(damage, { minLength: 1, maxLength: 4 }),
+      async (name, damages) => {
+        const content = Buffer.from(files[name] ?? '');
+        // Headers come first and weights are not read: most damage goes where it matters.
+        for (const { at, byte } of damages) content[at % Math.min(content.length, 400)] = byte;
+        await writeFile(join(folder, name), content);
+        try {
+          await readModelProfile(folder);
+        } catch (error) {
+          assert.ok(error instanceof EspalierError && error.kind === 'terminal', String(error));
+          assert.equal(typeof error.facts['file'], 'string');
+        } finally {
+          await writeFile(join(folder, name), files[name] ?? '');
+        }
+      },
+    ),
+    { numRuns: 300 },
+  );
 });
 
 describe('change detection', () => {
