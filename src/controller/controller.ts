@@ -55,6 +55,7 @@ export const createController = (options: ControllerOptions): Controller => {
     store,
     nodeLink,
     sinceStartMs: clock.monotonicMs() - startedAtMs,
+    now: clock.now(),
     publishedVersion: publisher.version,
   });
   const context: Context = {

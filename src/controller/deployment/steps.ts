@@ -1,5 +1,5 @@
 import { errorKind } from '../../base/errors.ts';
-import type { ModelProfile } from '../../planner/types.ts';
+import type { ModelProfile, PlanResult } from '../../planner/types.ts';
 import type { GroupStatus, ModelDeployment, ModelDeploymentStatus } from '../../resources/types.ts';
 import type { Context } from '../context.ts';
 import type { Fleet } from '../fleet/fleet.ts';
@@ -129,15 +129,15 @@ const findPlan = (pass: Pass): Blocked | undefined => {
     .deployments()
     .filter((other) => !sameKey(deploymentKey(other.metadata), deploymentKey(deployment.metadata)))
     .flatMap(({ status }) => status.groups);
-  const place: Target['place'] = (index, own) =>
-    context.plan({
+  const place: Target['place'] = (index, own) => {
+    const beside = own.filter((group) => group.index !== index);
+    const result = context.plan({
       deployment: { namespace: owner.namespace, name: owner.deployment, spec },
       model: profile,
-      nodes: planNodes(
-        fleet,
-        usageOf([...others, ...own.filter((group) => group.index !== index)]),
-      ),
+      nodes: planNodes(fleet, usageOf([...others, ...beside])),
     });
+    return patiently(result, fleet);
+  };
   const isOld = (group: GroupStatus) => group.revision !== revision && holdsMemory(group);
   if (groups.some(isOld) && spec.replicas > 0 && !spec.paused) {
     const result = place(
@@ -152,6 +152,20 @@ const findPlan = (pass: Pass): Blocked | undefined => {
   }
   pass.target = { revision, place };
   return undefined;
+};
+
+/** Nothing is given up for want of a node that may still be about to report. */
+const patiently = (result: PlanResult, fleet: Fleet): PlanResult => {
+  if (!result.ok || result.plan.degradedBy.length === 0) return result;
+  const unheard = [...fleet.values()].filter(({ presence }) => presence === 'Unheard');
+  if (unheard.length === 0) return result;
+  return {
+    ok: false,
+    reason: 'AwaitingFirstReport',
+    message: `waiting for ${unheard.map(({ name }) => name).join(', ')} to report before giving up ${result.plan.degradedBy.join(', ')}`,
+    terminal: false,
+    rejected: result.plan.rejected,
+  };
 };
 
 /** In this order; the first that blocks ends the list, and what runs then runs on. */

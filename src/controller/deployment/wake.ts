@@ -6,6 +6,8 @@ import { modelMaxAgeMs } from './models.ts';
 
 /** A degraded group looks for its better plan this often. */
 const degradedLookMs = 5000;
+/** Its nodes may all be lost, so that no report will tell. */
+const stoppingLookMs = 200;
 /** A pause that is over, but something is still in the way. */
 const backoffLookMs = 100;
 /** Releases and reports wake a waiting group; this is for what nobody tells. */
@@ -47,8 +49,9 @@ const groupLookMs = (group: GroupStatus, deployment: ModelDeployment, now: Date)
       const degraded = group.degradedBy ? [degradedLookMs] : [];
       return availableMs > 0 ? [availableMs, ...degraded] : degraded;
     }
-    case 'Starting':
     case 'Stopping':
+      return [stoppingLookMs];
+    case 'Starting':
       return [];
   }
 };

@@ -4,7 +4,7 @@ import type { NodeLink, Store } from '../ports.ts';
 
 /**
  * Present: reported within its tolerance. Lost: silent for longer. Unheard: silent since this control plane
- * started, which was not longer ago than the tolerance; nothing is concluded from that.
+ * started or the node was declared, which was not longer ago than the tolerance; nothing is concluded from that.
  */
 export type Presence = 'Present' | 'Unheard' | 'Lost';
 
@@ -27,6 +27,7 @@ export interface FleetSources {
   store: Pick<Store, 'nodes'>;
   nodeLink: Pick<NodeLink, 'latest'>;
   sinceStartMs: number;
+  now: Date;
   publishedVersion: (nodeName: string) => string | undefined;
 }
 
@@ -36,12 +37,12 @@ export const readFleet = (sources: FleetSources): Fleet =>
 
 export const viewNode = (
   node: ClusterNode,
-  { nodeLink, sinceStartMs, publishedVersion }: FleetSources,
+  { nodeLink, sinceStartMs, now, publishedVersion }: FleetSources,
 ): NodeView => {
   const { name } = node.metadata;
   const received = nodeLink.latest(name);
   const documentVersion = publishedVersion(name);
-  const silentMs = received?.ageMs ?? sinceStartMs;
+  const silentMs = received?.ageMs ?? Math.min(sinceStartMs, ageOf(node, now));
   const isLost = silentMs > toleranceMs(node);
   return {
     name,
@@ -52,6 +53,10 @@ export const viewNode = (
     ...(documentVersion === undefined ? {} : { documentVersion }),
   };
 };
+
+/** Bounded below, for a wall clock that was set back. */
+const ageOf = (node: ClusterNode, now: Date): number =>
+  Math.max(0, now.getTime() - Date.parse(node.metadata.creationTimestamp));
 
 export const toleranceMs = (node: ClusterNode): number => node.spec.nodeLostToleranceSeconds * 1000;
 

@@ -77,11 +77,16 @@ export const advanceGroups = (input: AdvanceInput): Advanced => {
       if (next === group) break;
       if (next) groups.set(index, next);
       else groups.delete(index);
+      if (next && needsDocument(group, next)) break;
     }
   }
   const sorted = [...groups.values()].toSorted((left, right) => left.index - right.index);
   return { groups: sorted, placements };
 };
+
+/** What nodes say means nothing for a group that starts or stops until they had the document that says so. */
+const needsDocument = (before: GroupStatus | undefined, after: GroupStatus): boolean =>
+  before?.state !== after.state && (after.state === 'Starting' || after.state === 'Stopping');
 
 const wantedIndexes = ({ spec, isDeleting }: AdvanceInput): number[] =>
   isDeleting ? [] : Array.from({ length: spec.replicas }, (_, index) => index);

@@ -71,8 +71,8 @@ const conditionsOf = (view: NodeView, problems: readonly SpecProblem[], now: Dat
             conditions,
             // The code of a daemon's problem serves as reason, too: see docs/conditions.md.
             {
-              type,
               ...state,
+              type,
               reason: state.reason as Reason,
               observedGeneration: metadata.generation,
             },

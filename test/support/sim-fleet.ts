@@ -1,0 +1,105 @@
+import type { Random } from '../../src/base/random.ts';
+import type { NodeLink, ReceivedReport } from '../../src/controller/ports.ts';
+import type { NodeDocument, NodeReport, RankError } from '../../src/nodedoc/types.ts';
+import type { FakeClock } from './fake-clock.ts';
+import { SimNode } from './sim-node.ts';
+
+/** Simulated nodes and the hub between them and a control plane. */
+export interface SimFleet {
+  nodes: SimNode[];
+  node(name: string): SimNode;
+  /** A hub for a new control plane; the one before gets no reports any more. */
+  connect(): NodeLink;
+  /** Documents that nodes may fetch now, by node. */
+  documents(): NodeDocument[];
+  /** What the control plane was told last, by node. */
+  latest(nodeName: string): ReceivedReport | undefined;
+  /** Every node polls, works and reports once, or not: with some chance each. */
+  step(): void;
+  /** Ranks of these deployments fail so instead of becoming Ready. */
+  poison: Map<string, RankError>;
+}
+
+export const simFleet = (names: string[], clock: FakeClock, random: Random): SimFleet => {
+  const poison = new Map<string, RankError>();
+  const world = {
+    nowMs: clock.monotonicMs,
+    random,
+    peers: ({ id, deployment }: { id: string; deployment: string }) => {
+      const start = id.slice(0, id.lastIndexOf('/') + 1);
+      return nodes
+        .filter(({ isUp }) => isUp)
+        .flatMap(({ ranks }) => [...ranks].filter(([key]) => key.startsWith(start)))
+        .map(([, rank]) => rank)
+        .filter(({ assignment }) => assignment.deployment === deployment);
+    },
+    poison: ({ deployment }: { deployment: string }) => poison.get(deployment),
+  };
+  const nodes: SimNode[] = names.map((name) => new SimNode(name, world));
+  let hub = newHub(clock);
+
+  const exchange = (node: SimNode): void => {
+    if (!node.isUp || node.isCutOff) return;
+    const document = hub.handOut(node.name);
+    if (document && random() < 0.7) node.receive(document);
+    node.step();
+    if (random() < 0.7) hub.accept(node.report());
+  };
+
+  return {
+    nodes,
+    poison,
+    node: (name) => {
+      const found = nodes.find((node) => node.name === name);
+      if (!found) throw new Error(`no simulated node ${name}`);
+      return found;
+    },
+    connect: () => {
+      hub = newHub(clock);
+      return hub.link;
+    },
+    documents: () => hub.documents(),
+    latest: (nodeName) => hub.link.latest(nodeName),
+    step: () => {
+      for (const node of nodes) {
+        if (node.isCutOff) node.step();
+        else exchange(node);
+      }
+    },
+  };
+};
+
+const newHub = (clock: FakeClock) => {
+  const documents = new Map<string, NodeDocument>();
+  const reports = new Map<string, { report: NodeReport; text: string; atMs: number }>();
+  const listeners: ((nodeName: string) => void)[] = [];
+  let isOpen = false;
+  const received = (nodeName: string): ReceivedReport | undefined => {
+    const entry = reports.get(nodeName);
+    return entry && { report: entry.report, ageMs: clock.monotonicMs() - entry.atMs };
+  };
+  const link: NodeLink = {
+    publish: (document) => void documents.set(document.nodeName, document),
+    retract: (nodeName) => {
+      const document = documents.get(nodeName);
+      if (document) documents.set(nodeName, { ...document, version: 'empty', ranks: [] });
+    },
+    open: () => {
+      isOpen = true;
+    },
+    latest: received,
+    all: () => [...reports.keys()].flatMap((name) => received(name) ?? []),
+    onReport: (listener) => void listeners.push(listener),
+  };
+  return {
+    link,
+    documents: () => (isOpen ? [...documents.values()] : []),
+    handOut: (nodeName: string) => (isOpen ? documents.get(nodeName) : undefined),
+    accept: (report: NodeReport) => {
+      const text = JSON.stringify(report);
+      const isNews = reports.get(report.nodeName)?.text !== text;
+      reports.set(report.nodeName, { report, text, atMs: clock.monotonicMs() });
+      if (isNews) for (const listener of listeners) listener(report.nodeName);
+    },
+  };
+};
