@@ -1,18 +1,22 @@
 // Decode speed of one model on this machine, beside the bandwidth that its memory gives.
 //
-//   espalier_engine_bench FOLDER [threads] [tokens] [prompt tokens] [kernels]
+//   espalier_engine_bench FOLDER [threads] [tokens] [prompt tokens] [ranks] [kernels]
 //
-// One rank, one sequence: the share of the model's weights that a token reads (all of the shard) over the time of a token,
-// against a plain sum over a buffer of 512 MiB by as many threads. One JSON document on stdout.
+// One sequence on `ranks` tensor-parallel ranks, which are threads of this process joined by the real transport. A token
+// reads all weights of all shards: their bytes over its time stand against a plain sum over a buffer of 512 MiB by as
+// many threads. One JSON document on stdout.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "engine/llama.h"
+#include "transport/group.h"
 
 namespace {
 
@@ -62,49 +66,100 @@ const engine::Kernels* findKernels(const char* name) {
   return &engine::bestKernels();
 }
 
+struct Run {
+  std::string folder;
+  int threads = 1, tokens = 32, promptTokens = 16, ranks = 1;
+  const engine::Kernels* kernels = nullptr;
+};
+
+struct Result {
+  Status status;
+  std::unique_ptr<transport::Group> group;  // outlives the run of every rank: who leaves early cuts off the others' last exchange
+  double loadSeconds = 0, prefillSeconds = 0;
+  std::vector<double> tokenSeconds;
+  uint64_t shardBytes = 0;
+};
+
+std::unique_ptr<transport::Group> joinGroup(int rank, int ranks, std::promise<uint16_t>& bound, std::shared_future<uint16_t> port, Status& status) {
+  if (ranks == 1) return nullptr;
+  transport::GroupOptions options;
+  options.rank = rank;
+  options.size = ranks;
+  options.secret = options.hostId = "bench";
+  options.rendezvousPort = rank == 0 ? 0 : port.get();
+  options.onListening = [](uint16_t at, void* context) { static_cast<std::promise<uint16_t>*>(context)->set_value(at); };
+  options.onListeningContext = &bound;
+  return transport::Group::create(options, status);
+}
+
+void decode(const Run& run, engine::Model& model, transport::Group* group, Result& result) {
+  const auto width = static_cast<size_t>(model.shape().hiddenSize);
+  std::vector<int32_t> prompt(static_cast<size_t>(run.promptTokens));
+  for (size_t i = 0; i < prompt.size(); i++) prompt[i] = static_cast<int32_t>(i * 37 % static_cast<size_t>(model.shape().vocabSize));
+  std::vector<float> hidden(prompt.size() * width), logits;
+  engine::Segment segment{.slot = 0, .firstPosition = 0, .tokens = prompt, .needsLogits = true};
+  auto start = Clock::now();
+  result.status = model.forward({&segment, 1}, hidden, logits, group);
+  result.prefillSeconds = secondsSince(start);
+  for (int i = 0; result.status.ok() && i < run.tokens; i++) {
+    const auto next = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    segment = {.slot = 0, .firstPosition = run.promptTokens + i, .tokens = {&next, 1}, .needsLogits = true};
+    start = Clock::now();
+    result.status = model.forward({&segment, 1}, {hidden.data(), width}, logits, group);
+    result.tokenSeconds.push_back(secondsSince(start));
+  }
+}
+
+void runRank(const Run& run, int rank, std::promise<uint16_t>& bound, std::shared_future<uint16_t> port, Result& result) {
+  result.group = joinGroup(rank, run.ranks, bound, std::move(port), result.status);
+  transport::Group* group = result.group.get();
+  engine::ModelConfig config;
+  if (result.status.ok()) result.status = engine::loadModelConfig(run.folder, config);
+  engine::ModelOptions options;
+  options.folder = run.folder;
+  options.contextLength = run.promptTokens + run.tokens;
+  options.threads = run.threads;
+  options.shard.endLayer = config.layers;
+  options.shard.tensorRank = rank;
+  options.shard.tensorSize = run.ranks;
+  const auto start = Clock::now();
+  const auto model = result.status.ok() ? engine::LlamaModel::load(options, run.kernels, result.status) : nullptr;
+  result.loadSeconds = secondsSince(start);
+  if (model == nullptr) {
+    if (group != nullptr) group->abort("a rank could not load the model");
+    return;
+  }
+  result.shardBytes = model->shardBytes();
+  decode(run, *model, group, result);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count < 2) return std::fprintf(stderr, "usage: %s FOLDER [threads] [tokens] [prompt tokens] [kernels]\n", arguments[0]), 2;
+  if (count < 2) return std::fprintf(stderr, "usage: %s FOLDER [threads] [tokens] [prompt tokens] [ranks] [kernels]\n", arguments[0]), 2;
   const auto number = [&](int index, int fallback) { return count > index ? std::max(1, std::atoi(arguments[index])) : fallback; };
-  const int threads = number(2, 1), tokens = number(3, 32), promptTokens = number(4, 16);
-  const engine::Kernels* kernels = findKernels(count > 5 ? arguments[5] : "");
-  engine::ModelConfig config;
-  Status status = engine::loadModelConfig(arguments[1], config);
-  engine::ModelOptions options;
-  options.folder = arguments[1];
-  options.contextLength = promptTokens + tokens;
-  options.threads = threads;
-  options.shard.endLayer = config.layers;
-  auto start = Clock::now();
-  auto model = status.ok() ? engine::LlamaModel::load(options, kernels, status) : nullptr;
-  if (model == nullptr) return std::fprintf(stderr, "%s: %s\n", status.code.c_str(), status.message.c_str()), 1;
-  const double loadSeconds = secondsSince(start);
-
-  std::vector<int32_t> prompt(static_cast<size_t>(promptTokens));
-  for (size_t i = 0; i < prompt.size(); i++) prompt[i] = static_cast<int32_t>(i * 37 % static_cast<size_t>(config.vocabSize));
-  std::vector<float> hidden(prompt.size() * static_cast<size_t>(config.hiddenSize)), logits;
-  engine::Segment segment{.slot = 0, .firstPosition = 0, .tokens = prompt, .needsLogits = true};
-  start = Clock::now();
-  status = model->forward({&segment, 1}, hidden, logits, nullptr);
-  const double prefillSeconds = secondsSince(start);
-
-  std::vector<double> times;
-  for (int i = 0; status.ok() && i < tokens; i++) {
-    const auto next = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-    segment = {.slot = 0, .firstPosition = promptTokens + i, .tokens = {&next, 1}, .needsLogits = true};
-    start = Clock::now();
-    status = model->forward({&segment, 1}, {hidden.data(), static_cast<size_t>(config.hiddenSize)}, logits, nullptr);
-    times.push_back(secondsSince(start));
+  const Run run{.folder = arguments[1], .threads = number(2, 1), .tokens = number(3, 32), .promptTokens = number(4, 16), .ranks = number(5, 1),
+                .kernels = findKernels(count > 6 ? arguments[6] : "")};
+  std::vector<Result> results(static_cast<size_t>(run.ranks));
+  std::promise<uint16_t> bound;
+  const std::shared_future<uint16_t> port = bound.get_future().share();
+  std::vector<std::thread> ranks;
+  for (int rank = 0; rank < run.ranks; rank++)
+    ranks.emplace_back([&, rank] { runRank(run, rank, bound, port, results[static_cast<size_t>(rank)]); });
+  for (std::thread& rank : ranks) rank.join();
+  uint64_t bytes = 0;
+  for (const Result& result : results) {
+    if (!result.status.ok()) return std::fprintf(stderr, "%s: %s\n", result.status.code.c_str(), result.status.message.c_str()), 1;
+    bytes += result.shardBytes;
   }
-  if (!status.ok()) return std::fprintf(stderr, "%s: %s\n", status.code.c_str(), status.message.c_str()), 1;
+  std::vector<double> times = results[0].tokenSeconds;
   std::sort(times.begin(), times.end());
-  const double median = times[times.size() / 2], bandwidth = readBandwidth(threads);
-  const double read = static_cast<double>(model->shardBytes()) / median;
-  std::printf("{\"kernels\": \"%s\", \"threads\": %d, \"loadSeconds\": %.2f, \"prefillTokensPerSecond\": %.1f, \"decodeTokensPerSecond\": %.2f, "
-              "\"bestTokensPerSecond\": %.2f, \"shardBytes\": %llu, \"weightGigabytesPerSecond\": %.2f, \"memoryGigabytesPerSecond\": %.2f, "
-              "\"share\": %.2f}\n",
-              kernels->name, threads, loadSeconds, promptTokens / prefillSeconds, 1 / median, 1 / times.front(),
-              static_cast<unsigned long long>(model->shardBytes()), read / 1e9, bandwidth / 1e9, read / bandwidth);
+  const double median = times[times.size() / 2], bandwidth = readBandwidth(run.threads * run.ranks);
+  const double read = static_cast<double>(bytes) / median;
+  std::printf("{\"kernels\": \"%s\", \"ranks\": %d, \"threads\": %d, \"loadSeconds\": %.2f, \"prefillTokensPerSecond\": %.1f, "
+              "\"decodeTokensPerSecond\": %.2f, \"bestTokensPerSecond\": %.2f, \"weightBytes\": %llu, \"weightGigabytesPerSecond\": %.2f, "
+              "\"memoryGigabytesPerSecond\": %.2f, \"share\": %.2f}\n",
+              run.kernels->name, run.ranks, run.threads, results[0].loadSeconds, run.promptTokens / results[0].prefillSeconds, 1 / median,
+              1 / times.front(), static_cast<unsigned long long>(bytes), read / 1e9, bandwidth / 1e9, read / bandwidth);
   return 0;
 }
