@@ -12,26 +12,26 @@ export interface HubState {
   readonly epoch: number;
   readonly table: NodeTable;
   readonly clock: Clock;
-  isOpen(): boolean;
-  isClosing(): boolean;
-  onReport(nodeName: string): void;
-  onStale(nodeName: string, observedEpoch: number): void;
+  isOpen: () => boolean;
+  isClosing: () => boolean;
+  onReport: (nodeName: string) => void;
+  onStale: (nodeName: string, observedEpoch: number) => void;
 }
 
 type NodeRequest = FastifyRequest<{ Params: { name: string } }>;
 
 /** The node protocol, as docs/node-protocol.md describes it. */
 export const addRoutes = (app: FastifyInstance, state: HubState): void => {
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header('espalier-epoch', state.epoch);
-    if (!isLoopbackHost(request.hostname)) {
-      // A web page that has its own name point at this host must not reach the hub from a browser.
-      return reply.code(403).send(problem(state, 'HubNotLoopback', 'the Host header is not ours'));
-    }
+    if (isLoopbackHost(request.hostname)) return done();
+    // A web page that has its own name point at this host must not reach the hub from a browser.
+    reply.code(403).send(problem(state, 'HubNotLoopback', 'the Host header is not ours'));
   });
   app.setErrorHandler((error, _request, reply) => sendError(state, error, reply));
-  app.post('/v1/nodes/:name/report', async (request: NodeRequest) => receiveReport(state, request));
-  app.get('/v1/nodes/:name/document', async (request: NodeRequest, reply) =>
+  app.get('/v1/nodes', () => ({ nodes: state.table.all() }));
+  app.post('/v1/nodes/:name/report', (request: NodeRequest) => receiveReport(state, request));
+  app.get('/v1/nodes/:name/document', (request: NodeRequest, reply) =>
     pollDocument(state, request, reply),
   );
 };

@@ -40,7 +40,6 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   chokidar: ['store/directory'],
   ajv: ['resources', 'nodedoc'],
   commander: ['cli'],
-  listr2: ['cli'],
   '@huggingface/tokenizers': ['engines'],
   '@huggingface/jinja': ['engines'],
   '@marcbachmann/cel-js': ['resources'],

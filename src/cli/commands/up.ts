@@ -1,0 +1,69 @@
+import { Command } from 'commander';
+import { createLogger } from '../../base/logger.ts';
+import { CommandFailure, exitCodes } from '../exit.ts';
+import { startOperator } from '../operator.ts';
+import { portOption, stateDirectoryOption } from '../options.ts';
+import { note } from '../output.ts';
+import { stopSignal } from '../signals.ts';
+
+interface UpOptions {
+  directory: string;
+  stateDir: string;
+  hubHost: string;
+  hubPort: number;
+  routerPort: number;
+}
+
+export const upCommand = (): Command =>
+  new Command('up')
+    .description('Run the control plane over a directory of YAML: operator, hub and router')
+    .requiredOption(
+      '-d, --directory <directory>',
+      'directory of YAML to watch, for instance a Git checkout',
+    )
+    .addOption(stateDirectoryOption())
+    .option(
+      '--hub-host <host>',
+      'where node daemons dial in; loopback only until node identity exists',
+      '127.0.0.1',
+    )
+    .addOption(portOption('--hub-port <port>', 'port of the hub', 7480))
+    .addOption(portOption('--router-port <port>', 'port of the OpenAI-compatible endpoint', 8080))
+    .addHelpText(
+      'after',
+      `
+Logs are JSON lines on stderr (ESPALIER_LOG_LEVEL: debug, info, warn, error). SIGTERM and Ctrl-C stop the
+control plane; ranks keep running and are found again by the next one. Port 0 means any free port.
+
+Examples:
+  espalier up -d /etc/espalier
+  espalier up -d fleet/ --state-dir /var/lib/espalier --router-port 8000`,
+    )
+    .action(async (options: UpOptions) => up(options));
+
+const up = async (options: UpOptions): Promise<void> => {
+  const logger = createLogger({ name: 'espalier' });
+  const signalled = stopSignal();
+  let fence: (reason: string) => void = () => undefined;
+  const fenced = new Promise<string>((resolve) => {
+    fence = resolve;
+  });
+  const operator = await startOperator({
+    directory: options.directory,
+    stateDirectory: options.stateDir,
+    hub: { host: options.hubHost, port: options.hubPort },
+    router: { host: '127.0.0.1', port: options.routerPort },
+    logger,
+    onFenced: (reason) => fence(reason),
+  });
+  note(`hub     ${operator.hubUrl}   (espalier node --name NAME --hub ${operator.hubUrl})`);
+  note(`router  ${operator.routerUrl}/v1`);
+  const fencedBy = await Promise.race([signalled.then(() => undefined), fenced]);
+  await operator.stop();
+  if (fencedBy !== undefined) {
+    throw new CommandFailure(
+      exitCodes.failure,
+      `another control plane has taken over: ${fencedBy}`,
+    );
+  }
+};

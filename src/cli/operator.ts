@@ -1,0 +1,80 @@
+import { randomInt } from 'node:crypto';
+import { systemClock } from '../base/clock.ts';
+import type { Logger } from '../base/logger.ts';
+import { seededRandom } from '../base/random.ts';
+import { createModelProfileReader } from '../catalogue/model-folder.ts';
+import { createController } from '../controller/controller.ts';
+import { routesFrom } from '../controller/routes.ts';
+import { createHub } from '../hub/hub.ts';
+import { plan } from '../planner/plan.ts';
+import { deploymentPath } from '../router/route-table.ts';
+import { createRouter } from '../router/router.ts';
+import { createDirectoryStore } from '../store/directory/store.ts';
+import { writeControlPlaneAddress } from './control-plane-file.ts';
+
+export interface OperatorOptions {
+  directory: string;
+  stateDirectory: string;
+  hub: { host: string; port: number };
+  router: { host: string; port: number };
+  logger: Logger;
+  /** Another control plane has taken over: the process must end. May be called more than once. */
+  onFenced: (reason: string) => void;
+}
+
+export interface Operator {
+  hubUrl: string;
+  routerUrl: string;
+  /** Ends requests and polls within bounds; ranks run on. */
+  stop(): Promise<void>;
+}
+
+/**
+ * The control plane of directory mode: store, controller, hub and router in one process. The hub serves no
+ * document before the controller has read everything, so that a start never stops a running rank.
+ */
+export const startOperator = async (options: OperatorOptions): Promise<Operator> => {
+  const { logger } = options;
+  const clock = systemClock;
+  const random = seededRandom(randomInt(2 ** 32));
+  const { directory, stateDirectory } = options;
+  const store = await createDirectoryStore({ directory, stateDirectory, clock, random, logger });
+  const hub = createHub({
+    logger: logger.child({ room: 'hub' }),
+    clock,
+    ...options.hub,
+    epoch: store.epoch(),
+    onStale: (node, epoch) =>
+      options.onFenced(`node ${node} follows a control plane of epoch ${epoch}`),
+  });
+  const router = createRouter({
+    routes: { routes: () => routesFrom(store.deployments()) },
+    logger: logger.child({ room: 'router' }),
+    clock,
+  });
+  const hubUrl = await hub.listen();
+  const { host, port } = await router.listen(options.router);
+  const routerUrl = `http://${host}:${port}`;
+  const controller = createController({
+    store,
+    nodeLink: hub,
+    readModelProfile: createModelProfileReader({}),
+    plan,
+    clock,
+    random,
+    logger: logger.child({ room: 'controller' }),
+    endpointUrl: (namespace, name) => `${routerUrl}${deploymentPath(namespace, name)}`,
+    onFenced: (error) => options.onFenced(error.message),
+  });
+  await controller.start();
+  await writeControlPlaneAddress(stateDirectory, { pid: process.pid, hubUrl, routerUrl });
+  return {
+    hubUrl,
+    routerUrl,
+    stop: async () => {
+      await router.close();
+      await controller.stop();
+      await hub.close();
+    },
+  };
+};
