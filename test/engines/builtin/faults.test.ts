@@ -11,7 +11,7 @@ import { startGroup } from './group.ts';
 import type { TestGroup } from './group.ts';
 
 /** More than can be written while a test runs. */
-const endless = { contextLength: 16_384, maxConcurrentRequests: 2 };
+const endless = { contextLength: 16_384, maxConcurrentRequests: 2, neverStops: true };
 
 const startStory = async ({ endpointUrl }: TestGroup) => {
   const client = new OpenAI({ baseURL: endpointUrl, apiKey: 'none', maxRetries: 0 });

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -24,6 +24,8 @@ export interface GroupShape {
   contextLength?: number;
   maxConcurrentRequests?: number;
   stopGraceMs?: number;
+  /** Serves sprout without its stop token, so that only the context ends a story. */
+  neverStops?: boolean;
 }
 
 export interface TestRank {
@@ -120,8 +122,11 @@ export const startRank = async (
 };
 
 /** All ranks of one group, serving. */
-export const startGroup = async (shape: GroupShape = {}): Promise<TestGroup> => {
+export const startGroup = async (wanted: GroupShape = {}): Promise<TestGroup> => {
   const directory = await mkdtemp(join(tmpdir(), 'espalier-group-'));
+  const shape = wanted.neverStops
+    ? { ...wanted, modelFolder: await sproutWithoutEnd(directory) }
+    : wanted;
   const worldSize = (shape.tensorSize ?? 1) * (shape.stageCount ?? 1);
   const ranks: TestRank[] = [];
   const stop = async () => {
@@ -150,6 +155,32 @@ export const startGroup = async (shape: GroupShape = {}): Promise<TestGroup> => 
     await stop();
     throw error;
   }
+};
+
+/** A folder in `directory` with sprout's files, changed as `changes` says: undefined leaves one out. */
+export const sproutWith = async (
+  directory: string,
+  changes: Record<string, ((text: string) => string) | undefined>,
+): Promise<string> => {
+  const folder = await mkdtemp(join(directory, 'model-'));
+  for (const name of await readdir(sproutFolder)) {
+    const change = changes[name];
+    if (!(name in changes)) await symlink(join(sproutFolder, name), join(folder, name));
+    else if (change) {
+      await writeFile(join(folder, name), change(await readFile(join(sproutFolder, name), 'utf8')));
+    }
+  }
+  return folder;
+};
+
+const sproutWithoutEnd = async (directory: string): Promise<string> => {
+  const withoutEnd = (text: string) =>
+    JSON.stringify({ ...JSON.parse(text), eos_token_id: undefined, eos_token: undefined });
+  return sproutWith(directory, {
+    'config.json': withoutEnd,
+    'generation_config.json': withoutEnd,
+    'tokenizer_config.json': withoutEnd,
+  });
 };
 
 export interface ExpectedContinuation {

@@ -20,6 +20,7 @@ export const createServer = (
   options: { maxConcurrentRequests: number; isStopping: () => boolean; logger: Logger },
 ): FastifyInstance => {
   const app = fastify({ bodyLimit: maxBodyBytes, forceCloseConnections: 'idle' });
+  app.removeContentTypeParser('text/plain');
   const created = Math.floor(model.clock.now().getTime() / 1000);
   const entry = (id: string) => ({ id, object: 'model', created, owned_by: 'espalier' });
 
