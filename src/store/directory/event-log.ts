@@ -4,6 +4,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { EventInput, StoredEvent } from '../../controller/ports.ts';
 import { conditionTime } from '../../resources/conditions.ts';
 import { frozenCopy } from './frozen.ts';
+import { serialQueue } from './serial.ts';
 
 const maxEvents = 1000;
 /** As events.k8s.io bounds its notes. */
@@ -33,10 +34,9 @@ export const createEventLog = (options: {
   const events = new Map(options.saved.map((event) => [identity(event), frozenCopy(event)]));
   let cancelFlush: (() => void) | undefined;
   let isDirty = false;
+  const serially = serialQueue();
 
-  const flush = async (): Promise<void> => {
-    cancelFlush?.();
-    cancelFlush = undefined;
+  const saveIfDirty = async (): Promise<void> => {
     if (!isDirty) return;
     isDirty = false;
     try {
@@ -45,6 +45,12 @@ export const createEventLog = (options: {
       isDirty = true;
       logger.warn({ error: errorMessage(error) }, 'events not saved');
     }
+  };
+
+  const flush = (): Promise<void> => {
+    cancelFlush?.();
+    cancelFlush = undefined;
+    return serially(saveIfDirty);
   };
 
   const record = (input: EventInput): void => {

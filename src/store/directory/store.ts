@@ -56,49 +56,52 @@ const defaultTiming: StoreTiming = {
   deletionGraceMs: 1000,
 };
 
-/** Store over a directory of YAML and a state directory. Nothing is read or written before `start`. */
-export const createDirectoryStore = (options: DirectoryStoreOptions): Store =>
-  new DirectoryStore(options);
+/**
+ * Store over a directory of YAML. Opens and locks the state directory and takes the next epoch; `start` reads
+ * the YAML and watches it. Throws StateLocked or StateNotWritable. Whoever holds it must call `stop`.
+ */
+export const createDirectoryStore = async (options: DirectoryStoreOptions): Promise<Store> => {
+  const { stateDirectory, clock, logger } = options;
+  const timing = { ...defaultTiming, ...options.timing };
+  const schemas = loadSchemas();
+  const state = await openStateDirectory(stateDirectory, { schemas, now: clock.now() });
+  const table = createObjectTable(state);
+  const events = createEventLog({
+    saved: state.events,
+    clock,
+    logger,
+    save: (list) => state.write(state.layout.events, { events: list }),
+  });
+  reportCorruptFiles(state, events, logger);
+  const sync = createSync({ ...options, schemas, state, table, events, timing });
+  return new DirectoryStore({ ...options, timing, state, table, events, sync });
+};
 
-interface Opened {
+interface Parts extends DirectoryStoreOptions {
+  timing: StoreTiming;
   state: StateDirectory;
   table: ObjectTable;
   events: EventLog;
   sync: Sync;
-  watcher: Watcher;
 }
 
 class DirectoryStore implements Store {
-  readonly #options: DirectoryStoreOptions;
+  readonly #parts: Parts;
+  readonly #table: ObjectTable;
   /** Every change of state goes through here, one at a time. */
   readonly #serially = serialQueue();
-  #opened: Opened | undefined;
+  #watcher: Watcher | undefined;
 
-  constructor(options: DirectoryStoreOptions) {
-    this.#options = options;
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#table = parts.table;
   }
 
-  /** Throws StateLocked or StateNotWritable. A missing or broken directory of YAML is a problem, no error. */
+  /** A missing or broken directory of YAML is a problem, no error. */
   async start(onChange: (key: ObjectKey) => void): Promise<void> {
-    const { directory, stateDirectory, clock, logger } = this.#options;
-    const timing = { ...defaultTiming, ...this.#options.timing };
-    const schemas = loadSchemas();
-    const state = await openStateDirectory(stateDirectory, { schemas, now: clock.now() });
-    const table = createObjectTable(state);
-    const events = createEventLog({
-      saved: state.events,
-      clock,
-      logger,
-      save: (list) => state.write(state.layout.events, { events: list }),
-    });
-    reportCorruptFiles(state, events, logger);
-    const sync = createSync({ ...this.#options, schemas, state, table, events, timing });
+    const { sync } = this.#parts;
     const watcher = startWatcher({
-      directory,
-      stateDirectory,
-      timing,
-      clock,
-      logger,
+      ...this.#parts,
       rescan: async () => {
         const { changed, again, isReplaced } = await this.#serially(() => sync.run());
         if (isReplaced) watcher.rewatch();
@@ -106,18 +109,16 @@ class DirectoryStore implements Store {
         for (const key of changed) onChange(key);
       },
     });
-    this.#opened = { state, table, events, sync, watcher };
+    this.#watcher = watcher;
     const { again } = await this.#serially(() => sync.run());
     if (again !== undefined) watcher.rescanWithin(again);
-    for (const { object } of table.records.values()) onChange(keyOf(object));
+    for (const { object } of this.#table.records.values()) onChange(keyOf(object));
   }
 
   async stop(): Promise<void> {
-    const opened = this.#opened;
-    if (!opened) return;
-    await opened.watcher.stop();
-    await this.#serially(() => opened.events.flush());
-    await opened.state.close();
+    await this.#watcher?.stop();
+    await this.#serially(() => this.#parts.events.flush());
+    await this.#parts.state.close();
   }
 
   deployments(): ModelDeployment[] {
@@ -139,7 +140,7 @@ class DirectoryStore implements Store {
   }
 
   problems(): SpecProblem[] {
-    return this.#opened?.sync.problems() ?? [];
+    return this.#parts.sync.problems();
   }
 
   async updateDeploymentStatus(
@@ -155,111 +156,100 @@ class DirectoryStore implements Store {
   }
 
   async addFinalizer(key: ObjectKey, finalizer: string): Promise<void> {
-    await this.#change(key, async (record, { table }) => {
+    await this.#change(key, async (record) => {
       const { finalizers = [], deletionTimestamp } = record.object.metadata;
       if (finalizers.includes(finalizer)) return;
       if (deletionTimestamp !== undefined) {
         const message = `${keyText(key)} is being deleted and takes no new finalizer`;
         throw new EspalierError('ObjectConflict', message, { finalizer });
       }
-      await table.put(withMetadata(record, { finalizers: [...finalizers, finalizer] }));
+      await this.#table.put(withMetadata(record, { finalizers: [...finalizers, finalizer] }));
     });
   }
 
   async removeFinalizer(key: ObjectKey, finalizer: string): Promise<void> {
-    await this.#change(key, async (record, { table, sync, watcher }) => {
+    await this.#change(key, async (record) => {
       const { finalizers = [], deletionTimestamp } = record.object.metadata;
       const left = finalizers.filter((other) => other !== finalizer);
       if (left.length === finalizers.length) return;
       if (deletionTimestamp === undefined || left.length > 0) {
-        await table.put(withMetadata(record, { finalizers: left }));
+        await this.#table.put(withMetadata(record, { finalizers: left }));
         return;
       }
-      await table.drop(key);
-      sync.reportDeleted(key);
+      await this.#table.drop(key);
+      this.#parts.sync.reportDeleted(key);
       // Tells the listener, and makes the object anew when its document is back.
-      watcher.rescanWithin(0);
+      this.#watcher?.rescanWithin(0);
     });
   }
 
   revisions(namespace: string, deployment: string): ModelDeploymentRevision[] {
-    const { table } = this.#open();
     const uid = this.deployment(namespace, deployment)?.metadata.uid;
-    return [...table.revisions.values()]
+    return [...this.#table.revisions.values()]
       .filter(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.uid === uid))
       .toSorted((left, right) => left.revision - right.revision);
   }
 
   async createRevision(revision: ModelDeploymentRevision): Promise<void> {
     await this.#serially(async () => {
-      const { table } = this.#open();
-      const there = table.revisions.get(revisionKey(revision));
+      const there = this.#table.revisions.get(revisionKey(revision));
       if (there && canonicalJson(there) === canonicalJson(revision)) return;
-      if (there && isOwned(there, table)) {
+      if (there && isOwned(there, this.#table)) {
         const name = revision.metadata.name;
         throw new EspalierError('ObjectConflict', `revision ${name} exists already`, { name });
       }
-      await table.putRevision(revision);
+      await this.#table.putRevision(revision);
     });
   }
 
   async renumberRevision(namespace: string, name: string, revision: number): Promise<void> {
     await this.#serially(async () => {
-      const { table } = this.#open();
-      const there = table.revisions.get(`${namespace}/${name}`);
+      const there = this.#table.revisions.get(`${namespace}/${name}`);
       if (!there) throw notFound(`revision ${namespace}/${name}`);
-      if (there.revision !== revision) await table.putRevision({ ...there, revision });
+      if (there.revision !== revision) await this.#table.putRevision({ ...there, revision });
     });
   }
 
   async deleteRevision(namespace: string, name: string): Promise<void> {
-    await this.#serially(() => this.#open().table.dropRevision(namespace, name));
+    await this.#serially(() => this.#table.dropRevision(namespace, name));
   }
 
   recordEvent(event: EventInput): void {
-    this.#opened?.events.record(event);
+    this.#parts.events.record(event);
   }
 
   events(): StoredEvent[] {
-    return this.#opened?.events.list() ?? [];
+    return this.#parts.events.list();
   }
 
   epoch(): number {
-    return this.#open().state.epoch;
+    return this.#parts.state.epoch;
   }
 
   groupSecretKey(): Buffer {
-    return this.#open().state.groupSecret;
-  }
-
-  #open(): Opened {
-    if (!this.#opened) throw new EspalierError('Internal', 'the store is used before its start');
-    return this.#opened;
+    return this.#parts.state.groupSecret;
   }
 
   #objects(): StoredObject[] {
-    return [...(this.#opened?.table.records.values() ?? [])].map(({ object }) => object);
+    return [...this.#table.records.values()].map(({ object }) => object);
   }
 
   #record(key: ObjectKey): ObjectRecord | undefined {
-    return this.#opened?.table.records.get(keyText(key));
+    return this.#table.records.get(keyText(key));
   }
 
-  async #change(
-    key: ObjectKey,
-    change: (record: ObjectRecord, opened: Opened) => Promise<void>,
-  ): Promise<void> {
+  async #change(key: ObjectKey, change: (record: ObjectRecord) => Promise<void>): Promise<void> {
     await this.#serially(async () => {
       const record = this.#record(key);
       if (!record) throw notFound(keyText(key));
-      await change(record, this.#open());
+      await change(record);
     });
   }
 
   async #updateStatus(key: ObjectKey, status: StoredObject['status']): Promise<void> {
-    await this.#change(key, async (record, { table }) => {
+    await this.#change(key, async (record) => {
       if (canonicalJson(record.object.status) === canonicalJson(status)) return;
-      await table.put({ ...record, object: { ...record.object, status } as StoredObject });
+      await this.#table.put({ ...record, object: { ...record.object, status } as StoredObject });
     });
   }
 }
