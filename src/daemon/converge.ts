@@ -23,114 +23,118 @@ export interface ConvergerOptions {
 }
 
 /** Drives this node's ranks to a document, whatever they are doing now. */
-export interface Converger {
+export class Converger {
+  readonly #options: ConvergerOptions;
+  readonly #ranks = new Map<string, Rank>();
+  readonly #models = new Map<string, NodeReport['cachedModels'][number]>();
+  #desired: NodeDocument | undefined;
+  #mayStart = false;
+  #isStopping = false;
+
+  constructor(options: ConvergerOptions) {
+    this.#options = options;
+  }
+
   /** Takes over what an earlier daemon left. Starts nothing, stops what nobody can account for. */
-  adopt(document: NodeDocument | undefined): Promise<void>;
-  apply(document: NodeDocument): void;
+  async adopt(document: NodeDocument | undefined): Promise<void> {
+    for (const found of await findLeftovers(this.#options, document)) {
+      const rank = this.#newRank(found.record.assignment);
+      if (found.process) await rank.adopt(found.process, found.record);
+      else rank.adoptFailed(found.failure);
+    }
+    this.#desired = document;
+    this.#converge();
+  }
+
+  apply(document: NodeDocument): void {
+    const change = documentChange(this.#desired, document);
+    this.#options.logger.info({ version: document.version, ...change }, 'new document');
+    this.#desired = document;
+    this.#converge();
+    this.#options.onChange();
+  }
+
   /** Until this is called, ranks are adopted and stopped, but not started. */
-  allowStarts(): void;
-  reports(): RankReport[];
-  cachedModels(): NodeReport['cachedModels'];
+  allowStarts(): void {
+    if (this.#mayStart) return;
+    this.#mayStart = true;
+    this.#converge();
+  }
+
+  reports(): RankReport[] {
+    return [...this.#ranks.values()].map((rank) => rank.report());
+  }
+
+  cachedModels(): NodeReport['cachedModels'] {
+    return [...this.#models.values()];
+  }
+
   /** Ends all ranks and leaves nothing behind. */
-  stopAll(): Promise<void>;
+  async stopAll(): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all([...this.#ranks.values()].map(async (rank) => rank.stop()));
+  }
+
   /** Leaves all ranks running. */
-  release(): Promise<void>;
-}
+  async release(): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all([...this.#ranks.values()].map(async (rank) => rank.release()));
+  }
 
-export const createConverger = (options: ConvergerOptions): Converger => {
-  const { clock, logger, timing, directory, engines } = options;
-  const ranks = new Map<string, Rank>();
-  const models = new Map<string, NodeReport['cachedModels'][number]>();
-  let desired: NodeDocument | undefined;
-  let mayStart = false;
-  let isStopping = false;
+  #converge(): void {
+    if (!this.#desired || this.#isStopping) return;
+    const assignments = new Map(this.#desired.ranks.map((one) => [one.id, one]));
+    for (const rank of this.#ranks.values()) {
+      if (!assignments.has(rank.id) && !rank.isLeaving) void this.#remove(rank);
+    }
+    for (const assignment of assignments.values()) {
+      const rank = this.#ranks.get(assignment.id);
+      if (rank) rank.update(assignment);
+      else if (this.#mayStart) this.#newRank(assignment).start();
+    }
+  }
 
-  const newRank = (assignment: RankAssignment): Rank => {
+  async #remove(rank: Rank): Promise<void> {
+    await rank.stop();
+    this.#ranks.delete(rank.id);
+    this.#options.onChange();
+    this.#converge();
+  }
+
+  #newRank(assignment: RankAssignment): Rank {
+    const { directory, engines, onChange } = this.#options;
     const rank = new Rank(assignment, {
-      ...options,
+      ...this.#options,
       engine: engines.find(({ name }) => name === assignment.engine.name),
       runDirectory: directory.runDirectory(assignment.id),
       logFile: directory.logFile(assignment),
-      room: async (signal) => waitForRoom(assignment, signal),
+      room: async (signal) => this.#waitForRoom(assignment, signal),
       onStaged: (uri, result) => {
-        models.set(uri, cachedModel(uri, result));
-        options.onChange();
+        this.#models.set(uri, cachedModel(uri, result));
+        onChange();
       },
     });
-    ranks.set(assignment.id, rank);
+    this.#ranks.set(assignment.id, rank);
     return rank;
-  };
+  }
 
-  /** Also ranks of other deployments: the planner counts their memory as free, and it is not yet. */
-  const waitForRoom = async (assignment: RankAssignment, signal: AbortSignal): Promise<void> => {
-    const limitMs = assignment.deadlines.stageMs + assignment.deadlines.rendezvousMs;
+  /** Also for ranks of other deployments: the planner counts their memory as free, and it is not yet. */
+  async #waitForRoom({ deadlines }: RankAssignment, signal: AbortSignal): Promise<void> {
+    const { clock, timing } = this.#options;
+    const limitMs = deadlines.stageMs + deadlines.rendezvousMs;
     const sinceMs = clock.monotonicMs();
     for (;;) {
       signal.throwIfAborted();
-      const leaving = [...ranks.values()].filter((rank) => rank.isLeaving).map((rank) => rank.id);
+      const leaving = [...this.#ranks.values()].filter((one) => one.isLeaving).map(({ id }) => id);
       if (leaving.length === 0) return;
       if (clock.monotonicMs() - sinceMs > limitMs) {
-        const message = `still waiting for ${leaving.join(', ')} to be gone from this node after ${limitMs / 1000} s`;
+        const message = `after ${limitMs / 1000} s this node still waits for ${leaving.join(', ')} to be gone`;
         throw new EspalierError('RankUnkillable', message, { ranks: leaving, limitMs });
       }
       await delay(clock, timing.tickMs, signal);
     }
-  };
-
-  const converge = (): void => {
-    if (!desired || isStopping) return;
-    const assignments = new Map(desired.ranks.map((assignment) => [assignment.id, assignment]));
-    for (const rank of ranks.values()) {
-      if (!assignments.has(rank.id) && !rank.isLeaving) void remove(rank);
-    }
-    for (const assignment of assignments.values()) {
-      const rank = ranks.get(assignment.id);
-      if (rank) rank.update(assignment);
-      else if (mayStart) newRank(assignment).start();
-    }
-  };
-
-  const remove = async (rank: Rank): Promise<void> => {
-    await rank.stop();
-    ranks.delete(rank.id);
-    options.onChange();
-    converge();
-  };
-
-  return {
-    adopt: async (document) => {
-      for (const found of await findLeftovers(options, document)) {
-        const rank = newRank(found.record.assignment);
-        if (found.process) await rank.adopt(found.process, found.record);
-        else rank.adoptFailed(found.failure);
-      }
-      if (document) desired = document;
-      converge();
-    },
-    apply: (document) => {
-      const change = documentChange(desired, document);
-      logger.info({ version: document.version, ...change }, 'new document');
-      desired = document;
-      converge();
-      options.onChange();
-    },
-    allowStarts: () => {
-      if (mayStart) return;
-      mayStart = true;
-      converge();
-    },
-    reports: () => [...ranks.values()].map((rank) => rank.report()),
-    cachedModels: () => [...models.values()],
-    stopAll: async () => {
-      isStopping = true;
-      await Promise.all([...ranks.values()].map(async (rank) => rank.stop()));
-    },
-    release: async () => {
-      isStopping = true;
-      await Promise.all([...ranks.values()].map(async (rank) => rank.release()));
-    },
-  };
-};
+  }
+}
 
 const cachedModel = (
   uri: string,

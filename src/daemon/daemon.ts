@@ -4,8 +4,7 @@ import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import type { Engine } from '../engines/engine.ts';
 import type { NodeReport } from '../nodedoc/types.ts';
-import { createConverger } from './converge.ts';
-import type { Converger } from './converge.ts';
+import { Converger } from './converge.ts';
 import { dataDirectory, prepareDataDirectory, readInstanceID } from './data-directory.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { followDocument } from './follow-document.ts';
@@ -72,75 +71,56 @@ const run = async (
   directory: DataDirectory,
   unlock: () => Promise<void>,
 ): Promise<Running> => {
-  const { clock, logger, random, host } = options;
+  const { logger, host } = options;
   const timing = { ...defaultTiming, ...options.timing };
   const halt = new AbortController();
-  // Timers of the Clock keep no process alive; a daemon does, until it has stopped.
-  const keepAlive = setInterval(() => {}, 2 ** 30);
   const instanceID = await readInstanceID(directory);
   const facts = await nodeFacts(options, instanceID);
+  const shared = {
+    ...options,
+    timing,
+    signal: halt.signal,
+    client: createHubClient({ ...options, ...timing, instanceID }),
+  };
   let kept = await readKeptDocument(directory.documentFile, logger);
   let problem: EspalierError | undefined;
 
-  const converger = createConverger({
-    clock,
-    logger,
-    timing,
+  const converger = new Converger({
+    ...shared,
     directory,
     processes: host.processes,
     bootId: facts.bootId,
-    engines: options.engines,
     onChange: () => reporter.wake(),
   });
-  const client = createHubClient({ ...options, instanceID, ...timing });
-  const reporter = createReporter({
-    clock,
-    logger,
-    random,
-    timing,
-    client,
-    signal: halt.signal,
-    current: () => ({
-      ...facts,
-      ...observed(converger, kept, problem),
-    }),
-  });
+  const current = () => ({ ...facts, ...observed(converger, kept, problem) });
+  const reporter = createReporter({ ...shared, current });
   await converger.adopt(kept.document);
-  const loops = [
-    reporter.run(),
-    followDocument({
-      clock,
-      logger,
-      random,
-      timing,
-      client,
-      kept,
-      signal: halt.signal,
-      keep: async (next) => {
-        await writeKeptDocument(directory.documentFile, next);
-        kept = next;
-      },
-      apply: (document) => converger.apply(document),
-      allowStarts: () => converger.allowStarts(),
-      reportNow: async () => reporter.reportNow(),
-      onProblem: (next) => {
-        problem = next;
-        reporter.wake();
-      },
-    }),
-  ];
+  // Timers of the Clock keep no process alive; a daemon does, until it has stopped.
+  const keepAlive = setInterval(() => {}, 2 ** 30);
+  const following = followDocument({
+    ...shared,
+    kept,
+    keep: async (next) => {
+      await writeKeptDocument(directory.documentFile, next);
+      kept = next;
+    },
+    apply: (document) => converger.apply(document),
+    allowStarts: () => converger.allowStarts(),
+    reportNow: async () => reporter.reportNow(),
+    onProblem: (next) => {
+      problem = next;
+      reporter.wake();
+    },
+  });
+  const reporting = reporter.run();
   logger.info({ node: options.nodeName, hubUrl: options.hubUrl }, 'node daemon runs');
 
   return {
     stop: async (ranks) => {
       halt.abort();
-      await Promise.all(loops);
-      if (ranks) {
-        await converger.stopAll();
-        await sayGoodbye(client, { ...facts, ...observed(converger, kept, problem) });
-      } else {
-        await converger.release();
-      }
+      await Promise.all([following, reporting]);
+      await (ranks ? converger.stopAll() : converger.release());
+      if (ranks) await sayGoodbye(shared.client, current());
       await unlock();
       clearInterval(keepAlive);
       logger.info({ node: options.nodeName, ranksStopped: ranks }, 'node daemon stopped');

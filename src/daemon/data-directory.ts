@@ -11,8 +11,8 @@ export interface DataDirectory {
   lockFile: string;
   ranksDirectory: string;
   /** Of one rank: its record, and its engine's files. */
-  runDirectory(rankId: string): string;
-  logFile(assignment: RankAssignment): string;
+  runDirectory: (rankId: string) => string;
+  logFile: (assignment: RankAssignment) => string;
 }
 
 export const dataDirectory = (path: string): DataDirectory => {

@@ -132,7 +132,7 @@ class Follower {
         return minPauseMs;
       case 'NotServing':
         return answer.retryAfterMs;
-      case 'NotDeclared':
+      default:
         if (!this.#mayWait) logger.warn({ reason: answer.message }, 'node is not declared');
         this.#mayWait = true;
         return minPauseMs;

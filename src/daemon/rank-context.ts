@@ -17,7 +17,7 @@ export interface RankContext {
   runDirectory: string;
   logFile: string;
   /** Resolves once the ranks that leave this node are gone and their memory is free. */
-  room(signal: AbortSignal): Promise<void>;
-  onChange(): void;
-  onStaged(uri: string, result: { sizeBytes: number } | RankError): void;
+  room: (signal: AbortSignal) => Promise<void>;
+  onChange: () => void;
+  onStaged: (uri: string, result: { sizeBytes: number } | RankError) => void;
 }

@@ -39,7 +39,7 @@ const liveFields = ({
     shardBytes: count(status?.shardBytes),
     residentBytes,
     allReduces: count(status?.allReduces),
-    links: links?.map(({ peerRank, kind }) => ({ peerRank, kind: String(kind).slice(0, 32) })),
+    links: links?.map(({ peerRank, kind }) => ({ peerRank, kind: kind.slice(0, 32) })),
     decodeTokensPerSecond: rate(status?.decodeTokensPerSecond),
   });
 };

@@ -98,11 +98,11 @@ export const engineError = (status: EngineStatus | undefined): RankError | undef
   if (!status?.error) return undefined;
   const { code, message, terminal, guiltyRank, link, file } = status.error;
   return {
-    code: String(code || 'Internal').slice(0, 128),
-    message: String(message).slice(0, maxMessageLength),
-    terminal: Boolean(terminal),
+    code: (code || 'Internal').slice(0, 128),
+    message: message.slice(0, maxMessageLength),
+    terminal: terminal,
     ...(Number.isInteger(guiltyRank) && guiltyRank! >= 0 && { guiltyRank: guiltyRank! }),
-    ...(link && { link: String(link).slice(0, 64) }),
-    ...(file && { file: String(file).slice(0, 4096) }),
+    ...(link && { link: link.slice(0, 64) }),
+    ...(file && { file: file.slice(0, 4096) }),
   };
 };

@@ -64,10 +64,11 @@ export const supervise = async (options: SuperviseOptions): Promise<never> => {
 const newsOf = ({ context, exited, signal }: SuperviseOptions) => {
   let controller = new AbortController();
   let exit: ProcessExit | undefined;
-  void exited?.then((found) => {
-    exit = found;
+  const remember = async (coming: Promise<ProcessExit>): Promise<void> => {
+    exit = await coming;
     controller.abort();
-  });
+  };
+  if (exited) void remember(exited);
   return {
     wake: () => controller.abort(),
     exit: () => exit,

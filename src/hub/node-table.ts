@@ -19,17 +19,17 @@ interface Entry {
 
 /** What the hub knows of each node name: the document to hand out and the last report, with who sent it. */
 export interface NodeTable {
-  put(document: NodeDocument): void;
-  document(nodeName: string): NodeDocument | undefined;
+  put: (document: NodeDocument) => void;
+  document: (nodeName: string) => NodeDocument | undefined;
   /** Keeps a report; true when it differs from the one before. Throws DuplicateNode. */
-  accept(report: NodeReport): boolean;
+  accept: (report: NodeReport) => boolean;
   /** True when the node's last accepted report came from this daemon. Throws DuplicateNode when from another. */
-  isClaimedBy(nodeName: string, instanceID: string): boolean;
-  latest(nodeName: string): ReceivedReport | undefined;
-  all(): ReceivedReport[];
+  isClaimedBy: (nodeName: string, instanceID: string) => boolean;
+  latest: (nodeName: string) => ReceivedReport | undefined;
+  all: () => ReceivedReport[];
   /** Calls `wake` at each change of the node's document, until the returned function is called. */
-  watch(nodeName: string, wake: () => void): () => void;
-  wakeAll(): void;
+  watch: (nodeName: string, wake: () => void) => () => void;
+  wakeAll: () => void;
 }
 
 export const createNodeTable = (clock: Clock): NodeTable => {

@@ -1,4 +1,4 @@
-import jsonPatch from 'fast-json-patch';
+import { compare, unescapePathComponent } from 'fast-json-patch';
 import type { NodeDocument } from './types.ts';
 
 export interface DocumentChange {
@@ -18,9 +18,9 @@ export const documentChange = (
 ): DocumentChange => {
   const change: DocumentChange = { added: [], removed: [], changed: [] };
   const pathsById = new Map<string, string[]>();
-  for (const { op, path } of jsonPatch.compare(ranksById(before), ranksById(after))) {
+  for (const { op, path } of compare(ranksById(before), ranksById(after))) {
     const [, key, ...rest] = path.split('/');
-    const id = jsonPatch.unescapePathComponent(key ?? '');
+    const id = unescapePathComponent(key ?? '');
     if (rest.length > 0) {
       pathsById.set(id, [...(pathsById.get(id) ?? []), `/${rest.join('/')}`]);
     } else if (op === 'remove') {

@@ -62,6 +62,18 @@ test('a report is answered with the epoch and seen by the controller with its ag
   assert.deepEqual(seen, ['mac-1', 'mac-1']);
 });
 
+test('the last reports of all nodes can be read, for people', async (t) => {
+  const { url, post } = await setUp(t);
+  await post(nodeReport());
+  const { nodes } = (await (await fetch(`${url}/v1/nodes`)).json()) as {
+    nodes: { report: NodeReport; ageMs: number }[];
+  };
+  assert.deepEqual(
+    nodes.map(({ report }) => report),
+    [nodeReport()],
+  );
+});
+
 test('bad reports are refused and named, and change nothing', async (t) => {
   const { hub, url, post } = await setUp(t);
   const wrong = await post({ ...nodeReport(), colour: 'red' } as NodeReport);

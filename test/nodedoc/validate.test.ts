@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { assert as check, jsonValue, property } from 'fast-check';
 import type { NodeReport } from '../../src/nodedoc/types.ts';
 import { parseNodeDocument, parseNodeReport } from '../../src/nodedoc/validate.ts';
 import { documentVersion } from '../../src/nodedoc/version.ts';
@@ -94,8 +94,8 @@ test('a report is refused with the field that is wrong', () => {
 });
 
 test('no value at all makes the readers do anything but accept or refuse', () => {
-  fc.assert(
-    fc.property(fc.jsonValue(), (value) => {
+  check(
+    property(jsonValue(), (value) => {
       assert.throws(() => parseNodeDocument(value), { code: 'InvalidDocument' });
       assert.throws(() => parseNodeReport(value), { code: 'InvalidReport' });
     }),

@@ -36,12 +36,12 @@ export interface Fixture {
   hub: Hub;
   hubUrl: string;
   dataDirectory: string;
-  newDaemon(timing?: Partial<DaemonTiming>): Daemon;
-  publish(ranks: RankAssignment[]): void;
-  report(): NodeReport | undefined;
-  rank(id?: string): RankReport | undefined;
+  newDaemon: (timing?: Partial<DaemonTiming>) => Daemon;
+  publish: (ranks: RankAssignment[]) => void;
+  report: () => NodeReport | undefined;
+  rank: (id?: string) => RankReport | undefined;
   /** Waits until the rank reports this state; fails early when it reports Failed instead. */
-  rankIn(state: RankReport['state'], id?: string): Promise<RankReport>;
+  rankIn: (state: RankReport['state'], id?: string) => Promise<RankReport>;
 }
 
 export const startHub = async (

@@ -16,6 +16,6 @@ try {
     daemonVersion: '0.0.0-test',
   });
 } catch (error) {
-  console.error(error);
+  process.stderr.write(`${String(error)}\n`);
   process.exitCode = 1;
 }

@@ -8,7 +8,6 @@
  *   --fail-with CODE               says Failed with that code, and stays
  *   --ignore-sigterm               as it says
  *   --with-child                   starts a child of its own that ignores SIGTERM
- *   --chatty                       writes a line to stdout at each beat
  */
 import { spawn } from 'node:child_process';
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
@@ -27,7 +26,6 @@ const { values: flags } = parseArgs({
     'fail-with': { type: 'string' },
     'ignore-sigterm': { type: 'boolean' },
     'with-child': { type: 'boolean' },
-    chatty: { type: 'boolean' },
   },
 });
 const runDirectory = flags['run-directory']!;
@@ -41,15 +39,15 @@ const write = (change: Partial<EngineStatus> = {}): void => {
     writeFileSync(`${file}.tmp`, JSON.stringify(status));
     renameSync(`${file}.tmp`, file);
   } catch (error) {
-    console.error(error);
+    process.stderr.write(`${String(error)}\n`);
   }
 };
 
-if (flags['ignore-sigterm']) process.on('SIGTERM', () => console.log('SIGTERM ignored'));
+if (flags['ignore-sigterm']) process.on('SIGTERM', () => process.stdout.write('SIGTERM ignored\n'));
 if (flags['with-child']) {
   spawn('/bin/sh', ['-c', 'trap "" TERM; while :; do sleep 1; done'], { stdio: 'ignore' });
 }
-console.log(`rank ${rank} starts`);
+process.stdout.write(`rank ${rank} starts\n`);
 
 const server = createServer((request, response) => {
   const fails = existsSync(join(runDirectory, 'canary-fails'));
@@ -75,7 +73,4 @@ server.listen(0, '127.0.0.1', () => {
   });
   if (flags['exit-with']) setTimeout(() => process.exit(Number(flags['exit-with'])), 50);
 });
-setInterval(() => {
-  write();
-  if (flags.chatty) console.log('x'.repeat(1000));
-}, 100);
+setInterval(() => write(), 100);

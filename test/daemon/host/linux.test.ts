@@ -57,9 +57,10 @@ test(
   },
 );
 
+const stat = (state: string) =>
+  `42 (a) (b c) ${state} 1 40 40 0 -1 4194304 99 0 0 0 0 0 0 0 20 0 1 0 148212 3133440 390\n`;
+
 test('/proc/PID/stat is read whatever the command is called, and a zombie is not alive', () => {
-  const stat = (state: string) =>
-    `42 (a) (b c) ${state} 1 40 40 0 -1 4194304 99 0 0 0 0 0 0 0 20 0 1 0 148212 3133440 390\n`;
   assert.deepEqual(parseStat(stat('S')), { pid: 42, groupId: 40, startTime: '148212' });
   assert.equal(parseStat(stat('Z')), undefined);
   assert.equal(parseStat(undefined), undefined);
