@@ -37,7 +37,8 @@ struct GroupOptions {
   int rendezvousTimeoutMs = 60'000;
   /// A peer that is silent for this long on the side channel is dead. At most 2000 by contract.
   int livenessTimeoutMs = 1'500;
-  /// Longest a single collective may wait for a live but busy peer.
+  /// Longest a single collective may wait for a live but busy peer. 0: no limit, liveness alone ends the wait
+  /// (for ranks that idle in a broadcast or recv until the next request).
   int operationTimeoutMs = 60'000;
   /// Rank 0 only: called once with the bound port, before waiting for the others.
   void (*onListening)(uint16_t port, void* context) = nullptr;

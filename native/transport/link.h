@@ -64,6 +64,10 @@ class Link {
   /// Moves bytes that the peer may be waiting to be rid of, while a message is still held.
   virtual void progress() {}
 
+  /// Tells the peer that this end goes away in order. Nothing is sent after it. Destruction without it is silent:
+  /// the peer learns the reason over the side channel.
+  virtual void leave() = 0;
+
   /// The descriptor to poll while waiting, or -1 for a link that has its own park().
   virtual int waitFd() const { return -1; }
   /// Sleeps until the link may progress or `timeoutUs` passed. Only for links without a descriptor.

@@ -31,6 +31,13 @@ std::string describe(const Header& header) {
 Mesh::Mesh(Place place, std::vector<std::unique_ptr<Link>> links, std::shared_ptr<Liveness> liveness)
     : place_(std::move(place)), links_(std::move(links)), liveness_(std::move(liveness)), counters_(place_.size) {}
 
+Mesh::~Mesh() {
+  if (liveness_->dead()) return;
+  for (const auto& link : links_) {
+    if (link) link->leave();
+  }
+}
+
 Status Mesh::begin() {
   if (liveness_->dead()) return cause();
   if (place_.operationTimeoutMs > 0) deadline_ = deadlineAfterMs(place_.operationTimeoutMs);

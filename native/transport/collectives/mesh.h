@@ -41,6 +41,11 @@ class Mesh {
   };
   Mesh(Place place, std::vector<std::unique_ptr<Link>> links, std::shared_ptr<Liveness> liveness);
 
+  /// Leaves in order, unless the group is dead: then its end needs no explanation.
+  ~Mesh();
+  Mesh(const Mesh&) = delete;
+  Mesh& operator=(const Mesh&) = delete;
+
   int rank() const { return place_.rank; }
   int size() const { return place_.size; }
   const Place& place() const { return place_; }

@@ -14,7 +14,8 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-/// Looks before the first system call: some 10 to 50 µs, which covers the skew between ranks that share a layer.
+/// Looks before giving way. On shared memory some 50 µs, which covers the usual skew between ranks that work on
+/// the same layer; on TCP, where each look is a system call, about a millisecond.
 constexpr int kSpins = 2'000;
 /// How long to give way by sched_yield before sleeping: a wake-up costs some 50 µs, so sleeping earlier would cost
 /// more than it saves.

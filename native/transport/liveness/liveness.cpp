@@ -1,6 +1,8 @@
 #include "transport/liveness/liveness.h"
 
 #include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 
@@ -28,7 +30,12 @@ Liveness::~Liveness() {
   if (thread_.joinable()) thread_.join();
   if (dead()) return;
   for (Peer& peer : peers_) {
-    if (peer.open) sendFrame(peer.socket.fd(), FrameType::Goodbye);
+    if (!peer.open) continue;
+    sendFrame(peer.socket.fd(), FrameType::Goodbye);
+    shutdown(peer.socket.fd(), SHUT_WR);
+    // Closing over unread beats would reset the connection, and the goodbye might be lost with it.
+    char unread[256];
+    while (recv(peer.socket.fd(), unread, sizeof unread, MSG_DONTWAIT) > 0) continue;
   }
 }
 
@@ -62,6 +69,10 @@ void Liveness::tell(const Status& status, int exceptRank) {
 }
 
 void Liveness::watch() {
+  // Signals are the host program's business: none of its handlers shall run on this thread.
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, nullptr);
   const int beatMs = std::min(kBeatMs, timeoutMs_ / 4);
   Deadline nextBeat = Clock::now();
   Deadline lastRound = nextBeat;

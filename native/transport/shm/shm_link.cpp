@@ -45,13 +45,6 @@ class ShmLink final : public Link {
         out_(static_cast<Pair*>(segment_.data())->lanes[side]),
         in_(static_cast<Pair*>(segment_.data())->lanes[1 - side]) {}
 
-  ~ShmLink() override {
-    out_.closed.store(1);
-    // The peer may sleep on either end of this link.
-    wakeSleepers(out_.slots[sent_ % kSlots].ready);
-    wakeSleepers(in_.taken);
-  }
-
   LinkKind kind() const override { return LinkKind::SharedMemory; }
 
   LinkResult trySend(const Header& header, const void* payload) override {
@@ -87,6 +80,13 @@ class ShmLink final : public Link {
     ++received_;
     in_.taken.store(received_, std::memory_order_seq_cst);
     if (in_.senderSleeps.load(std::memory_order_seq_cst) != 0) wakeSleepers(in_.taken);
+  }
+
+  void leave() override {
+    out_.closed.store(1);
+    // The peer may sleep on either end of this link.
+    wakeSleepers(out_.slots[sent_ % kSlots].ready);
+    wakeSleepers(in_.taken);
   }
 
   void park(bool forReceive, int64_t timeoutUs) override {

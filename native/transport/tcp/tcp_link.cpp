@@ -27,15 +27,6 @@ class TcpLink final : public Link {
     if (!early.empty()) std::memcpy(data(), early.data(), early.size());
   }
 
-  ~TcpLink() override {
-    if (sendBroken_ || sending_) return;
-    const Header goodbye = goodbyeHeader();
-    sendSome(socket_.fd(), &goodbye, sizeof goodbye);
-    shutdown(socket_.fd(), SHUT_WR);
-    // Closing over unread bytes would reset the connection, and some systems then drop what the peer has not read.
-    while (recv(socket_.fd(), data(), kStageBytes, MSG_DONTWAIT) > 0) continue;
-  }
-
   LinkKind kind() const override { return LinkKind::Tcp; }
 
   LinkResult trySend(const Header& header, const void* payload) override {
@@ -108,6 +99,15 @@ class TcpLink final : public Link {
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
       failReceive(errno);
     }
+  }
+
+  void leave() override {
+    if (sendBroken_ || sending_) return;
+    const Header goodbye = goodbyeHeader();
+    sendSome(socket_.fd(), &goodbye, sizeof goodbye);
+    shutdown(socket_.fd(), SHUT_WR);
+    // Closing over unread bytes would reset the connection, and some systems then drop what the peer has not read.
+    while (recv(socket_.fd(), data(), kStageBytes, MSG_DONTWAIT) > 0) continue;
   }
 
   int waitFd() const override { return socket_.fd(); }

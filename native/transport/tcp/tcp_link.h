@@ -7,8 +7,8 @@
 
 namespace espalier::transport {
 
-/// A link over one connected TCP socket. On destruction it says goodbye in-band, so that the peer can tell an
-/// orderly end from a death. `early` are bytes of the link that were read from the socket already.
+/// A link over one connected TCP socket. It says goodbye in-band, so that the peer can tell an orderly end from a
+/// death. `early` are bytes of the link that were read from the socket already.
 std::unique_ptr<Link> makeTcpLink(Socket socket, const Bytes& early);
 
 }  // namespace espalier::transport
