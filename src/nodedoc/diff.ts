@@ -1,4 +1,4 @@
-import { compare, unescapePathComponent } from 'fast-json-patch';
+import jsonPatch from 'fast-json-patch';
 import type { NodeDocument } from './types.ts';
 
 export interface DocumentChange {
@@ -18,9 +18,10 @@ export const documentChange = (
 ): DocumentChange => {
   const change: DocumentChange = { added: [], removed: [], changed: [] };
   const pathsById = new Map<string, string[]>();
-  for (const { op, path } of compare(ranksById(before), ranksById(after))) {
+  for (const { op, path } of jsonPatch.compare(ranksById(before), ranksById(after))) {
     const [, key, ...rest] = path.split('/');
-    const id = unescapePathComponent(key ?? '');
+    // RFC 6901: a slash in a key is written ~1; rank ids hold no tilde.
+    const id = (key ?? '').replaceAll('~1', '/');
     if (rest.length > 0) {
       pathsById.set(id, [...(pathsById.get(id) ?? []), `/${rest.join('/')}`]);
     } else if (op === 'remove') {
