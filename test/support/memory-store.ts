@@ -34,6 +34,8 @@ export interface MemoryState {
   statusWrites(): number;
   /** While set, writes reject with this error. */
   failWith(error: Error | undefined): void;
+  /** Wall time of the last write that was made to fail, in ms since the simulation's start. */
+  lastFailureMs(): number;
 }
 
 type Stored = ModelDeployment | ClusterNode;
@@ -47,6 +49,8 @@ export const memoryState = (now: () => Date): MemoryState => {
   let uids = 0;
   let statusWrites = 0;
   let fault: Error | undefined;
+  let failedMs = -Infinity;
+  const startMs = now().getTime();
   let listener: (key: ObjectKey) => void = () => {};
 
   const text = ({ kind, name }: ObjectKey): string => `${kind}/${name}`;
@@ -97,7 +101,10 @@ export const memoryState = (now: () => Date): MemoryState => {
     const write = async (apply: () => void): Promise<void> => {
       await Promise.resolve();
       if (mine !== epoch) throw new EspalierError('EpochFenced', 'a newer control plane writes');
-      if (fault) throw fault;
+      if (fault) {
+        failedMs = now().getTime() - startMs;
+        throw fault;
+      }
       apply();
     };
     const writeStatus = async (key: ObjectKey, status: unknown): Promise<void> =>
@@ -182,6 +189,7 @@ export const memoryState = (now: () => Date): MemoryState => {
     failWith: (error) => {
       fault = error;
     },
+    lastFailureMs: () => failedMs,
   };
 };
 
