@@ -50,6 +50,7 @@ struct Kernels {
   void (*multiply)(const MatrixView& matrix, const Activations& x, int firstBlock, int endBlock, float* out, size_t outStride);
   /// Quantises one vector for matrices of `bits` (4 or 8) and `groupSize`. The error of an element is at
   /// most 1/65534 of the largest magnitude in its group (bf16 rounds that largest element by up to 1/512).
+  /// A group with a value that is not finite gets a NaN scale, so that the fault shows in the output.
   void (*encode)(const float* x, int columns, int bits, int groupSize, int16_t* codes, float* scales, float* sums);
   /// out = x / sqrt(mean(x²) + epsilon) × weight.
   void (*rmsNorm)(const float* x, const float* weight, int count, float epsilon, float* out);

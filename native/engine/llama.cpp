@@ -1,6 +1,7 @@
 #include "engine/llama.h"
 
 #include <algorithm>
+#include <exception>
 #include <initializer_list>
 
 namespace espalier::engine {
@@ -18,11 +19,15 @@ void addBias(const std::vector<float>& bias, int rows, float* out) {
 }  // namespace
 
 LlamaModel::LlamaModel(const ModelOptions& options, const Kernels& kernels)
-    : options_(options), kernels_(kernels), pool_(std::max(options.threads, 1)) {}
+    : options_(options), kernels_(kernels) {}
 
 std::unique_ptr<LlamaModel> LlamaModel::load(const ModelOptions& options, const Kernels* kernels, Status& status) {
   std::unique_ptr<LlamaModel> model(new LlamaModel(options, kernels != nullptr ? *kernels : bestKernels()));
-  status = model->prepare();
+  try {
+    status = model->prepare();
+  } catch (const std::exception& error) {  // std::bad_alloc, or std::system_error when a thread cannot start
+    status = Status::failure("OutOfMemory", std::string("cannot load the model: ") + error.what());
+  }
   return status.ok() ? std::move(model) : nullptr;
 }
 
@@ -31,9 +36,10 @@ Status LlamaModel::prepare() {
     return Status::failure("RequestInvalid", "expected contextLength, maxSequences and threads of at least 1, got " +
                                                         std::to_string(options_.contextLength) + ", " + std::to_string(options_.maxSequences) +
                                                         " and " + std::to_string(options_.threads));
+  pool_.emplace(options_.threads);
   Status status = loadModelConfig(options_.folder, config_);
   if (status.ok()) status = partitionModel(config_, options_.shard, part_);
-  if (status.ok()) status = loadWeights(options_.folder, config_, options_.shard, part_, pool_, weights_);
+  if (status.ok()) status = loadWeights(options_.folder, config_, options_.shard, part_, *pool_, weights_);
   if (status.ok()) status = allocateWorkspace();
   shape_ = {config_.architecture, config_.layers, config_.hiddenSize, config_.vocabSize, config_.maxPositions};
   return status;
@@ -153,7 +159,7 @@ Status LlamaModel::runLayer(int index, const CacheRow* places, int rows, float* 
   addBias(layer.query.bias, rows, query);
   addBias(layer.key.bias, rows, key);
   addBias(layer.value.bias, rows, value);
-  attention_.run(kernels_, pool_, index, places, rows, query, key, value, work_.attended.floats());
+  attention_.run(kernels_, *pool_, index, places, rows, query, key, value, work_.attended.floats());
   multiply(encode(work_.attended.floats(), queryColumns, rows), {{&layer.output.matrix, partial, static_cast<size_t>(config_.hiddenSize)}});
   Status status = addAcrossRanks(layer.output.bias, rows, hidden, group);
   if (!status.ok()) return status;
@@ -162,7 +168,7 @@ Status LlamaModel::runLayer(int index, const CacheRow* places, int rows, float* 
            {{&layer.gate.matrix, gate, mlpStride}, {&layer.up.matrix, up, mlpStride}});
   addBias(layer.gate.bias, rows, gate);
   addBias(layer.up.bias, rows, up);
-  pool_.run(rows, 1, [&](int begin, int end, int) {
+  pool_->run(rows, 1, [&](int begin, int end, int) {
     for (int row = begin; row < end; row++)
       kernels_.gate(gate + static_cast<size_t>(row) * mlpStride, up + static_cast<size_t>(row) * mlpStride, part_.intermediate);
   });
@@ -176,7 +182,7 @@ Activations LlamaModel::encode(const float* values, int columns, int rows) {
   if (!config_.quantized || columns % config_.groupSize != 0) return out;
   auto* codes = reinterpret_cast<int16_t*>(work_.codes.data());
   float *scales = work_.scales.floats(), *sums = work_.sums.floats();
-  pool_.run(rows, 1, [&](int begin, int end, int) {
+  pool_->run(rows, 1, [&](int begin, int end, int) {
     for (auto row = static_cast<size_t>(begin); row < static_cast<size_t>(end); row++)
       kernels_.encode(values + row * stride, columns, config_.bits, config_.groupSize, codes + row * stride,
                       scales + row * work_.groupStride, sums + row * work_.groupStride);
@@ -189,7 +195,7 @@ Activations LlamaModel::encode(const float* values, int columns, int rows) {
 
 Activations LlamaModel::normalize(const float* values, const std::vector<float>& weight, int rows, float* out) {
   const auto stride = static_cast<size_t>(config_.hiddenSize);
-  pool_.run(rows, 1, [&](int begin, int end, int) {
+  pool_->run(rows, 1, [&](int begin, int end, int) {
     for (auto row = static_cast<size_t>(begin); row < static_cast<size_t>(end); row++)
       kernels_.rmsNorm(values + row * stride, weight.data(), config_.hiddenSize, config_.normEpsilon, out + row * stride);
   });
@@ -201,8 +207,8 @@ void LlamaModel::multiply(const Activations& x, std::initializer_list<Product> p
   int total = 0;
   for (const Product& product : products) total += blocksOf(product);
   // A few chunks per thread: a thread that loses its core for a while does not hold up the others for long.
-  const int grain = std::max(1, total / (pool_.threads() * 6));
-  pool_.run(total, grain, [&](int begin, int end, int) {
+  const int grain = std::max(1, total / (pool_->threads() * 6));
+  pool_->run(total, grain, [&](int begin, int end, int) {
     int first = 0;
     for (const Product& product : products) {
       const int blocks = blocksOf(product);

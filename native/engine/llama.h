@@ -1,4 +1,6 @@
 #pragma once
+#include <optional>
+
 #include "engine/attention.h"
 #include "engine/config.h"
 #include "engine/model.h"
@@ -58,7 +60,7 @@ class LlamaModel final : public Model {
   ModelShape shape_;
   Partition part_;
   const Kernels& kernels_;
-  ThreadPool pool_;
+  std::optional<ThreadPool> pool_;
   Weights weights_;
   Attention attention_;
   Workspace work_;

@@ -30,7 +30,8 @@ class TensorStore {
   static Status open(const std::string& folder, TensorStore& out);
   /// Null when the model has no such tensor.
   const TensorView* find(const std::string& name) const;
-  const std::string& folder() const { return folder_; }
+  /// Gives all resident pages of the files back to the page cache; views stay valid.
+  void releasePages() const;
   /// The file that ought to hold the tensor: what the index says, else the only file, else the folder.
   std::string expectedFile(const std::string& name) const;
 

@@ -96,6 +96,10 @@ const TensorView* TensorStore::find(const std::string& name) const {
   return found == tensors_.end() ? nullptr : &found->second;
 }
 
+void TensorStore::releasePages() const {
+  for (const MappedFile& file : files_) MappedFile::release(file.data(), file.size());
+}
+
 std::string TensorStore::expectedFile(const std::string& name) const {
   const auto found = indexed_.find(name);
   if (found != indexed_.end()) return folder_ + "/" + found->second;

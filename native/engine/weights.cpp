@@ -94,6 +94,9 @@ Status loadWeights(const std::string& folder, const ModelConfig& config, const S
   for (int index = shard.firstLayer; status.ok() && index < shard.endLayer; index++)
     status = loader.layer(index, out.layers.emplace_back());
   if (status.ok() && shard.stage == shard.stageCount - 1) status = loader.head();
+  // Faults bring in neighbouring pages too, which the release of single tensors leaves behind.
+  if (shard.stage == 0) out.store.releasePages();
+  else out.store = TensorStore();
   return status;
 }
 

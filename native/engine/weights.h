@@ -21,7 +21,7 @@ struct LayerWeights {
 
 /// What one rank holds. The embedding table is not copied: rows are read from the mapped file as tokens need them.
 struct Weights {
-  TensorStore store;
+  TensorStore store;       ///< first stage only: what the embedding table lies in
   StoredMatrix embedding;  ///< first stage only
   std::vector<LayerWeights> layers;
   std::vector<float> finalNorm;  ///< last stage only

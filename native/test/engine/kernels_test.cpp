@@ -147,6 +147,23 @@ TEST("kernels: codes, and their zero") {
     }
 }
 
+TEST("kernels: what is not finite is not hidden") {
+  for (const Kernels* kernels : engine::availableKernels())
+    for (const float bad : {NAN, INFINITY, -INFINITY}) {
+      std::vector<float> x(64, 1.0F), up(64, 1.0F);
+      x[33] = bad;
+      int16_t codes[64];
+      float scales[2], sums[2];
+      kernels->encode(x.data(), 64, 4, 32, codes, scales, sums);
+      CHECK(scales[0] == 1.0F / 32767 && std::isnan(scales[1]) && std::isnan(sums[1]));
+      std::vector<float> soft(x);
+      kernels->softmax(soft.data(), 64, 1.0F);
+      CHECK(std::isnan(soft[33]) || bad == -INFINITY);
+      kernels->gate(x.data(), up.data(), 64);
+      CHECK(!std::isfinite(x[33]) && x[32] == x[0]);
+    }
+}
+
 TEST("kernels: vector functions are the same bits in every set, and close to libm") {
   std::mt19937 random(9);
   std::normal_distribution<float> normal(0, 6);
