@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -51,8 +52,10 @@ inline int runCases(int argc, char** argv) {
     if (!wanted) continue;
     ++ran;
     try {
+      const auto began = std::chrono::steady_clock::now();
       one.body();
-      std::printf("ok   %s\n", one.name.c_str());
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+      std::printf("ok   %s (%.2f s)\n", one.name.c_str(), took.count());
     } catch (const std::exception& error) {
       ++failed;
       std::printf("FAIL %s\n     %s\n", one.name.c_str(), error.what());

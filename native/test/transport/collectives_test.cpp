@@ -74,14 +74,14 @@ void checkEverything(Group& group) {
     withType(type, [&](auto zero) {
       using T = decltype(zero);
       for (const size_t bytes : sizes) {
-        // Every type takes every path; only fp32 is carried through at full length, to keep the suite short.
-        const bool odd = bytes == 1'023;
-        if (bytes == 1 << 20 && type != DataType::Float32 && type != DataType::BFloat16) continue;
+        // Every type takes every algorithm and every kernel; the full product only for fp32, to keep the suite short.
+        const bool odd = bytes == 1'023, full = type == DataType::Float32;
+        if (!full && (bytes == 4'096 || (bytes == 1 << 20 && type != DataType::BFloat16))) continue;
         const size_t count = bytes == 1 ? 1 : odd ? 1'023 / sizeof(T) : bytes / sizeof(T);
         const std::string what =
             "type " + std::to_string(static_cast<int>(type)) + ", " + std::to_string(count) + " elements,";
         for (const ReduceOp op : {ReduceOp::Sum, ReduceOp::Max, ReduceOp::Min}) {
-          if (type == DataType::Complex64 && op != ReduceOp::Sum) continue;
+          if (op != ReduceOp::Sum && (type == DataType::Complex64 || (!full && !odd))) continue;
           checkReductions<T>(group, type, count, op, what);
         }
         checkMoves<T>(group, type, count, what);
@@ -99,11 +99,10 @@ void checkProcesses(LinkKind kind) {
   }
 }
 
+/// Ranks of one process must not get in each other's way: the transport keeps nothing outside its groups.
 void checkThreads(LinkKind kind) {
-  for (int size = 2; size <= 3; ++size) {
-    SharedBoard board;
-    runThreads(size, [&](int rank) { checkEverything(*join(optionsFor(rank, size, kind, board.get()))); });
-  }
+  SharedBoard board;
+  runThreads(3, [&](int rank) { checkEverything(*join(optionsFor(rank, 3, kind, board.get()))); });
 }
 
 TEST("collectives over shm between processes") { checkProcesses(LinkKind::SharedMemory); }

@@ -60,61 +60,71 @@ Status callAfterIdling(Group& group, Board* board) {
 
 enum class Moment { Working, Inside, Idle };
 
-void checkDeath(LinkKind kind, int size, int victim, int signalNumber, Moment moment) {
+/// One group of three, of which `victim` is struck.
+struct Trial {
+  LinkKind kind;
+  int victim, signalNumber;
+  Moment moment;
   SharedBoard board;
-  Processes ranks(size, [&](int rank) {
-    auto group = join(optionsFor(rank, size, kind, board.get()));
-    const Status status = moment == Moment::Working  ? workUntilFailure(*group, board.get())
-                          : moment == Moment::Inside ? waitInside(*group, board.get(), victim)
-                                                     : callAfterIdling(*group, board.get());
-    post(board.get(), rank, status);
-    CHECK_EQ(status.link, nameOf(kind));
+  std::unique_ptr<Processes> ranks;
+  int64_t struckNs = 0;
+};
+constexpr int kTrialSize = 3;
+
+void start(Trial& trial) {
+  trial.ranks = std::make_unique<Processes>(kTrialSize, [&](int rank) {
+    Board* board = trial.board.get();
+    auto group = join(optionsFor(rank, kTrialSize, trial.kind, board));
+    const Status status = trial.moment == Moment::Working  ? workUntilFailure(*group, board)
+                          : trial.moment == Moment::Inside ? waitInside(*group, board, trial.victim)
+                                                           : callAfterIdling(*group, board);
+    post(board, rank, status);
+    CHECK_EQ(status.link, nameOf(trial.kind));
     // Dead for good: the same answer, at once.
     const Status again = group->barrier();
     CHECK_EQ(again.code, status.code);
     CHECK_EQ(again.message, status.message);
   });
+}
+
+void strike(Trial& trial) {
   eventually("all ranks are at it", 10, [&] {
-    for (int rank = 0; rank < size; ++rank) {
-      if (board->marks[rank] < (moment == Moment::Working ? 20 : 1)) return false;
+    for (int rank = 0; rank < kTrialSize; ++rank) {
+      if (trial.board->marks[rank] < (trial.moment == Moment::Working ? 20 : 1)) return false;
     }
     return true;
   });
-  const int64_t began = nowNs();
-  ranks.signal(victim, signalNumber);
-  if (moment == Moment::Idle) {
-    // Survivors find the news waiting for them.
-    std::this_thread::sleep_for(std::chrono::milliseconds(signalNumber == SIGKILL ? 300 : 1'800));
-    board->marks[63] = 1;
-  }
-  ranks.join(10, {victim});
-  for (int rank = 0; rank < size; ++rank) {
-    if (rank == victim) continue;
-    CHECK_EQ(std::string(board->codes[rank]), std::string(signalNumber == SIGKILL ? "PeerLost" : "PeerStopped"));
-    CHECK_EQ(board->guilty[rank].load(), victim);
-    CHECK(std::strstr(board->text[rank], ("rank " + std::to_string(victim)).c_str()) != nullptr);
-    const double seconds = static_cast<double>(board->times[rank] - began) / 1e9;
+  trial.struckNs = nowNs();
+  trial.ranks->signal(trial.victim, trial.signalNumber);
+}
+
+void checkSurvivors(Trial& trial) {
+  trial.board->marks[63] = 1;  // idle survivors call now, and find the news waiting or hear it in time
+  trial.ranks->join(10, {trial.victim});
+  for (int rank = 0; rank < kTrialSize; ++rank) {
+    if (rank == trial.victim) continue;
+    CHECK_EQ(std::string(trial.board->codes[rank]),
+             std::string(trial.signalNumber == SIGKILL ? "PeerLost" : "PeerStopped"));
+    CHECK_EQ(trial.board->guilty[rank].load(), trial.victim);
+    CHECK(std::strstr(trial.board->text[rank], ("rank " + std::to_string(trial.victim)).c_str()) != nullptr);
+    const double seconds = static_cast<double>(trial.board->times[rank] - trial.struckNs) / 1e9;
     if (seconds > kBoundSeconds) throw CheckFailure("rank " + std::to_string(rank) + " took " + std::to_string(seconds));
   }
 }
 
+/// Strikes each rank of a group of its own, at the same time: rank 0 is the star's centre and another case than the
+/// rest.
 void checkDeaths(LinkKind kind, int signalNumber, Moment moment) {
-  // Rank 0 is the star's centre and another case than the rest.
-  std::vector<std::exception_ptr> errors(3);
-  std::vector<std::thread> threads;
-  for (int victim = 0; victim < 3; ++victim) {
-    threads.emplace_back([&, victim] {
-      try {
-        checkDeath(kind, 3, victim, signalNumber, moment);
-      } catch (...) {
-        errors[victim] = std::current_exception();
-      }
-    });
+  Trial trials[kTrialSize] = {{kind, 0, signalNumber, moment, {}, {}},
+                              {kind, 1, signalNumber, moment, {}, {}},
+                              {kind, 2, signalNumber, moment, {}, {}}};
+  for (Trial& trial : trials) start(trial);
+  for (Trial& trial : trials) strike(trial);
+  if (moment == Moment::Idle) {
+    // Long enough that the survivors' watch has found out while nobody called.
+    std::this_thread::sleep_for(std::chrono::milliseconds(signalNumber == SIGKILL ? 300 : 1'700));
   }
-  for (std::thread& thread : threads) thread.join();
-  for (const auto& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
+  for (Trial& trial : trials) checkSurvivors(trial);
 }
 
 TEST("SIGKILL of each rank at work, shm") { checkDeaths(LinkKind::SharedMemory, SIGKILL, Moment::Working); }
