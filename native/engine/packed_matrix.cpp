@@ -6,6 +6,8 @@
 namespace espalier::engine {
 namespace {
 
+constexpr size_t kReleaseBytes = size_t{4} << 20;
+
 WeightFormat denseFormat(const TensorView& tensor) {
   if (tensor.type == TensorType::F16) return WeightFormat::F16;
   return tensor.type == TensorType::BF16 ? WeightFormat::BF16 : WeightFormat::F32;
@@ -96,11 +98,19 @@ Status packMatrix(const StoredMatrix& matrix, const MatrixSlice& slice, ThreadPo
   }
   out.pages.useHugePages();
   const Plan plan = planPacking(matrix, slice);
-  pool.run(blocks, 4, [&](int begin, int end, int) {
-    for (int block = begin; block < end; block++)
-      packBlock(plan, view, slice, block, out.pages.data() + static_cast<size_t>(block) * view.blockStride);
+  // Pages of the file are let go as soon as they are copied, so that a load needs little more than the shard.
+  const int grain = static_cast<int>(kReleaseBytes / (plan.weight.rowBytes * kBlockRows)) + 1;
+  pool.run(blocks, std::min(grain, blocks / pool.threads() + 1), [&](int begin, int end, int) {
+    for (int first = begin; first < end; first += grain) {
+      const int last = std::min(first + grain, end);
+      for (int block = first; block < last; block++)
+        packBlock(plan, view, slice, block, out.pages.data() + static_cast<size_t>(block) * view.blockStride);
+      const auto row = static_cast<size_t>(slice.firstRow + first * kBlockRows);
+      const auto rows = static_cast<size_t>(std::min(last * kBlockRows, slice.rows) - first * kBlockRows);
+      MappedFile::release(plan.weight.data + row * plan.weight.rowBytes, rows * plan.weight.rowBytes);
+    }
   });
-  for (const TensorView* tensor : {matrix.weight, matrix.scales, matrix.biases})
+  for (const TensorView* tensor : {matrix.scales, matrix.biases})
     if (tensor != nullptr) MappedFile::release(tensor->data, tensor->bytes);
   view.data = out.pages.data();
   out.view = view;
