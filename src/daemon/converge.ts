@@ -61,6 +61,11 @@ export class Converger {
     this.#converge();
   }
 
+  /** Of the document that the ranks below answer; "" while a kept one waits to be confirmed. */
+  observedVersion(): string {
+    return (this.#mayStart && this.#desired?.version) || '';
+  }
+
   reports(): RankReport[] {
     return [...this.#ranks.values()].map((rank) => rank.report());
   }

@@ -162,7 +162,7 @@ const observed = (
   'observedEpoch' | 'observedVersion' | 'cachedModels' | 'ranks' | 'problems'
 > => ({
   observedEpoch: kept.epoch,
-  observedVersion: kept.document?.version ?? '',
+  observedVersion: converger.observedVersion(),
   cachedModels: converger.cachedModels(),
   ranks: converger.reports(),
   ...(problem && { problems: [{ code: problem.code, message: problem.message.slice(0, 4_000) }] }),

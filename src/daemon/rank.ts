@@ -171,8 +171,9 @@ export class Rank {
   }
 
   async #end(): Promise<void> {
-    const { logger, onChange } = this.#context;
-    if (this.#process) this.#set('Stopping');
+    const { logger, onChange, processes } = this.#context;
+    const { pid, startTime } = this.#process ?? {};
+    if (pid && startTime && (await processes.isAlive(pid, startTime))) this.#set('Stopping');
     await terminate({
       ...this.#context,
       process: this.#process,
