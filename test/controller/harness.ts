@@ -3,7 +3,7 @@ import type { Random } from '../../src/base/random.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { createController } from '../../src/controller/controller.ts';
 import type { Controller } from '../../src/controller/controller.ts';
-import type { ReadModelProfile } from '../../src/controller/ports.ts';
+import type { ReadModelProfile, StoredEvent } from '../../src/controller/ports.ts';
 import type { ModelProfile } from '../../src/planner/types.ts';
 import { plan } from '../../src/planner/plan.ts';
 import type { ClusterNodeSpec, Condition, ModelDeployment } from '../../src/resources/types.ts';
@@ -37,6 +37,11 @@ export interface Harness {
   runUntil(what: string, probe: () => boolean, limitSeconds?: number): Promise<void>;
   deployment(name: string): ModelDeployment;
   condition(name: string, type: string): Condition | undefined;
+  /** Whether the deployment's newest generation is Ready. */
+  isReady(name: string): boolean;
+  /** "True InsufficientMemory", for short comparisons; undefined when the condition is absent. */
+  summary(name: string, type: string): string | undefined;
+  events(reason: string): StoredEvent[];
 }
 
 export const harness = (nodeNames: string[], seed = 1): Harness => {
@@ -82,19 +87,20 @@ export const harness = (nodeNames: string[], seed = 1): Harness => {
       if (probe()) return;
       await run(1);
     }
-    const states = state
-      .open()
+    const seen = state
       .deployments()
-      .map(({ metadata, status }) => ({ name: metadata.name, status }));
-    throw new Error(
-      `not within ${limitSeconds} simulated seconds: ${what}\n${JSON.stringify(states, null, 1)}`,
-    );
+      .map(({ metadata, status }) =>
+        JSON.stringify([metadata.name, status.conditions, status.groups]),
+      );
+    throw new Error(`not within ${limitSeconds} simulated seconds: ${what}\n${seen.join('\n')}`);
   };
   const deployment = (name: string): ModelDeployment => {
     const found = state.deployment(name);
     if (!found) throw new Error(`no deployment ${name}`);
     return found;
   };
+  const condition: Harness['condition'] = (name, type) =>
+    deployment(name).status.conditions.find((each) => each.type === type);
   return {
     clock,
     state,
@@ -106,7 +112,18 @@ export const harness = (nodeNames: string[], seed = 1): Harness => {
     run,
     runUntil,
     deployment,
-    condition: (name, type) =>
-      deployment(name).status.conditions.find((condition) => condition.type === type),
+    condition,
+    isReady: (name) => {
+      const { status, metadata } = deployment(name);
+      return (
+        condition(name, 'Ready')?.status === 'True' &&
+        status.observedGeneration === metadata.generation
+      );
+    },
+    summary: (name, type) => {
+      const found = condition(name, type);
+      return found && `${found.status} ${found.reason}`;
+    },
+    events: (reason) => state.events().filter((event) => event.reason === reason),
   };
 };

@@ -26,6 +26,7 @@ export interface MemoryState {
   /** Deletes as a user does: finalizers run first. */
   delete(key: ObjectKey): void;
   setProblems(problems: SpecProblem[]): void;
+  deployments(): ModelDeployment[];
   deployment(name: string): ModelDeployment | undefined;
   node(name: string): ClusterNode | undefined;
   revisions(): ModelDeploymentRevision[];
@@ -181,6 +182,7 @@ export const memoryState = (now: () => Date): MemoryState => {
       problems = list;
       for (const { key } of touched) if (key) listener(key);
     },
+    deployments: () => all('ModelDeployment') as ModelDeployment[],
     deployment: (name) => get('ModelDeployment', name) as ModelDeployment | undefined,
     node: (name) => get('ClusterNode', name) as ClusterNode | undefined,
     revisions: () => [...revisions.values()],
