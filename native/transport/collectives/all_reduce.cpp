@@ -9,7 +9,8 @@ namespace {
 
 /// Up to here every rank sends all it has to every other: one step, which is all that matters when a step costs
 /// more than the bytes. Beyond it, reduce-scatter and all-gather: two steps, 2/n of the bytes per pair.
-/// Set where the two cross with two ranks on shared memory (docs/transport.md, "Choice of algorithm").
+/// Where the two meet with two ranks over TCP; on shared memory they cost the same (docs/transport.md, "Choice of
+/// algorithm").
 constexpr size_t kDirectBytes = 64 * 1024;
 
 /// Blocks start on cache lines, whatever the element.
