@@ -5,7 +5,7 @@ import { evictingTaint } from '../fleet/fleet.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { groupFailure } from './failure.ts';
 import { holders, nextIncarnation, nodesWithLiveRanks } from './holders.ts';
-import { observed } from './observe.ts';
+import { observed, proven } from './observe.ts';
 import type { Owner } from './rank-id.ts';
 import {
   failedGroup,
@@ -158,7 +158,7 @@ const advanceRunning = (group: GroupStatus, input: AdvanceInput): GroupStatus =>
   if (!spec.paused && input.returnable.has(group.index)) {
     return replan('PlanChanged', 'the plan that was asked for is possible again');
   }
-  const current = observed(owner, group, fleet, now);
+  const current = observed(owner, proven(group, now), fleet, now);
   const failure = groupFailure(owner, group, fleet, spec.placement.tolerations);
   return failure ? failedGroup(current, failure, spec.restartPolicy, input) : current;
 };

@@ -8,6 +8,12 @@ import type { Owner } from './rank-id.ts';
 /** A group that was Ready for this long has proved itself: earlier failures no longer count. */
 export const provenAfterMs = 300_000;
 
+/** A Ready group without its past failures, once it has been Ready for long enough. */
+export const proven = (group: GroupStatus, now: Date): GroupStatus => {
+  const readyMs = now.getTime() - Date.parse(group.readyTime ?? now.toISOString());
+  return group.restarts > 0 && readyMs >= provenAfterMs ? { ...group, restarts: 0 } : group;
+};
+
 /**
  * A group with what its nodes say of its ranks taken over; the same object when that is nothing new. A Starting
  * group becomes Ready when every rank says Ready; one whose canary is out again goes back to Starting.
@@ -31,7 +37,7 @@ export const observed = (
   };
   if (group.state === 'Stopping') return members === group.members ? group : { ...group, members };
   const isReady = members.every(({ state }) => state === 'Ready') && endpoint !== undefined;
-  const next = isReady ? proven(ready(base, endpoint, now), now) : unready(base);
+  const next = isReady ? ready(base, endpoint, now) : unready(base);
   return sameAs(group, next) ? group : next;
 };
 
@@ -70,11 +76,6 @@ const unready = (group: GroupStatus): GroupStatus => {
 
 const progressMessage = ({ members }: GroupStatus): string =>
   members.map(({ rank, nodeName, state }) => `rank ${rank} on ${nodeName}: ${state}`).join(', ');
-
-const proven = (group: GroupStatus, now: Date): GroupStatus => {
-  const readyMs = now.getTime() - Date.parse(group.readyTime ?? now.toISOString());
-  return group.restarts > 0 && readyMs >= provenAfterMs ? { ...group, restarts: 0 } : group;
-};
 
 const sameAs = (left: GroupStatus, right: GroupStatus): boolean =>
   left.state === right.state &&
