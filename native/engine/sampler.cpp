@@ -21,12 +21,15 @@ double uniform(uint64_t seed, uint64_t drawIndex) {
   return static_cast<double>(mixed >> 11) * 0x1.0p-53;
 }
 
+/// -1 when one of them is not a number.
 int32_t mostLikely(std::span<const float> logits) {
   int32_t best = 0;
-  for (size_t token = 1; token < logits.size(); ++token) {
+  bool allNumbers = true;
+  for (size_t token = 0; token < logits.size(); ++token) {
+    allNumbers = allNumbers && !std::isnan(logits[token]);
     if (logits[token] > logits[static_cast<size_t>(best)]) best = static_cast<int32_t>(token);
   }
-  return best;
+  return allNumbers ? best : -1;
 }
 
 /// Leaves in `candidates` the smallest set of the most likely tokens whose weights reach topP of the total.
@@ -48,6 +51,7 @@ void keepNucleus(std::vector<Candidate>& candidates, double total, double topP) 
 int32_t sampleToken(std::span<const float> logits, const SamplingOptions& options, uint64_t drawIndex) {
   if (logits.empty()) return -1;
   const int32_t best = mostLikely(logits);
+  if (best < 0) return -1;
   const double peak = logits[static_cast<size_t>(best)];
   if (!std::isfinite(peak)) return -1;
   if (options.temperature <= 0.0F) return best;

@@ -37,7 +37,7 @@ std::vector<uint8_t> encode(const Step& step) {
 }
 
 Status malformed(const std::string& what) {
-  return Status::failure("ProtocolError", "rank 0 sent a step that is not valid: " + what +
+  return Status::failure("PeerMismatch", "rank 0 sent a step that is not valid: " + what +
                                               ". Run the same version of Espalier on all ranks.");
 }
 
