@@ -67,7 +67,7 @@ class Model {
   /// take their input from it; on return it holds this stage's output.
   /// logits: on the last stage, resized to [segments with needsLogits × vocabSize] f32, the same on
   /// all ranks of the stage; untouched elsewhere.
-  /// tensorGroup: the ranks of this stage (size 1 allowed; null means size 1).
+  /// tensorGroup: the ranks of this stage (size 1 allowed; null means size 1); the same group in every call.
   virtual Status forward(std::span<const Segment> segments, std::span<float> hidden,
                          std::vector<float>& logits, transport::Group* tensorGroup) = 0;
 };
