@@ -37,6 +37,7 @@ export const supervise = async (options: SuperviseOptions): Promise<never> => {
   const requireInTime = phaseClock(options);
   const proof = startProof(options, () => news.wake());
   let status: EngineStatus | undefined;
+  let lastState: RankState | undefined;
   let housekeepingDueMs = 0;
   try {
     for (;;) {
@@ -48,7 +49,8 @@ export const supervise = async (options: SuperviseOptions): Promise<never> => {
       if (status?.phase === 'Serving') await requireFresh();
       requireInTime(state);
       proof.check(status);
-      if (clock.monotonicMs() >= housekeepingDueMs) {
+      if (state !== lastState || clock.monotonicMs() >= housekeepingDueMs) {
+        lastState = state;
         housekeepingDueMs = clock.monotonicMs() + timing.housekeepingMs;
         options.onResidentBytes(await context.processes.residentBytes(process.pid));
         await boundLog(context);
