@@ -116,11 +116,17 @@ const shardOf = ({ members }: GroupStatus, member: GroupMember): RankAssignment[
 /** A hard disk reads 100 MB/s; nothing that serves a model is slower. */
 const slowestReadBytesPerMs = 100_000;
 
-/** Long enough for a slow disk, short enough that a person still waits. */
-const deadlinesOf = ({ memoryBytes }: GroupMember): PhaseDeadlines => ({
-  stageMs: 60_000 + Math.ceil(memoryBytes / slowestReadBytesPerMs),
-  loadMs: 60_000 + Math.ceil(memoryBytes / slowestReadBytesPerMs),
-  rendezvousMs: 60_000,
-  canaryMs: 30_000,
-  stopGraceMs: 10_000,
-});
+/**
+ * Long enough for a slow disk, short enough that a person still waits. A rank waits for its peers for as long as
+ * they may take to check their weights, and 60 s more.
+ */
+const deadlinesOf = ({ memoryBytes }: GroupMember): PhaseDeadlines => {
+  const readMs = Math.ceil(memoryBytes / slowestReadBytesPerMs);
+  return {
+    stageMs: 60_000 + readMs,
+    loadMs: 60_000 + readMs,
+    rendezvousMs: 60_000 + readMs,
+    canaryMs: 30_000,
+    stopGraceMs: 10_000,
+  };
+};

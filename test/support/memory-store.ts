@@ -59,8 +59,11 @@ export const memoryState = (now: () => Date): MemoryState => {
     kind === 'ClusterNode'
       ? { kind, name: metadata.name }
       : { kind, namespace: 'default', name: metadata.name };
-  const put = (object: Stored): void => {
+  const keep = (object: Stored): void => {
     objects.set(text(keyOf(object)), structuredClone(object));
+  };
+  const put = (object: Stored): void => {
+    keep(object);
     listener(keyOf(object));
   };
   const change = (key: ObjectKey, metadata: Partial<ObjectMeta>): void => {
@@ -113,7 +116,8 @@ export const memoryState = (now: () => Date): MemoryState => {
         const object = objects.get(text(key));
         if (!object) return;
         statusWrites += 1;
-        put({ ...object, status } as Stored);
+        // As the directory store: who writes is not told of its own writes.
+        keep({ ...object, status } as Stored);
       });
     return {
       start: async (onChange) => {

@@ -86,12 +86,15 @@ const rankFailure = (
       return failed(group, where, member.rank, report.error);
     case 'Stopping':
     case 'Stopped':
+      // A rank that fails while its process lives is Stopping, with its error, until the process is gone.
+      if (report.error) return failed(group, where, member.rank, report.error);
       return failure('RankFailed', `${where} was stopped by its node`);
     case 'Pending':
     case 'Staging':
     case 'Rendezvous':
     case 'Loading':
-      return group.state === 'Ready'
+      // A whole group in one rank may start again by itself after a reboot; peers would not meet it again.
+      return group.state === 'Ready' && group.members.length > 1
         ? failure('RankFailed', `${where} was started anew while its group was Ready`)
         : undefined;
     case 'Canary':
