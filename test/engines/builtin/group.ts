@@ -173,15 +173,15 @@ export const sproutWith = async (
   return folder;
 };
 
-const sproutWithoutEnd = async (directory: string): Promise<string> => {
-  const withoutEnd = (text: string) =>
-    JSON.stringify({ ...JSON.parse(text), eos_token_id: undefined, eos_token: undefined });
-  return sproutWith(directory, {
+const withoutEnd = (text: string) =>
+  JSON.stringify({ ...JSON.parse(text), eos_token_id: undefined, eos_token: undefined });
+
+const sproutWithoutEnd = async (directory: string): Promise<string> =>
+  sproutWith(directory, {
     'config.json': withoutEnd,
     'generation_config.json': withoutEnd,
     'tokenizer_config.json': withoutEnd,
   });
-};
 
 export interface ExpectedContinuation {
   prompt: string;
