@@ -9,10 +9,11 @@ export const ensureDependencies = async (root) => {
     .update(readFileSync(`${root}/package-lock.json`))
     .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lockHash) return;
+  // Not "npm ci": it refuses a lock file that was written where the registry lacks other platforms' binaries.
   await runCommand(
     'Installing npm packages',
     'npm',
-    ['ci', '--loglevel=error', '--no-audit', '--no-fund'],
+    ['install', '--no-save', '--loglevel=error', '--no-audit', '--no-fund'],
     { cwd: root, timeoutMs: 10 * 60_000 },
   );
   const node = `${root}/node_modules/.bin/node`;
