@@ -12,6 +12,7 @@ namespace espalier::transport {
 namespace {
 
 constexpr int kMaxRanks = 64;
+constexpr size_t kMaxNameBytes = 200;
 constexpr int kMaxLivenessMs = 2'000;
 constexpr int kMinLivenessMs = 100;
 /// A peer that dies during set-up shows first as a connection that ended; its death is known this much later at most.
@@ -29,6 +30,9 @@ Status check(const GroupOptions& options) {
     return invalid("livenessTimeoutMs is " + std::to_string(options.livenessTimeoutMs) + ", must be " +
                    std::to_string(kMinLivenessMs) + " to " + std::to_string(kMaxLivenessMs));
   }
+  // Rank 0 sends all members' in one frame.
+  if (options.hostId.size() > kMaxNameBytes) return invalid("hostId is longer than 200 bytes");
+  if (options.dataHost.size() > kMaxNameBytes) return invalid("dataHost is longer than 200 bytes");
   if (options.rendezvousTimeoutMs <= 0) return invalid("rendezvousTimeoutMs must be above 0");
   if (options.size > 1 && options.rank > 0 && options.rendezvousPort == 0) {
     return invalid("rendezvousPort is 0: only rank 0 may listen on any free port");

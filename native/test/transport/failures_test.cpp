@@ -79,7 +79,7 @@ void start(Trial& trial) {
                           : trial.moment == Moment::Inside ? waitInside(*group, board, trial.victim)
                                                            : callAfterIdling(*group, board);
     post(board, rank, status);
-    CHECK_EQ(status.link, nameOf(trial.kind));
+    CHECK_EQ(status.link, rank == trial.victim ? "" : nameOf(trial.kind));
     // Dead for good: the same answer, at once.
     const Status again = group->barrier();
     CHECK_EQ(again.code, status.code);
@@ -110,6 +110,12 @@ void checkSurvivors(Trial& trial) {
     const double seconds = static_cast<double>(trial.board->times[rank] - trial.struckNs) / 1e9;
     if (seconds > kBoundSeconds) throw CheckFailure("rank " + std::to_string(rank) + " took " + std::to_string(seconds));
   }
+  if (trial.signalNumber != SIGSTOP) return;
+  // The stopped rank is told when it goes on.
+  trial.ranks->signal(trial.victim, SIGCONT);
+  trial.ranks->join(5);  // the others have ended
+  CHECK_EQ(std::string(trial.board->codes[trial.victim]), std::string("PeerStopped"));
+  CHECK_EQ(trial.board->guilty[trial.victim].load(), trial.victim);
 }
 
 /// Strikes each rank of a group of its own, at the same time: rank 0 is the star's centre and another case than the

@@ -98,7 +98,7 @@ void Processes::signal(int rank, int signal) const { CHECK(kill(pids_[rank], sig
 
 void Processes::join(double seconds, const std::vector<int>& except) {
   for (size_t rank = 0; rank < pids_.size(); ++rank) {
-    if (std::find(except.begin(), except.end(), static_cast<int>(rank)) != except.end()) continue;
+    if (pids_[rank] < 0 || std::find(except.begin(), except.end(), static_cast<int>(rank)) != except.end()) continue;
     int wait = 0;
     eventually(("rank " + std::to_string(rank) + " ends").c_str(), seconds,
                [&] { return waitpid(pids_[rank], &wait, WNOHANG) == pids_[rank]; });

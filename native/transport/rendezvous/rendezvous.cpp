@@ -182,7 +182,7 @@ class Guest {
   Status awaitRoster(ControlConnection control, Deadline deadline, Roster& roster) {
     for (;;) {
       // Rank 0 speaks every tick; one that is silent this long is stopped or gone, and is dialled again.
-      const Deadline patience = std::min(deadline, deadlineAfterMs(options_.livenessTimeoutMs));
+      const Deadline patience = std::min(deadline, deadlineAfterMs(std::max(options_.livenessTimeoutMs, 10 * kTickMs)));
       Frame frame;
       if (receiveFrame(control.socket.fd(), control.reader, frame, patience, -1) != FrameResult::Frame) {
         return failure("Unreachable", "rank 0 went away while the group was forming");

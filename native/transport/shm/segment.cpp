@@ -82,8 +82,10 @@ Status Segment::create(size_t bytes, Segment& segment) {
 
 Status Segment::open(const std::string& name, size_t bytes, Segment& segment) {
 #ifdef __linux__
-  // The name comes from a peer that proved the secret; still, only ever open what it should be.
-  if (!name.starts_with("/proc/")) return unavailable("name", EINVAL);
+  // Where process ids mean something else (another container), the entry may be any file: do not even open that.
+  char target[32] = {};
+  if (readlink(name.c_str(), target, sizeof target - 1) < 0) return unavailable("readlink", errno);
+  if (!std::string(target).starts_with("/memfd:espalier")) return unavailable("name", EINVAL);
   const Socket file(::open(name.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
 #else
   const Socket file(shm_open(name.c_str(), O_RDWR, 0600));

@@ -70,6 +70,16 @@ uint16_t portOf(int fd) {
                                              : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
 }
 
+/// 0 or an errno.
+int connectTo(const Socket& socket, const addrinfo& address, Deadline deadline, int wakeFd) {
+  if (connect(socket.fd(), address.ai_addr, address.ai_addrlen) == 0) return 0;
+  if (errno != EINPROGRESS) return errno;
+  if (!waitFor(socket.fd(), POLLOUT, deadline, wakeFd)) return ETIMEDOUT;
+  int code = 0;
+  socklen_t length = sizeof code;
+  return getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &code, &length) == 0 ? code : errno;
+}
+
 }  // namespace
 
 int remainingMs(Deadline deadline) {
@@ -117,24 +127,17 @@ Status dialOnce(const std::string& host, uint16_t port, Deadline deadline, int w
   std::string error;
   const AddressList addresses = resolve(host, port, 0, error);
   if (!addresses) return failure("Unreachable", where + ": " + error);
-  Socket fresh = newSocket(addresses->ai_family);
-  if (!fresh.valid()) return failure("Unreachable", where + ": " + errnoText(errno));
   int code = 0;
-  if (connect(fresh.fd(), addresses->ai_addr, addresses->ai_addrlen) != 0) {
-    code = errno;
-    if (code == EINPROGRESS) {
-      socklen_t length = sizeof code;
-      if (!waitFor(fresh.fd(), POLLOUT, deadline, wakeFd)) {
-        code = ETIMEDOUT;
-      } else if (getsockopt(fresh.fd(), SOL_SOCKET, SO_ERROR, &code, &length) != 0) {
-        code = errno;
-      }
-    }
+  // A name may stand for several addresses, and the listener is on one of them.
+  for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
+    Socket fresh = newSocket(address->ai_family);
+    code = fresh.valid() ? connectTo(fresh, *address, deadline, wakeFd) : errno;
+    if (code != 0) continue;
+    tune(fresh.fd());
+    socket = std::move(fresh);
+    return Status::success();
   }
-  if (code != 0) return failure("Unreachable", where + ": " + errnoText(code));
-  tune(fresh.fd());
-  socket = std::move(fresh);
-  return Status::success();
+  return failure("Unreachable", where + ": " + errnoText(code));
 }
 
 Socket acceptOne(const Socket& listener) {
