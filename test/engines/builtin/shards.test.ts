@@ -35,7 +35,7 @@ for (const { name, tensorSize, stageCount } of shapes) {
       }
       await engine.canary(group.endpointUrl, assignmentOf({}, 0), AbortSignal.timeout(10_000));
 
-      const statuses = await Promise.all(group.ranks.map(async ({ status }) => status()));
+      const statuses = await Promise.all(group.ranks.map(async (rank) => rank.status()));
       const worldSize = tensorSize * stageCount;
       for (const status of statuses) {
         assert.equal(status!.links!.length, worldSize - 1);
