@@ -107,7 +107,8 @@ class Follower {
     } catch (error) {
       if (!signal.aborted && error instanceof EspalierError) {
         this.#hasHub ||= !saysNothing.has(error.code);
-        onProblem(error);
+        // By the time a report arrives, the hub is reached.
+        onProblem(error.code === 'HubUnreachable' ? undefined : error);
       }
       throw error;
     }
