@@ -168,5 +168,5 @@ test('deleting the file stops every rank and forgets the deployment', async () =
     timeoutMs: 30_000,
   });
   assert.ok(pids.every((pid) => !isRunning(pid)));
-  assert.equal((await fleet.complete('sprout')).status, 404);
+  await eventually('404', async () => (await fleet.complete('sprout')).status === 404);
 });
