@@ -2,9 +2,9 @@
 //
 //   espalier_engine_bench FOLDER [threads] [tokens] [prompt tokens] [ranks] [kernels]
 //
-// One sequence on `ranks` tensor-parallel ranks, which are threads of this process joined by the real transport. A token
-// reads all weights of all shards: their bytes over its time stand against a plain sum over a buffer of 512 MiB by as
-// many threads. One JSON document on stdout.
+// One sequence on `ranks` tensor-parallel ranks, which are threads of this process joined by the real transport. A
+// token reads all weights of all shards: their bytes over its time stand against a plain sum over a buffer of 512
+// MiB by as many threads. One JSON document on stdout.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -74,20 +74,24 @@ struct Run {
 
 struct Result {
   Status status;
-  std::unique_ptr<transport::Group> group;  // outlives the run of every rank: who leaves early cuts off the others' last exchange
+  std::unique_ptr<transport::Group>
+      group;  // outlives the run of every rank: who leaves early cuts off the others' last exchange
   double loadSeconds = 0, prefillSeconds = 0;
   std::vector<double> tokenSeconds;
   uint64_t shardBytes = 0;
 };
 
-std::unique_ptr<transport::Group> joinGroup(int rank, int ranks, std::promise<uint16_t>& bound, std::shared_future<uint16_t> port, Status& status) {
+std::unique_ptr<transport::Group> joinGroup(int rank, int ranks, std::promise<uint16_t>& bound,
+                                            std::shared_future<uint16_t> port, Status& status) {
   if (ranks == 1) return nullptr;
   transport::GroupOptions options;
   options.rank = rank;
   options.size = ranks;
   options.secret = options.hostId = "bench";
   options.rendezvousPort = rank == 0 ? 0 : port.get();
-  options.onListening = [](uint16_t at, void* context) { static_cast<std::promise<uint16_t>*>(context)->set_value(at); };
+  options.onListening = [](uint16_t at, void* context) {
+    static_cast<std::promise<uint16_t>*>(context)->set_value(at);
+  };
   options.onListeningContext = &bound;
   return transport::Group::create(options, status);
 }
@@ -95,7 +99,8 @@ std::unique_ptr<transport::Group> joinGroup(int rank, int ranks, std::promise<ui
 void decode(const Run& run, engine::Model& model, transport::Group* group, Result& result) {
   const auto width = static_cast<size_t>(model.shape().hiddenSize);
   std::vector<int32_t> prompt(static_cast<size_t>(run.promptTokens));
-  for (size_t i = 0; i < prompt.size(); i++) prompt[i] = static_cast<int32_t>(i * 37 % static_cast<size_t>(model.shape().vocabSize));
+  for (size_t i = 0; i < prompt.size(); i++)
+    prompt[i] = static_cast<int32_t>(i * 37 % static_cast<size_t>(model.shape().vocabSize));
   std::vector<float> hidden(prompt.size() * width), logits;
   engine::Segment segment{.slot = 0, .firstPosition = 0, .tokens = prompt, .needsLogits = true};
   auto start = Clock::now();
@@ -110,7 +115,8 @@ void decode(const Run& run, engine::Model& model, transport::Group* group, Resul
   }
 }
 
-void runRank(const Run& run, int rank, std::promise<uint16_t>& bound, std::shared_future<uint16_t> port, Result& result) {
+void runRank(const Run& run, int rank, std::promise<uint16_t>& bound, std::shared_future<uint16_t> port,
+             Result& result) {
   result.group = joinGroup(rank, run.ranks, bound, std::move(port), result.status);
   transport::Group* group = result.group.get();
   engine::ModelConfig config;
@@ -136,9 +142,18 @@ void runRank(const Run& run, int rank, std::promise<uint16_t>& bound, std::share
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count < 2) return std::fprintf(stderr, "usage: %s FOLDER [threads] [tokens] [prompt tokens] [ranks] [kernels]\n", arguments[0]), 2;
-  const auto number = [&](int index, int fallback) { return count > index ? std::max(1, std::atoi(arguments[index])) : fallback; };
-  const Run run{.folder = arguments[1], .threads = number(2, 1), .tokens = number(3, 32), .promptTokens = number(4, 16), .ranks = number(5, 1),
+  if (count < 2)
+    return std::fprintf(stderr, "usage: %s FOLDER [threads] [tokens] [prompt tokens] [ranks] [kernels]\n",
+                        arguments[0]),
+           2;
+  const auto number = [&](int index, int fallback) {
+    return count > index ? std::max(1, std::atoi(arguments[index])) : fallback;
+  };
+  const Run run{.folder = arguments[1],
+                .threads = number(2, 1),
+                .tokens = number(3, 32),
+                .promptTokens = number(4, 16),
+                .ranks = number(5, 1),
                 .kernels = findKernels(count > 6 ? arguments[6] : "")};
   std::vector<Result> results(static_cast<size_t>(run.ranks));
   std::promise<uint16_t> bound;
@@ -149,17 +164,22 @@ int main(int count, char** arguments) {
   for (std::thread& rank : ranks) rank.join();
   uint64_t bytes = 0;
   for (const Result& result : results) {
-    if (!result.status.ok()) return std::fprintf(stderr, "%s: %s\n", result.status.code.c_str(), result.status.message.c_str()), 1;
+    if (!result.status.ok())
+      return std::fprintf(stderr, "%s: %s\n", result.status.code.c_str(), result.status.message.c_str()), 1;
     bytes += result.shardBytes;
   }
   std::vector<double> times = results[0].tokenSeconds;
   std::sort(times.begin(), times.end());
   const double median = times[times.size() / 2], bandwidth = readBandwidth(run.threads * run.ranks);
   const double read = static_cast<double>(bytes) / median;
-  std::printf("{\"kernels\": \"%s\", \"ranks\": %d, \"threads\": %d, \"loadSeconds\": %.2f, \"prefillTokensPerSecond\": %.1f, "
-              "\"decodeTokensPerSecond\": %.2f, \"bestTokensPerSecond\": %.2f, \"weightBytes\": %llu, \"weightGigabytesPerSecond\": %.2f, "
-              "\"memoryGigabytesPerSecond\": %.2f, \"share\": %.2f}\n",
-              run.kernels->name, run.ranks, run.threads, results[0].loadSeconds, run.promptTokens / results[0].prefillSeconds, 1 / median,
-              1 / times.front(), static_cast<unsigned long long>(bytes), read / 1e9, bandwidth / 1e9, read / bandwidth);
+  std::printf(
+      "{\"kernels\": \"%s\", \"ranks\": %d, \"threads\": %d, \"loadSeconds\": %.2f, \"prefillTokensPerSecond\": "
+      "%.1f, "
+      "\"decodeTokensPerSecond\": %.2f, \"bestTokensPerSecond\": %.2f, \"weightBytes\": %llu, "
+      "\"weightGigabytesPerSecond\": %.2f, "
+      "\"memoryGigabytesPerSecond\": %.2f, \"share\": %.2f}\n",
+      run.kernels->name, run.ranks, run.threads, results[0].loadSeconds,
+      run.promptTokens / results[0].prefillSeconds, 1 / median, 1 / times.front(),
+      static_cast<unsigned long long>(bytes), read / 1e9, bandwidth / 1e9, read / bandwidth);
   return 0;
 }

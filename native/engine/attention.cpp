@@ -19,14 +19,16 @@ Sizes sizesOf(const AttentionShape& shape) {
   return {.keyFloats = context * static_cast<size_t>(shape.headDim),
           .valueFloats = context * roundUp(shape.headDim),
           .scoreFloats = context * static_cast<size_t>(shape.heads / shape.kvHeads),
-          .heads = static_cast<size_t>(shape.maxSequences) * static_cast<size_t>(shape.layers) * static_cast<size_t>(shape.kvHeads)};
+          .heads = static_cast<size_t>(shape.maxSequences) * static_cast<size_t>(shape.layers) *
+                   static_cast<size_t>(shape.kvHeads)};
 }
 
 }  // namespace
 
 uint64_t Attention::bytes(const AttentionShape& shape, int threads) {
   const Sizes sizes = sizesOf(shape);
-  return sizeof(float) * (sizes.heads * (sizes.keyFloats + sizes.valueFloats) + static_cast<size_t>(threads) * sizes.scoreFloats);
+  return sizeof(float) *
+         (sizes.heads * (sizes.keyFloats + sizes.valueFloats) + static_cast<size_t>(threads) * sizes.scoreFloats);
 }
 
 bool Attention::create(const AttentionShape& shape, const RopeConfig& rope, int threads, Attention& out) {
@@ -34,7 +36,8 @@ bool Attention::create(const AttentionShape& shape, const RopeConfig& rope, int 
   Attention made;
   if (!Pages::allocate(sizes.heads * sizes.keyFloats * sizeof(float), made.keys_)) return false;
   if (!Pages::allocate(sizes.heads * sizes.valueFloats * sizeof(float), made.values_)) return false;
-  if (!Pages::allocate(static_cast<size_t>(threads) * sizes.scoreFloats * sizeof(float), made.scores_)) return false;
+  if (!Pages::allocate(static_cast<size_t>(threads) * sizes.scoreFloats * sizeof(float), made.scores_))
+    return false;
   made.shape_ = shape;
   made.rope_ = Rope(rope, shape.headDim, shape.contextLength);
   made.keyFloats_ = sizes.keyFloats;
@@ -45,11 +48,13 @@ bool Attention::create(const AttentionShape& shape, const RopeConfig& rope, int 
   return true;
 }
 
-void Attention::run(const Kernels& kernels, ThreadPool& pool, int layer, const CacheRow* rows, int count, float* query,
-                    float* key, const float* value, float* out) {
+void Attention::run(const Kernels& kernels, ThreadPool& pool, int layer, const CacheRow* rows, int count,
+                    float* query, float* key, const float* value, float* out) {
   const int kvHeads = shape_.kvHeads, group = shape_.heads / kvHeads;
   const auto headDim = static_cast<size_t>(shape_.headDim);
-  const auto offset = [&](int row, int head, int heads) { return (static_cast<size_t>(row) * heads + head) * headDim; };
+  const auto offset = [&](int row, int head, int heads) {
+    return (static_cast<size_t>(row) * heads + head) * headDim;
+  };
   // A token may attend to others of its batch, so all are stored first.
   for (int row = 0; row < count; row++)
     for (int head = 0; head < kvHeads; head++)
@@ -66,31 +71,37 @@ void Attention::run(const Kernels& kernels, ThreadPool& pool, int layer, const C
 
 size_t Attention::headOffset(int slot, int layer, int kvHead, size_t perHead) const {
   return ((static_cast<size_t>(slot) * static_cast<size_t>(shape_.layers) + static_cast<size_t>(layer)) *
-              static_cast<size_t>(shape_.kvHeads) + static_cast<size_t>(kvHead)) * perHead;
+              static_cast<size_t>(shape_.kvHeads) +
+          static_cast<size_t>(kvHead)) *
+         perHead;
 }
 
 void Attention::storeRow(int layer, int kvHead, const CacheRow& row, float* key, const float* value) {
   const auto headDim = static_cast<size_t>(shape_.headDim), position = static_cast<size_t>(row.position);
   const size_t context = roundUp(shape_.contextLength);
   rope_.apply(key, row.position);
-  float* keys = keys_.floats() + headOffset(row.slot, layer, kvHead, keyFloats_) + position / kLanes * kLanes * headDim + position % kLanes;
+  float* keys = keys_.floats() + headOffset(row.slot, layer, kvHead, keyFloats_) +
+                position / kLanes * kLanes * headDim + position % kLanes;
   for (size_t i = 0; i < headDim; i++) keys[i * kLanes] = key[i];
   float* values = values_.floats() + headOffset(row.slot, layer, kvHead, valueFloats_) + position * kLanes;
   for (size_t i = 0; i < headDim; i++) values[i / kLanes * context * kLanes + i % kLanes] = value[i];
 }
 
-void Attention::attend(const Kernels& kernels, int layer, int kvHead, const CacheRow& row, float* query, float* scores,
-                       float* out) const {
+void Attention::attend(const Kernels& kernels, int layer, int kvHead, const CacheRow& row, float* query,
+                       float* scores, float* out) const {
   const int group = shape_.heads / shape_.kvHeads, positions = row.position + 1, headDim = shape_.headDim;
   const size_t context = roundUp(shape_.contextLength);
   for (int head = 0; head < group; head++) rope_.apply(query + head * headDim, row.position);
-  MatrixView keys{.rows = positions, .columns = headDim, .blockStride = static_cast<size_t>(headDim) * kLanes * sizeof(float)};
+  MatrixView keys{
+      .rows = positions, .columns = headDim, .blockStride = static_cast<size_t>(headDim) * kLanes * sizeof(float)};
   keys.data = reinterpret_cast<const uint8_t*>(keys_.floats() + headOffset(row.slot, layer, kvHead, keyFloats_));
   const Activations queries{.tokens = group, .values = query, .valueStride = static_cast<size_t>(headDim)};
   kernels.multiply(keys, queries, 0, (positions + kBlockRows - 1) / kBlockRows, scores, context);
-  for (int head = 0; head < group; head++) kernels.softmax(scores + static_cast<size_t>(head) * context, positions, scale_);
+  for (int head = 0; head < group; head++)
+    kernels.softmax(scores + static_cast<size_t>(head) * context, positions, scale_);
   MatrixView values{.rows = headDim, .columns = positions, .blockStride = context * kLanes * sizeof(float)};
-  values.data = reinterpret_cast<const uint8_t*>(values_.floats() + headOffset(row.slot, layer, kvHead, valueFloats_));
+  values.data =
+      reinterpret_cast<const uint8_t*>(values_.floats() + headOffset(row.slot, layer, kvHead, valueFloats_));
   const Activations weights{.tokens = group, .values = scores, .valueStride = context};
   kernels.multiply(values, weights, 0, (headDim + kBlockRows - 1) / kBlockRows, out, static_cast<size_t>(headDim));
 }

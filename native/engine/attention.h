@@ -7,9 +7,9 @@
 namespace espalier::engine {
 
 struct AttentionShape {
-  int layers = 0;         ///< of this stage
-  int heads = 0;          ///< of this rank
-  int kvHeads = 0;        ///< of this rank
+  int layers = 0;   ///< of this stage
+  int heads = 0;    ///< of this rank
+  int kvHeads = 0;  ///< of this rank
   int headDim = 0;
   int contextLength = 0;
   int maxSequences = 0;
@@ -40,12 +40,13 @@ class Attention {
  private:
   size_t headOffset(int slot, int layer, int kvHead, size_t perHead) const;
   void storeRow(int layer, int kvHead, const CacheRow& row, float* key, const float* value);
-  void attend(const Kernels& kernels, int layer, int kvHead, const CacheRow& row, float* query, float* scores, float* out) const;
+  void attend(const Kernels& kernels, int layer, int kvHead, const CacheRow& row, float* query, float* scores,
+              float* out) const;
 
   AttentionShape shape_;
   Rope rope_;
   Pages keys_, values_, scores_;
-  size_t keyFloats_ = 0;    // of one head of one layer of one slot
+  size_t keyFloats_ = 0;  // of one head of one layer of one slot
   size_t valueFloats_ = 0;
   size_t scoreFloats_ = 0;  // of one thread
   float scale_ = 1;

@@ -53,15 +53,17 @@ class Reader {
   bool flag(const char* key, bool fallback) {
     const Json* value = given(key);
     if (value == nullptr) return fallback;
-    if (value->kind != Json::Kind::Bool) invalid(std::string(key) + ": expected true or false, got " + show(*value));
+    if (value->kind != Json::Kind::Bool)
+      invalid(std::string(key) + ": expected true or false, got " + show(*value));
     return value->boolean;
   }
   static std::string show(const Json& value) {
     switch (value.kind) {
       case Json::Kind::Null: return "null";
       case Json::Kind::Bool: return value.boolean ? "true" : "false";
-      case Json::Kind::Number: return value.isInteger ? std::to_string(value.integer) : std::to_string(value.number);
-      case Json::Kind::String: return "\"" + value.string.substr(0, 60) + "\"";
+      case Json::Kind::Number:
+        return value.isInteger ? std::to_string(value.integer) : std::to_string(value.number);
+      case Json::Kind::String: return std::string("\"").append(value.string, 0, 60).append("\"");
       case Json::Kind::Array: return "an array";
       default: return "an object";
     }
@@ -82,12 +84,15 @@ void readArchitecture(Reader& read, ModelConfig& out) {
   const Json* activation = read.given("hidden_act");
   if (activation != nullptr && (!activation->isString() || activation->string != "silu"))
     read.unsupported("hidden_act: expected \"silu\", got " + Reader::show(*activation));
-  if (read.flag("use_sliding_window", false)) read.unsupported("use_sliding_window: sliding-window attention is not available");
-  if (read.flag("rope_traditional", false)) read.unsupported("rope_traditional: interleaved rotary pairs are not available");
+  if (read.flag("use_sliding_window", false))
+    read.unsupported("use_sliding_window: sliding-window attention is not available");
+  if (read.flag("rope_traditional", false))
+    read.unsupported("rope_traditional: interleaved rotary pairs are not available");
   const Json* layerTypes = read.given("layer_types");
   if (layerTypes == nullptr) return;
   for (const Json& layerType : layerTypes->items)
-    if (layerType.string != "full_attention") read.unsupported("layer_types: expected \"full_attention\" only, got " + Reader::show(layerType));
+    if (layerType.string != "full_attention")
+      read.unsupported("layer_types: expected \"full_attention\" only, got " + Reader::show(layerType));
 }
 
 void readSizes(Reader& read, ModelConfig& out) {
@@ -101,12 +106,14 @@ void readSizes(Reader& read, ModelConfig& out) {
   out.normEpsilon = static_cast<float>(read.real("rms_norm_eps", 1e-5));
   const bool derived = read.given("head_dim") == nullptr;
   if (derived && out.hiddenSize % out.heads != 0)
-    return read.invalid("hidden_size " + std::to_string(out.hiddenSize) + " is no multiple of num_attention_heads " +
-                        std::to_string(out.heads) + ", and head_dim is not given");
+    return read.invalid("hidden_size " + std::to_string(out.hiddenSize) +
+                        " is no multiple of num_attention_heads " + std::to_string(out.heads) +
+                        ", and head_dim is not given");
   out.headDim = derived ? out.hiddenSize / out.heads : read.positive("head_dim", 0, 4096);
   if (out.headDim % 2 != 0) read.invalid("head_dim: expected an even number, got " + std::to_string(out.headDim));
   if (out.heads % out.kvHeads != 0)
-    read.invalid("num_attention_heads " + std::to_string(out.heads) + " is no multiple of num_key_value_heads " + std::to_string(out.kvHeads));
+    read.invalid("num_attention_heads " + std::to_string(out.heads) + " is no multiple of num_key_value_heads " +
+                 std::to_string(out.kvHeads));
   const bool llamaBias = out.architecture == "llama" && read.flag("attention_bias", false);
   out.queryKeyValueBias = out.architecture == "qwen2" || llamaBias;
   out.outputBias = llamaBias;
@@ -119,7 +126,8 @@ void readRope(Reader& read, RopeConfig& out) {
   // "rope_parameters" is what Transformers 5 writes in place of rope_theta and rope_scaling.
   const Json* parameters = read.given("rope_parameters");
   const Json* scaling = parameters != nullptr ? parameters : read.given("rope_scaling");
-  if (scaling != nullptr && !scaling->isObject()) return read.invalid("rope_scaling: expected an object, got " + Reader::show(*scaling));
+  if (scaling != nullptr && !scaling->isObject())
+    return read.invalid("rope_scaling: expected an object, got " + Reader::show(*scaling));
   out.theta = read.real("rope_theta", 10000.0);
   if (scaling == nullptr) return;
   out.theta = read.real(scaling, "rope_theta", out.theta);
@@ -128,14 +136,16 @@ void readRope(Reader& read, RopeConfig& out) {
   if (type == nullptr || !type->isString()) return read.invalid("rope_scaling: expected a rope_type");
   if (type->string == "default") return;
   if (type->string != "linear" && type->string != "llama3")
-    return read.unsupported("rope_scaling: rope_type \"" + type->string.substr(0, 60) + "\": expected default, linear or llama3");
+    return read.unsupported("rope_scaling: rope_type \"" + type->string.substr(0, 60) +
+                            "\": expected default, linear or llama3");
   out.factor = read.real(scaling, "factor", 0);
   out.scaling = type->string == "linear" ? RopeScaling::Linear : RopeScaling::Llama3;
   if (out.scaling == RopeScaling::Linear) return;
   out.lowFrequencyFactor = read.real(scaling, "low_freq_factor", 1.0);
   out.highFrequencyFactor = read.real(scaling, "high_freq_factor", 4.0);
   out.originalMaxPositions = read.real(scaling, "original_max_position_embeddings", 8192);
-  if (out.highFrequencyFactor <= out.lowFrequencyFactor) read.invalid("rope_scaling: expected high_freq_factor above low_freq_factor");
+  if (out.highFrequencyFactor <= out.lowFrequencyFactor)
+    read.invalid("rope_scaling: expected high_freq_factor above low_freq_factor");
 }
 
 void readQuantization(Reader& read, ModelConfig& out) {
@@ -146,9 +156,11 @@ void readQuantization(Reader& read, ModelConfig& out) {
       read.unsupported("quantization_config without quantization: only MLX affine quantisation is available");
     return;
   }
-  if (!quantization->isObject()) return read.invalid("quantization: expected an object, got " + Reader::show(*quantization));
+  if (!quantization->isObject())
+    return read.invalid("quantization: expected an object, got " + Reader::show(*quantization));
   for (const auto& [key, value] : quantization->members) {
-    if (key == "mode" && value.string != "affine") return read.unsupported("quantization: mode " + Reader::show(value) + ": expected \"affine\"");
+    if (key == "mode" && value.string != "affine")
+      return read.unsupported("quantization: mode " + Reader::show(value) + ": expected \"affine\"");
     if (key != "group_size" && key != "bits" && key != "mode")
       return read.unsupported("quantization: " + key.substr(0, 80) + ": settings per layer are not available");
   }
@@ -160,7 +172,8 @@ void readQuantization(Reader& read, ModelConfig& out) {
   out.bits = read.integer("quantization.bits", *bits, 32);
   if (!read.status.ok()) return;
   if (out.groupSize != 32 && out.groupSize != 64 && out.groupSize != 128)
-    return read.unsupported("quantization: group_size " + std::to_string(out.groupSize) + ": expected 32, 64 or 128");
+    return read.unsupported("quantization: group_size " + std::to_string(out.groupSize) +
+                            ": expected 32, 64 or 128");
   if (out.bits != 4 && out.bits != 8)
     return read.unsupported("quantization: bits " + std::to_string(out.bits) + ": expected 4 or 8");
 }
@@ -185,7 +198,8 @@ Status readModelConfig(std::string_view text, const std::string& path, ModelConf
 Status loadModelConfig(const std::string& folder, ModelConfig& out) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(folder, ignored)) {
-    Status status = Status::failure("ModelFolderMissing", folder + ": expected a folder with config.json and model.safetensors, there is none");
+    Status status = Status::failure(
+        "ModelFolderMissing", folder + ": expected a folder with config.json and model.safetensors, there is none");
     status.file = folder;
     return status;
   }

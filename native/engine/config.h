@@ -13,9 +13,9 @@ struct RopeConfig {
   double theta = 10000.0;
   RopeScaling scaling = RopeScaling::None;
   double factor = 1.0;
-  double lowFrequencyFactor = 1.0;    ///< llama3
-  double highFrequencyFactor = 4.0;   ///< llama3
-  double originalMaxPositions = 8192; ///< llama3
+  double lowFrequencyFactor = 1.0;     ///< llama3
+  double highFrequencyFactor = 4.0;    ///< llama3
+  double originalMaxPositions = 8192;  ///< llama3
 };
 
 /// What config.json says of a Llama-family model, checked and with its defaults filled in.
@@ -40,7 +40,8 @@ struct ModelConfig {
   int bits = 0;
 };
 
-/// Reads the text of config.json. `path` only names the file in errors: ModelConfigInvalid, UnsupportedArchitecture.
+/// Reads the text of config.json. `path` only names the file in errors: ModelConfigInvalid,
+/// UnsupportedArchitecture.
 Status readModelConfig(std::string_view text, const std::string& path, ModelConfig& out);
 /// Same, from the folder; ModelFolderMissing when the folder or its config.json is absent.
 Status loadModelConfig(const std::string& folder, ModelConfig& out);

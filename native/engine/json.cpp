@@ -27,7 +27,8 @@ class Parser {
   }
 
   void skipSpace() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t'))
+    while (at_ < text_.size() &&
+           (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t'))
       at_++;
   }
 
@@ -52,7 +53,10 @@ class Parser {
       case '{': return object(out, depth);
       case '[': return array(out, depth);
       case '"': out.kind = Json::Kind::String; return string(out.string);
-      case 't': out.kind = Json::Kind::Bool; out.boolean = true; return word("true");
+      case 't':
+        out.kind = Json::Kind::Bool;
+        out.boolean = true;
+        return word("true");
       case 'f': out.kind = Json::Kind::Bool; return word("false");
       case 'n': return word("null");
       default: out.kind = Json::Kind::Number; return number(out);
@@ -139,7 +143,9 @@ class Parser {
     if (at_ >= text_.size()) return fail("an escape");
     const char c = text_[at_++];
     switch (c) {
-      case '"': case '\\': case '/': out.push_back(c); return true;
+      case '"':
+      case '\\':
+      case '/': out.push_back(c); return true;
       case 'b': out.push_back('\b'); return true;
       case 'f': out.push_back('\f'); return true;
       case 'n': out.push_back('\n'); return true;
@@ -154,8 +160,10 @@ class Parser {
     out = 0;
     for (int i = 0; i < 4; i++, at_++) {
       const char c = at_ < text_.size() ? text_[at_] : '\0';
-      const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                      : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+      const int digit = c >= '0' && c <= '9'   ? c - '0'
+                        : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                        : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                               : -1;
       if (digit < 0) return fail("four hexadecimal digits");
       out = out * 16 + static_cast<uint32_t>(digit);
     }

@@ -8,7 +8,8 @@
 
 namespace espalier::engine {
 
-/// A JSON value (RFC 8259, nothing more): no comments, no trailing commas, no duplicate keys, no text after the value.
+/// A JSON value (RFC 8259, nothing more): no comments, no trailing commas, no duplicate keys, no text after the
+/// value.
 class Json {
  public:
   enum class Kind : uint8_t { Null, Bool, Number, String, Array, Object };

@@ -22,8 +22,9 @@ struct MatrixView {
   WeightFormat scaleFormat = WeightFormat::F32;  ///< of scales and biases: F32, F16 or BF16
   int rows = 0;
   int columns = 0;
-  int groupSize = 0;   ///< columns that share a scale; 0 when dense
-  int slices = 1;      ///< power of two ≤ 8: the columns are summed in this many equal slices, joined in a balanced tree
+  int groupSize = 0;  ///< columns that share a scale; 0 when dense
+  int slices =
+      1;  ///< power of two ≤ 8: the columns are summed in this many equal slices, joined in a balanced tree
   const uint8_t* data = nullptr;
   size_t blockStride = 0;  ///< bytes from one block to the next
 };
@@ -47,7 +48,8 @@ struct Activations {
 struct Kernels {
   const char* name;
   /// out[token × outStride + row] for the rows of blocks [firstBlock, endBlock).
-  void (*multiply)(const MatrixView& matrix, const Activations& x, int firstBlock, int endBlock, float* out, size_t outStride);
+  void (*multiply)(const MatrixView& matrix, const Activations& x, int firstBlock, int endBlock, float* out,
+                   size_t outStride);
   /// Quantises one vector for matrices of `bits` (4 or 8) and `groupSize`. The error of an element is at
   /// most 1/65534 of the largest magnitude in its group (bf16 rounds that largest element by up to 1/512).
   /// A group with a value that is not finite gets a NaN scale, so that the fault shows in the output.

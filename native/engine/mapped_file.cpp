@@ -32,12 +32,13 @@ Status MappedFile::open(const std::string& path, const char* missingCode, Mapped
   };
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return failed(std::string("cannot be opened: ") + std::strerror(errno));
-  struct stat info {};
+  struct stat info{};
   const bool regular = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
   MappedFile file;
   file.path_ = path;
   void* data = nullptr;
-  if (regular && info.st_size > 0) data = mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+  if (regular && info.st_size > 0)
+    data = mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
   const int mapError = errno;
   close(fd);
   if (!regular) return failed("expected a regular file");

@@ -22,13 +22,16 @@ struct Source {
 };
 
 /// Interleaves `count` items of `bytes` from up to sixteen rows: to[item][16].
-void interleave(const Source& source, int firstRow, int rows, size_t firstItem, size_t count, size_t bytes, uint8_t* to) {
+void interleave(const Source& source, int firstRow, int rows, size_t firstItem, size_t count, size_t bytes,
+                uint8_t* to) {
   for (int row = 0; row < rows; row++) {
     const uint8_t* from = source.data + static_cast<size_t>(firstRow + row) * source.rowBytes + firstItem * bytes;
     uint8_t* lane = to + static_cast<size_t>(row) * bytes;
     const size_t step = kBlockRows * bytes;
-    if (bytes == 4) for (size_t i = 0; i < count; i++) std::memcpy(lane + i * step, from + i * 4, 4);
-    else for (size_t i = 0; i < count; i++) std::memcpy(lane + i * step, from + i * 2, 2);
+    if (bytes == 4)
+      for (size_t i = 0; i < count; i++) std::memcpy(lane + i * step, from + i * 4, 4);
+    else
+      for (size_t i = 0; i < count; i++) std::memcpy(lane + i * step, from + i * 2, 2);
   }
 }
 
@@ -42,9 +45,11 @@ struct Plan {
 
 Plan planPacking(const StoredMatrix& matrix, const MatrixSlice& slice) {
   const auto rowBytes = [&](const TensorView* tensor) {
-    return Source{tensor == nullptr ? nullptr : tensor->data, tensor == nullptr ? 0 : tensor->bytes / static_cast<size_t>(matrix.rows)};
+    return Source{tensor == nullptr ? nullptr : tensor->data,
+                  tensor == nullptr ? 0 : tensor->bytes / static_cast<size_t>(matrix.rows)};
   };
-  Plan plan{.weight = rowBytes(matrix.weight), .scales = rowBytes(matrix.scales), .biases = rowBytes(matrix.biases)};
+  Plan plan{
+      .weight = rowBytes(matrix.weight), .scales = rowBytes(matrix.scales), .biases = rowBytes(matrix.biases)};
   plan.firstItem = static_cast<size_t>(slice.firstColumn);
   if (matrix.scales == nullptr) return plan;
   plan.firstItem = static_cast<size_t>(slice.firstColumn) * static_cast<size_t>(matrix.bits) / 32;
@@ -58,7 +63,8 @@ void packBlock(const Plan& plan, const MatrixView& view, const MatrixSlice& slic
   const int firstRow = slice.firstRow + block * kBlockRows;
   const int rows = std::min(kBlockRows, view.rows - block * kBlockRows);
   if (view.groupSize == 0)
-    return interleave(plan.weight, firstRow, rows, plan.firstItem, static_cast<size_t>(view.columns), elementBytes(view.format), to);
+    return interleave(plan.weight, firstRow, rows, plan.firstItem, static_cast<size_t>(view.columns),
+                      elementBytes(view.format), to);
   const size_t scaleBytes = elementBytes(view.scaleFormat);
   for (size_t group = 0; group < plan.groups; group++) {
     interleave(plan.weight, firstRow, rows, plan.firstItem + group * plan.itemsPerGroup, plan.itemsPerGroup, 4, to);
@@ -71,7 +77,8 @@ void packBlock(const Plan& plan, const MatrixView& view, const MatrixSlice& slic
 }
 
 MatrixView shapeView(const StoredMatrix& matrix, const MatrixSlice& slice) {
-  MatrixView view{.rows = slice.rows, .columns = slice.columns, .groupSize = matrix.groupSize, .slices = slice.slices};
+  MatrixView view{
+      .rows = slice.rows, .columns = slice.columns, .groupSize = matrix.groupSize, .slices = slice.slices};
   if (matrix.scales == nullptr) {
     view.format = denseFormat(*matrix.weight);
     view.blockStride = static_cast<size_t>(slice.columns) * kBlockRows * elementBytes(view.format);
@@ -80,7 +87,8 @@ MatrixView shapeView(const StoredMatrix& matrix, const MatrixSlice& slice) {
   view.format = matrix.bits == 4 ? WeightFormat::Q4 : WeightFormat::Q8;
   view.scaleFormat = denseFormat(*matrix.scales);
   const auto groups = static_cast<size_t>(slice.columns / matrix.groupSize);
-  const size_t rowBytes = static_cast<size_t>(slice.columns * matrix.bits / 8) + groups * 2 * elementBytes(view.scaleFormat);
+  const size_t rowBytes =
+      static_cast<size_t>(slice.columns * matrix.bits / 8) + groups * 2 * elementBytes(view.scaleFormat);
   view.blockStride = rowBytes * kBlockRows;
   return view;
 }
@@ -92,7 +100,8 @@ Status packMatrix(const StoredMatrix& matrix, const MatrixSlice& slice, ThreadPo
   const int blocks = (slice.rows + kBlockRows - 1) / kBlockRows;
   const size_t bytes = static_cast<size_t>(blocks) * view.blockStride;
   if (!Pages::allocate(bytes, out.pages)) {
-    Status status = Status::failure("OutOfMemory", "cannot allocate " + std::to_string(bytes) + " bytes for tensor " + matrix.weight->name);
+    Status status = Status::failure(
+        "OutOfMemory", "cannot allocate " + std::to_string(bytes) + " bytes for tensor " + matrix.weight->name);
     status.file = matrix.weight->file;
     return status;
   }

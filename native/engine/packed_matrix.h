@@ -23,10 +23,11 @@ struct StoredMatrix {
 
 /// Finds `name`.weight (with .scales and .biases when the model is quantised) and checks types and shapes.
 /// TensorMissing, TensorShapeMismatch.
-Status findMatrix(const TensorStore& store, const ModelConfig& config, const std::string& name, int rows, int columns,
-                  StoredMatrix& out);
+Status findMatrix(const TensorStore& store, const ModelConfig& config, const std::string& name, int rows,
+                  int columns, StoredMatrix& out);
 /// Finds a vector of `count` f32, f16 or bf16 elements and widens [first, first + taken) to f32.
-Status readVector(const TensorStore& store, const std::string& name, int count, int first, int taken, std::vector<float>& out);
+Status readVector(const TensorStore& store, const std::string& name, int count, int first, int taken,
+                  std::vector<float>& out);
 /// One row as f32; used for embeddings, straight from the mapped file.
 void readRow(const StoredMatrix& matrix, int row, float* out);
 

@@ -9,7 +9,8 @@ double ropeFrequency(const RopeConfig& config, int headDim, int index) {
   const double frequency = std::pow(config.theta, -2.0 * index / headDim);
   if (config.scaling == RopeScaling::None) return frequency;
   if (config.scaling == RopeScaling::Linear) return frequency / config.factor;
-  // Llama 3.1: long waves are stretched, short ones kept, those between interpolated (transformers, modeling_rope_utils.py).
+  // Llama 3.1: long waves are stretched, short ones kept, those between interpolated (transformers,
+  // modeling_rope_utils.py).
   const double wavelength = 2.0 * std::numbers::pi / frequency;
   if (wavelength < config.originalMaxPositions / config.highFrequencyFactor) return frequency;
   if (wavelength > config.originalMaxPositions / config.lowFrequencyFactor) return frequency / config.factor;

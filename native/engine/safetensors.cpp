@@ -15,10 +15,10 @@ struct TypeFact {
   uint64_t bytes;
 };
 constexpr TypeFact kTypes[] = {
-    {"F32", TensorType::F32, 4},   {"F16", TensorType::F16, 2},     {"BF16", TensorType::BF16, 2},
-    {"U32", TensorType::U32, 4},   {"F64", TensorType::Other, 8},   {"I64", TensorType::Other, 8},
-    {"U64", TensorType::Other, 8}, {"I32", TensorType::Other, 4},   {"I16", TensorType::Other, 2},
-    {"U16", TensorType::Other, 2}, {"I8", TensorType::Other, 1},    {"U8", TensorType::Other, 1},
+    {"F32", TensorType::F32, 4},    {"F16", TensorType::F16, 2},       {"BF16", TensorType::BF16, 2},
+    {"U32", TensorType::U32, 4},    {"F64", TensorType::Other, 8},     {"I64", TensorType::Other, 8},
+    {"U64", TensorType::Other, 8},  {"I32", TensorType::Other, 4},     {"I16", TensorType::Other, 2},
+    {"U16", TensorType::Other, 2},  {"I8", TensorType::Other, 1},      {"U8", TensorType::Other, 1},
     {"BOOL", TensorType::Other, 1}, {"F8_E4M3", TensorType::Other, 1}, {"F8_E5M2", TensorType::Other, 1},
 };
 
@@ -48,7 +48,8 @@ bool readShape(const Json* shape, std::vector<int64_t>& out, uint64_t& elements)
   return true;
 }
 
-Status readEntry(const MappedFile& file, uint64_t dataBegin, const std::string& name, const Json& entry, TensorView& out) {
+Status readEntry(const MappedFile& file, uint64_t dataBegin, const std::string& name, const Json& entry,
+                 TensorView& out) {
   const auto invalid = [&](const std::string& what) {
     return fileFailure("SafetensorsInvalid", file, "tensor " + name + ": " + what);
   };
@@ -59,8 +60,10 @@ Status readEntry(const MappedFile& file, uint64_t dataBegin, const std::string& 
     if (type->string == candidate.name) fact = &candidate;
   if (fact == nullptr) return invalid("unknown dtype \"" + type->string + "\"");
   uint64_t elements = 0, begin = 0, end = 0, bytes = 0;
-  if (!readShape(entry.find("shape"), out.shape, elements)) return invalid("expected a shape of non-negative integers");
-  if (!readOffsets(entry.find("data_offsets"), begin, end)) return invalid("expected data_offsets [begin, end] with begin <= end");
+  if (!readShape(entry.find("shape"), out.shape, elements))
+    return invalid("expected a shape of non-negative integers");
+  if (!readOffsets(entry.find("data_offsets"), begin, end))
+    return invalid("expected data_offsets [begin, end] with begin <= end");
   if (__builtin_mul_overflow(elements, fact->bytes, &bytes) || bytes != end - begin)
     return invalid("data_offsets span " + std::to_string(end - begin) + " bytes, the shape needs " +
                    std::to_string(elements) + " elements of " + std::to_string(fact->bytes) + " bytes");
@@ -83,11 +86,13 @@ Status readEntry(const MappedFile& file, uint64_t dataBegin, const std::string& 
 Status readSafetensors(const MappedFile& file, std::vector<TensorView>& out) {
   uint64_t headerBytes = 0;
   if (file.size() < sizeof(headerBytes))
-    return fileFailure("ModelFileTruncated", file,
-                       "expected at least 8 bytes, the file has " + std::to_string(file.size()) + "; copy the file again");
+    return fileFailure(
+        "ModelFileTruncated", file,
+        "expected at least 8 bytes, the file has " + std::to_string(file.size()) + "; copy the file again");
   std::memcpy(&headerBytes, file.data(), sizeof(headerBytes));
   if (headerBytes > kMaxHeaderBytes)
-    return fileFailure("SafetensorsInvalid", file, "its header claims " + std::to_string(headerBytes) + " bytes; this is no safetensors file");
+    return fileFailure("SafetensorsInvalid", file,
+                       "its header claims " + std::to_string(headerBytes) + " bytes; this is no safetensors file");
   const uint64_t dataBegin = sizeof(headerBytes) + headerBytes;
   if (dataBegin > file.size())
     return fileFailure("ModelFileTruncated", file,

@@ -9,8 +9,12 @@ namespace espalier::engine {
 namespace {
 
 constexpr int kTokenBlock = 4;
-struct F { __m256 a, b; };
-struct I { __m256i a, b; };
+struct F {
+  __m256 a, b;
+};
+struct I {
+  __m256i a, b;
+};
 
 inline const __m256i* at(const void* p, int index) { return static_cast<const __m256i*>(p) + index; }
 inline F zeroF() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
@@ -27,7 +31,9 @@ inline F loadHalf(const void* p) {
   const auto* half = static_cast<const __m128i*>(p);
   return {_mm256_cvtph_ps(_mm_loadu_si128(half)), _mm256_cvtph_ps(_mm_loadu_si128(half + 1))};
 }
-inline __m256 widen(__m128i bits) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16)); }
+inline __m256 widen(__m128i bits) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
 inline F loadBFloat(const void* p) {
   const auto* half = static_cast<const __m128i*>(p);
   return {widen(_mm_loadu_si128(half)), widen(_mm_loadu_si128(half + 1))};
@@ -53,7 +59,8 @@ template <int Shift, uint32_t Mask>
 inline I unpack(I x) {
   const __m256i mask = _mm256_set1_epi32(Mask);
   if (Shift == 0) return {_mm256_and_si256(x.a, mask), _mm256_and_si256(x.b, mask)};
-  return {_mm256_and_si256(_mm256_srli_epi32(x.a, Shift), mask), _mm256_and_si256(_mm256_srli_epi32(x.b, Shift), mask)};
+  return {_mm256_and_si256(_mm256_srli_epi32(x.a, Shift), mask),
+          _mm256_and_si256(_mm256_srli_epi32(x.b, Shift), mask)};
 }
 inline I dotPair(I sum, I x, const int16_t* pair) {
   int32_t both;

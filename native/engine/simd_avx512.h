@@ -9,8 +9,12 @@ namespace espalier::engine {
 namespace {
 
 constexpr int kTokenBlock = 8;
-struct F { __m512 v; };
-struct I { __m512i v; };
+struct F {
+  __m512 v;
+};
+struct I {
+  __m512i v;
+};
 
 inline F zeroF() { return {_mm512_setzero_ps()}; }
 inline I zeroI() { return {_mm512_setzero_si512()}; }

@@ -63,7 +63,8 @@ Status TensorStore::open(const std::string& folder, TensorStore& out) {
     names = findFiles(folder);
   }
   if (names.empty()) {
-    Status status = Status::failure("ModelFileMissing", folder + ": expected model.safetensors or " + kIndexName + ", found neither");
+    Status status = Status::failure("ModelFileMissing",
+                                    folder + ": expected model.safetensors or " + kIndexName + ", found neither");
     status.file = folder + "/model.safetensors";
     return status;
   }

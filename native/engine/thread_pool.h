@@ -28,7 +28,9 @@ class ThreadPool {
       return;
     }
     body_ = const_cast<void*>(static_cast<const void*>(&body));
-    call_ = [](void* context, int begin, int end, int thread) { (*static_cast<Plain*>(context))(begin, end, thread); };
+    call_ = [](void* context, int begin, int end, int thread) {
+      (*static_cast<Plain*>(context))(begin, end, thread);
+    };
     start(count, grain);
   }
 
@@ -38,9 +40,9 @@ class ThreadPool {
   void takeChunks(int thread);
 
   std::vector<std::thread> workers_;
-  std::atomic<uint32_t> round_{0};   // changes when a loop starts or the pool ends
-  std::atomic<int> next_{0};         // first index not taken yet
-  std::atomic<int> running_{0};      // workers that have not finished the round
+  std::atomic<uint32_t> round_{0};  // changes when a loop starts or the pool ends
+  std::atomic<int> next_{0};        // first index not taken yet
+  std::atomic<int> running_{0};     // workers that have not finished the round
   std::atomic<bool> stopping_{false};
   int count_ = 0;
   int grain_ = 1;

@@ -17,22 +17,30 @@ class Loader {
     if (status.ok()) status = columnParallel(prefix + "self_attn.q_proj", queryRows, bias, layer.query);
     if (status.ok()) status = columnParallel(prefix + "self_attn.k_proj", keyRows, bias, layer.key);
     if (status.ok()) status = columnParallel(prefix + "self_attn.v_proj", keyRows, bias, layer.value);
-    if (status.ok()) status = rowParallel(prefix + "self_attn.o_proj", queryRows, part_.attentionSlices, config_.outputBias, layer.output);
-    if (status.ok()) status = columnParallel(prefix + "mlp.gate_proj", config_.intermediateSize, config_.mlpBias, layer.gate);
-    if (status.ok()) status = columnParallel(prefix + "mlp.up_proj", config_.intermediateSize, config_.mlpBias, layer.up);
-    if (status.ok()) status = rowParallel(prefix + "mlp.down_proj", config_.intermediateSize, part_.mlpSlices, config_.mlpBias, layer.down);
+    if (status.ok())
+      status = rowParallel(prefix + "self_attn.o_proj", queryRows, part_.attentionSlices, config_.outputBias,
+                           layer.output);
+    if (status.ok())
+      status = columnParallel(prefix + "mlp.gate_proj", config_.intermediateSize, config_.mlpBias, layer.gate);
+    if (status.ok())
+      status = columnParallel(prefix + "mlp.up_proj", config_.intermediateSize, config_.mlpBias, layer.up);
+    if (status.ok())
+      status = rowParallel(prefix + "mlp.down_proj", config_.intermediateSize, part_.mlpSlices, config_.mlpBias,
+                           layer.down);
     return status;
   }
 
   Status head() {
     Status status = norm("model.norm.weight", out_.finalNorm);
     if (!status.ok()) return status;
-    const bool separate = config_.head == ModelConfig::Head::Separate ||
-                          (config_.head == ModelConfig::Head::AsFilesSay && out_.store.find("lm_head.weight") != nullptr);
+    const bool separate =
+        config_.head == ModelConfig::Head::Separate ||
+        (config_.head == ModelConfig::Head::AsFilesSay && out_.store.find("lm_head.weight") != nullptr);
     StoredMatrix matrix;
     status = find(separate ? "lm_head" : "model.embed_tokens", config_.vocabSize, config_.hiddenSize, matrix);
     if (!status.ok()) return status;
-    return pack(matrix, {.firstRow = part_.vocabFirst, .rows = part_.vocabRows, .columns = config_.hiddenSize}, out_.head);
+    return pack(matrix, {.firstRow = part_.vocabFirst, .rows = part_.vocabRows, .columns = config_.hiddenSize},
+                out_.head);
   }
 
   Status embedding() { return find("model.embed_tokens", config_.vocabSize, config_.hiddenSize, out_.embedding); }
@@ -54,14 +62,17 @@ class Loader {
     return status;
   }
 
-  Status norm(const std::string& name, std::vector<float>& out) { return vector(name, config_.hiddenSize, 0, config_.hiddenSize, out); }
+  Status norm(const std::string& name, std::vector<float>& out) {
+    return vector(name, config_.hiddenSize, 0, config_.hiddenSize, out);
+  }
 
   /// Split by output rows.
   Status columnParallel(const std::string& name, int rows, bool bias, Linear& out) {
     StoredMatrix matrix;
     const int taken = rows / part_.tensorSize, first = taken * part_.tensorRank;
     Status status = find(name, rows, config_.hiddenSize, matrix);
-    if (status.ok()) status = pack(matrix, {.firstRow = first, .rows = taken, .columns = config_.hiddenSize}, out.matrix);
+    if (status.ok())
+      status = pack(matrix, {.firstRow = first, .rows = taken, .columns = config_.hiddenSize}, out.matrix);
     if (status.ok() && bias) status = vector(name + ".bias", rows, first, taken, out.bias);
     return status;
   }
@@ -71,7 +82,8 @@ class Loader {
     StoredMatrix matrix;
     const int taken = columns / part_.tensorSize;
     Status status = find(name, config_.hiddenSize, columns, matrix);
-    const MatrixSlice slice{.rows = config_.hiddenSize, .firstColumn = taken * part_.tensorRank, .columns = taken, .slices = slices};
+    const MatrixSlice slice{
+        .rows = config_.hiddenSize, .firstColumn = taken * part_.tensorRank, .columns = taken, .slices = slices};
     if (status.ok()) status = pack(matrix, slice, out.matrix);
     if (status.ok() && bias) status = vector(name + ".bias", config_.hiddenSize, 0, config_.hiddenSize, out.bias);
     return status;
@@ -85,8 +97,8 @@ class Loader {
 
 }  // namespace
 
-Status loadWeights(const std::string& folder, const ModelConfig& config, const Shard& shard, const Partition& partition,
-                   ThreadPool& pool, Weights& out) {
+Status loadWeights(const std::string& folder, const ModelConfig& config, const Shard& shard,
+                   const Partition& partition, ThreadPool& pool, Weights& out) {
   Status status = TensorStore::open(folder, out.store);
   if (!status.ok()) return status;
   Loader loader(config, partition, pool, out);

@@ -9,7 +9,8 @@ namespace espalier::engine {
 /// y = W x + bias, this rank's slice.
 struct Linear {
   PackedMatrix matrix;
-  std::vector<float> bias;  ///< empty when there is none; of row-parallel products whole, added after the sum over ranks
+  std::vector<float>
+      bias;  ///< empty when there is none; of row-parallel products whole, added after the sum over ranks
 };
 
 struct LayerWeights {
@@ -26,11 +27,11 @@ struct Weights {
   std::vector<LayerWeights> layers;
   std::vector<float> finalNorm;  ///< last stage only
   PackedMatrix head;             ///< last stage only: rows [vocabFirst, vocabFirst + vocabRows)
-  uint64_t bytes = 0;            ///< held by this rank: its slices and what is replicated, the embedding table excepted
+  uint64_t bytes = 0;  ///< held by this rank: its slices and what is replicated, the embedding table excepted
 };
 
 /// Opens the folder's files, checks every tensor that the shard needs, and packs the shard's slices.
-Status loadWeights(const std::string& folder, const ModelConfig& config, const Shard& shard, const Partition& partition,
-                   ThreadPool& pool, Weights& out);
+Status loadWeights(const std::string& folder, const ModelConfig& config, const Shard& shard,
+                   const Partition& partition, ThreadPool& pool, Weights& out);
 
 }  // namespace espalier::engine

@@ -56,14 +56,16 @@ Breakage truncated(const char* says, double share) {
           }};
 }
 Breakage index(const char* code, const char* says, const std::string& text) {
-  return {code, says, [=](const std::string& folder) { test::writeText(folder + "/model.safetensors.index.json", text); }};
+  return {code, says,
+          [=](const std::string& folder) { test::writeText(folder + "/model.safetensors.index.json", text); }};
 }
 
 const std::vector<Breakage>& breakages() {
   static const std::vector<Breakage> all = {
       {"ModelFolderMissing", "there is none", [](const std::string& folder) { fs::remove_all(folder); }},
       {"ModelFolderMissing", "config.json", [](const std::string& folder) { fs::remove(folder + "/config.json"); }},
-      {"ModelFileMissing", "expected model.safetensors", [](const std::string& folder) { fs::remove(folder + "/model.safetensors"); }},
+      {"ModelFileMissing", "expected model.safetensors",
+       [](const std::string& folder) { fs::remove(folder + "/model.safetensors"); }},
       config("ModelConfigInvalid", "expected ',' or '}'", "}", ""),
       config("ModelConfigInvalid", "at byte", "128", "12e"),
       config("ModelConfigInvalid", "duplicate", "\"head_dim\"", "\"hidden_size\""),
@@ -74,32 +76,47 @@ const std::vector<Breakage>& breakages() {
       config("ModelConfigInvalid", "hidden_size: expected an integer", "128", "-128"),
       config("ModelConfigInvalid", "hidden_size: expected an integer", "128", "99999999999999999999"),
       config("ModelConfigInvalid", "vocab_size", "vocab_size", "vocab"),
-      config("ModelConfigInvalid", "no multiple of num_key_value_heads", "\"num_key_value_heads\": 4", "\"num_key_value_heads\": 3"),
+      config("ModelConfigInvalid", "no multiple of num_key_value_heads", "\"num_key_value_heads\": 4",
+             "\"num_key_value_heads\": 3"),
       config("ModelConfigInvalid", "even number", "\"head_dim\": 16", "\"head_dim\": 17"),
-      config("ModelConfigInvalid", "no multiple of num_attention_heads 7", "\"num_attention_heads\": 8, \"num_key_value_heads\": 4, \"head_dim\": 16",
+      config("ModelConfigInvalid", "no multiple of num_attention_heads 7",
+             "\"num_attention_heads\": 8, \"num_key_value_heads\": 4, \"head_dim\": 16",
              "\"num_attention_heads\": 7, \"num_key_value_heads\": 7"),
-      config("ModelConfigInvalid", "tie_word_embeddings", "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": 1"),
+      config("ModelConfigInvalid", "tie_word_embeddings", "\"tie_word_embeddings\": true",
+             "\"tie_word_embeddings\": 1"),
       config("ModelConfigInvalid", "rope_theta", "10000.0", "-1"),
       config("ModelConfigInvalid", "rope_type", "}", ", \"rope_scaling\": {\"factor\": 2}}"),
-      config("UnsupportedArchitecture", "yarn", "}", ", \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 2}}"),
+      config("UnsupportedArchitecture", "yarn", "}",
+             ", \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 2}}"),
       config("ModelConfigInvalid", "factor", "}", ", \"rope_scaling\": {\"rope_type\": \"linear\"}}"),
-      config("UnsupportedArchitecture", "quantization_config", "}", ", \"quantization_config\": {\"quant_method\": \"gptq\"}}"),
-      config("UnsupportedArchitecture", "group_size 16", "}", ", \"quantization\": {\"group_size\": 16, \"bits\": 4}}"),
+      config("UnsupportedArchitecture", "quantization_config", "}",
+             ", \"quantization_config\": {\"quant_method\": \"gptq\"}}"),
+      config("UnsupportedArchitecture", "group_size 16", "}",
+             ", \"quantization\": {\"group_size\": 16, \"bits\": 4}}"),
       config("UnsupportedArchitecture", "bits 3", "}", ", \"quantization\": {\"group_size\": 32, \"bits\": 3}}"),
-      config("UnsupportedArchitecture", "settings per layer", "}", ", \"quantization\": {\"group_size\": 32, \"bits\": 4, \"lm_head\": {\"bits\": 8}}}"),
-      config("UnsupportedArchitecture", "mode", "}", ", \"quantization\": {\"group_size\": 32, \"bits\": 4, \"mode\": \"mxfp4\"}}"),
+      config("UnsupportedArchitecture", "settings per layer", "}",
+             ", \"quantization\": {\"group_size\": 32, \"bits\": 4, \"lm_head\": {\"bits\": 8}}}"),
+      config("UnsupportedArchitecture", "mode", "}",
+             ", \"quantization\": {\"group_size\": 32, \"bits\": 4, \"mode\": \"mxfp4\"}}"),
       config("ModelConfigInvalid", "group_size and bits", "}", ", \"quantization\": {\"bits\": 4}}"),
-      config("TensorShapeMismatch", "expected F32, F16 or BF16 [128, 128], got F32 [256, 128]", "\"hidden_size\": 128, \"intermediate_size\": 256",
+      config("TensorShapeMismatch", "expected F32, F16 or BF16 [128, 128], got F32 [256, 128]",
+             "\"hidden_size\": 128, \"intermediate_size\": 256",
              "\"hidden_size\": 128, \"intermediate_size\": 128"),
       config("TensorMissing", "lm_head.weight", "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false"),
       config("TensorMissing", "self_attn.q_proj.bias", "llama", "qwen2"),
       config("RequestInvalid", "a model of 2 layers", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2"),
       truncated("tensor", 0.9),
       truncated("header ends at byte", 0.001),
-      {"ModelFileTruncated", "at least 8 bytes", [](const std::string& folder) { test::writeText(folder + "/model.safetensors", "abc"); }},
-      {"ModelFileTruncated", "the file has 0", [](const std::string& folder) { test::writeText(folder + "/model.safetensors", ""); }},
-      {"SafetensorsInvalid", "no safetensors file", [](const std::string& folder) { test::writeText(folder + "/model.safetensors", "<!DOCTYPE html>"); }},
-      {"ModelFileMissing", "regular file", [](const std::string& folder) { fs::remove(folder + "/model.safetensors"), fs::create_directory(folder + "/model.safetensors"); }},
+      {"ModelFileTruncated", "at least 8 bytes",
+       [](const std::string& folder) { test::writeText(folder + "/model.safetensors", "abc"); }},
+      {"ModelFileTruncated", "the file has 0",
+       [](const std::string& folder) { test::writeText(folder + "/model.safetensors", ""); }},
+      {"SafetensorsInvalid", "no safetensors file",
+       [](const std::string& folder) { test::writeText(folder + "/model.safetensors", "<!DOCTYPE html>"); }},
+      {"ModelFileMissing", "regular file",
+       [](const std::string& folder) {
+         fs::remove(folder + "/model.safetensors"), fs::create_directory(folder + "/model.safetensors");
+       }},
       header("SafetensorsInvalid", "header: expected", "{\"__", "[\"__"),
       header("SafetensorsInvalid", "unknown dtype \"X32\"", "F32", "X32"),
       header("TensorShapeMismatch", "got I32", "F32", "I32"),
@@ -107,8 +124,10 @@ const std::vector<Breakage>& breakages() {
       header("SafetensorsInvalid", "shape of non-negative", "\"shape\": [203, 128]", "\"shape\": [-20, 128]"),
       header("SafetensorsInvalid", "shape of non-negative", "\"shape\": [203, 128]", "\"shape\": [203, 1.8]"),
       header("SafetensorsInvalid", "begin <= end", "\"data_offsets\": [0, ", "\"data_offsets\": [-1,"),
-      header("TensorMissing", "model.embed_tokens.weight", "model.embed_tokens.weight", "model.embed_tokens.height"),
-      index("ModelFileMissing", "index.json names it", R"({"weight_map": {"a": "model-00001-of-00002.safetensors"}})"),
+      header("TensorMissing", "model.embed_tokens.weight", "model.embed_tokens.weight",
+             "model.embed_tokens.height"),
+      index("ModelFileMissing", "index.json names it",
+            R"({"weight_map": {"a": "model-00001-of-00002.safetensors"}})"),
       index("SafetensorsInvalid", "expected a weight_map", "{}"),
       index("SafetensorsInvalid", "expected a weight_map", R"({"weight_map": []})"),
       index("SafetensorsInvalid", "same folder", R"({"weight_map": {"a": "../model.safetensors"}})"),
@@ -125,13 +144,15 @@ TEST("files: each broken folder is refused for its own reason") {
     const Status status = load(model.folder);
     CHECK_EQUAL(status.code, breakage.code);
     CHECK(status.message.find(breakage.says) != std::string::npos);
-    if (status.message.find(breakage.says) == std::string::npos) std::printf("     expected \"%s\" in: %s\n", breakage.says, status.message.c_str());
+    if (status.message.find(breakage.says) == std::string::npos)
+      std::printf("     expected \"%s\" in: %s\n", breakage.says, status.message.c_str());
     CHECK(status.file.starts_with(model.folder) || status.code == "RequestInvalid");
   }
 }
 
 TEST("files: shards that do not divide are refused with the numbers") {
-  const test::WrittenModel model = test::writeModel({.bits = 4, .groupSize = 64, .hiddenSize = 256, .intermediateSize = 192, .headDim = 32});
+  const test::WrittenModel model =
+      test::writeModel({.bits = 4, .groupSize = 64, .hiddenSize = 256, .intermediateSize = 192, .headDim = 32});
   const auto refused = [&](int tensorSize, const char* says) {
     const Status status = load(model.folder, {.tensorSize = tensorSize});
     CHECK_EQUAL(status.code, "IndivisibleShard");
@@ -141,7 +162,8 @@ TEST("files: shards that do not divide are refused with the numbers") {
   refused(8, "num_key_value_heads (4)");
   refused(2, "intermediate_size 192");
   CHECK_EQUAL(load(model.folder, {.tensorRank = 1}).code, "RequestInvalid");
-  CHECK_EQUAL(load(model.folder, {.stage = 1, .stageCount = 2, .firstLayer = 2, .endLayer = 2}).code, "RequestInvalid");
+  CHECK_EQUAL(load(model.folder, {.stage = 1, .stageCount = 2, .firstLayer = 2, .endLayer = 2}).code,
+              "RequestInvalid");
 }
 
 TEST("files: memory that cannot be had is named in bytes") {
@@ -157,7 +179,15 @@ TEST("files: memory that cannot be had is named in bytes") {
 }
 
 TEST("files: flipped bytes never crash") {
-  const test::WrittenModel model = test::writeModel({.bits = 4, .hiddenSize = 32, .intermediateSize = 32, .layers = 1, .heads = 2, .kvHeads = 1, .headDim = 16, .vocabSize = 5, .files = 2});
+  const test::WrittenModel model = test::writeModel({.bits = 4,
+                                                     .hiddenSize = 32,
+                                                     .intermediateSize = 32,
+                                                     .layers = 1,
+                                                     .heads = 2,
+                                                     .kvHeads = 1,
+                                                     .headDim = 16,
+                                                     .vocabSize = 5,
+                                                     .files = 2});
   std::mt19937 random(11);
   for (const char* name : {"config.json", "model.safetensors.index.json", "model-1.safetensors"}) {
     const std::string path = model.folder + "/" + name, good = test::readText(path);
@@ -165,7 +195,8 @@ TEST("files: flipped bytes never crash") {
     const size_t reach = std::min<size_t>(good.size(), 1500);
     for (int round = 0; round < 400; round++) {
       std::string bad = good;
-      for (uint32_t flips = 1 + random() % 3; flips > 0; flips--) bad[random() % reach] ^= static_cast<char>(1U << random() % 8);
+      for (uint32_t flips = 1 + random() % 3; flips > 0; flips--)
+        bad[random() % reach] ^= static_cast<char>(1U << random() % 8);
       if (round % 7 == 0) bad.resize(random() % bad.size());
       test::writeText(path, bad);
       const Status status = load(model.folder, {.endLayer = 1});

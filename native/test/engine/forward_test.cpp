@@ -1,4 +1,5 @@
-// Whole models: close to a double-precision reference, and the same bits however they are cut, batched and threaded.
+// Whole models: close to a double-precision reference, and the same bits however they are cut, batched and
+// threaded.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -40,7 +41,8 @@ std::vector<float> run(const std::string& folder, int vocabSize, const test::Cut
     std::vector<size_t> owners;
     for (const auto& [at, from, to] : parts) {
       const bool wanted = to + kDecoded >= tokens[at].size();
-      segments.push_back({static_cast<int>(at) + 1, static_cast<int>(from), std::span(tokens[at]).subspan(from, to - from), wanted});
+      segments.push_back({static_cast<int>(at) + 1, static_cast<int>(from),
+                          std::span(tokens[at]).subspan(from, to - from), wanted});
       if (wanted) owners.push_back(at);
     }
     const std::vector<float> got = ranks.forward(segments);
@@ -84,7 +86,8 @@ void checkReference(const test::WrittenModel& model, const std::vector<float>& g
   double worst = 0, largest = 0;
   size_t at = 0;
   for (const size_t length : kLengths) {
-    const std::vector<double> wanted = referenceLogits(model, sequence(static_cast<uint32_t>(length), length, model.shape.vocabSize));
+    const std::vector<double> wanted =
+        referenceLogits(model, sequence(static_cast<uint32_t>(length), length, model.shape.vocabSize));
     for (size_t i = (length - kDecoded - 1) * vocab; i < wanted.size() && at < got.size(); i++, at++) {
       worst = std::max(worst, std::fabs(got[at] - wanted[i]));
       largest = std::max(largest, std::fabs(wanted[i]));
@@ -105,11 +108,17 @@ void checkModel(const TinyModel& shape, const std::vector<int>& tensorSizes) {
     for (const int stages : {1, 2})
       for (const int threads : {1, 2})
         // Five ranks or more with two threads each would show nothing new, slowly.
-        if (tensorSize * threads <= 4) CHECK(sameBits(wanted, run(model.folder, shape.vocabSize, {.tensorSize = tensorSize, .stages = stages, .threads = threads}, Schedule::Mixed)));
+        if (tensorSize * threads <= 4)
+          CHECK(sameBits(wanted,
+                         run(model.folder, shape.vocabSize,
+                             {.tensorSize = tensorSize, .stages = stages, .threads = threads}, Schedule::Mixed)));
   for (const engine::Kernels* kernels : engine::availableKernels())
     CHECK(sameBits(wanted, run(model.folder, shape.vocabSize, {.kernels = kernels}, Schedule::Together)));
 }
 
+constexpr const char* kLlama3Scaling =
+    R"({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, )"
+    R"("original_max_position_embeddings": 32})";
 const std::vector<int> kOneTwoFour = {1, 2, 4};
 
 TEST("forward: llama f32") { checkModel({}, kOneTwoFour); }
@@ -117,25 +126,37 @@ TEST("forward: llama bf16, separate head, three files") {
   checkModel({.type = TensorType::BF16, .tied = false, .files = 3}, kOneTwoFour);
 }
 TEST("forward: llama f16, attention bias, llama3 rope") {
-  checkModel({.type = TensorType::F16, .attentionBias = true,
-              .ropeScaling = R"({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32})"},
-             kOneTwoFour);
+  checkModel({.type = TensorType::F16, .attentionBias = true, .ropeScaling = kLlama3Scaling}, kOneTwoFour);
 }
 TEST("forward: llama q4 group 32, linear rope") {
-  checkModel({.type = TensorType::F16, .bits = 4, .ropeScaling = R"({"type": "linear", "factor": 4.0})"}, kOneTwoFour);
+  checkModel({.type = TensorType::F16, .bits = 4, .ropeScaling = R"({"type": "linear", "factor": 4.0})"},
+             kOneTwoFour);
 }
 TEST("forward: llama q4 group 64 bf16, separate head") {
-  checkModel({.type = TensorType::BF16, .bits = 4, .groupSize = 64, .hiddenSize = 256, .intermediateSize = 512, .headDim = 32, .tied = false}, kOneTwoFour);
+  checkModel({.type = TensorType::BF16,
+              .bits = 4,
+              .groupSize = 64,
+              .hiddenSize = 256,
+              .intermediateSize = 512,
+              .headDim = 32,
+              .tied = false},
+             kOneTwoFour);
 }
 TEST("forward: llama q8 group 128 f32") {
-  checkModel({.bits = 8, .groupSize = 128, .hiddenSize = 512, .intermediateSize = 512, .layers = 2, .headDim = 64}, kOneTwoFour);
+  checkModel({.bits = 8, .groupSize = 128, .hiddenSize = 512, .intermediateSize = 512, .layers = 2, .headDim = 64},
+             kOneTwoFour);
 }
 TEST("forward: qwen2 bf16") { checkModel({.architecture = "qwen2", .type = TensorType::BF16}, kOneTwoFour); }
-TEST("forward: qwen2 q4") { checkModel({.architecture = "qwen2", .type = TensorType::F16, .bits = 4, .files = 2}, kOneTwoFour); }
-TEST("forward: qwen2 q8") { checkModel({.architecture = "qwen2", .type = TensorType::F16, .bits = 8}, kOneTwoFour); }
+TEST("forward: qwen2 q4") {
+  checkModel({.architecture = "qwen2", .type = TensorType::F16, .bits = 4, .files = 2}, kOneTwoFour);
+}
+TEST("forward: qwen2 q8") {
+  checkModel({.architecture = "qwen2", .type = TensorType::F16, .bits = 8}, kOneTwoFour);
+}
 TEST("forward: eight tensor ranks") { checkModel({.hiddenSize = 256, .heads = 16, .kvHeads = 8}, {8}); }
 TEST("forward: widths that fill no vector") {
-  checkModel({.hiddenSize = 84, .intermediateSize = 88, .heads = 6, .kvHeads = 2, .headDim = 22, .vocabSize = 37}, {1, 2});
+  checkModel({.hiddenSize = 84, .intermediateSize = 88, .heads = 6, .kvHeads = 2, .headDim = 22, .vocabSize = 37},
+             {1, 2});
 }
 
 TEST("forward: a batch longer than the workspace runs in pieces") {
@@ -146,7 +167,10 @@ TEST("forward: a batch longer than the workspace runs in pieces") {
   const std::vector<float> wanted = whole.forward({&all, 1});
   std::vector<float> got;
   for (size_t from = 0; from < tokens.size(); from += 60) {
-    const Segment part{.slot = 0, .firstPosition = static_cast<int>(from), .tokens = std::span(tokens).subspan(from, 60), .needsLogits = from == 240};
+    const Segment part{.slot = 0,
+                       .firstPosition = static_cast<int>(from),
+                       .tokens = std::span(tokens).subspan(from, 60),
+                       .needsLogits = from == 240};
     const std::vector<float> logits = pieces.forward({&part, 1});
     if (from == 240) got = logits;
   }

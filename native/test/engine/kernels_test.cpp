@@ -20,7 +20,11 @@ struct Vectors {
   std::vector<int16_t> codes;
 
   Vectors(std::mt19937& random, int tokens, int columns, int bits, int groupSize)
-      : tokens(tokens), columns(columns), bits(bits), groupSize(groupSize), values(static_cast<size_t>(tokens * columns)) {
+      : tokens(tokens),
+        columns(columns),
+        bits(bits),
+        groupSize(groupSize),
+        values(static_cast<size_t>(tokens * columns)) {
     std::normal_distribution<float> normal;
     for (float& value : values) value = normal(random) * (random() % 40 == 0 ? 30.0F : 1.0F);
   }
@@ -32,12 +36,18 @@ struct Vectors {
     sums.assign(groups * count, 0);
     for (size_t t = 0; t < count; t++) {
       const size_t at = t * static_cast<size_t>(columns);
-      kernels.encode(values.data() + at, columns, bits, groupSize, codes.data() + at, scales.data() + t * groups, sums.data() + t * groups);
+      kernels.encode(values.data() + at, columns, bits, groupSize, codes.data() + at, scales.data() + t * groups,
+                     sums.data() + t * groups);
     }
   }
   engine::Activations view() const {
-    return {.tokens = tokens, .values = values.data(), .valueStride = static_cast<size_t>(columns), .codes = codes.data(),
-            .codeStride = static_cast<size_t>(columns), .scales = scales.data(), .sums = sums.data(),
+    return {.tokens = tokens,
+            .values = values.data(),
+            .valueStride = static_cast<size_t>(columns),
+            .codes = codes.data(),
+            .codeStride = static_cast<size_t>(columns),
+            .scales = scales.data(),
+            .sums = sums.data(),
             .groupStride = bits == 0 ? 0 : static_cast<size_t>(columns / groupSize)};
   }
 };
@@ -55,15 +65,27 @@ struct Matrix {
   engine::PackedMatrix packed;
 
   explicit Matrix(const Example& example) {
-    model = test::writeModel({.type = example.type, .bits = example.bits, .groupSize = example.groupSize, .hiddenSize = example.columns,
-                              .intermediateSize = example.groupSize, .layers = 1, .heads = 1, .kvHeads = 1, .headDim = example.groupSize,
+    model = test::writeModel({.type = example.type,
+                              .bits = example.bits,
+                              .groupSize = example.groupSize,
+                              .hiddenSize = example.columns,
+                              .intermediateSize = example.groupSize,
+                              .layers = 1,
+                              .heads = 1,
+                              .kvHeads = 1,
+                              .headDim = example.groupSize,
                               .vocabSize = example.rows});
     engine::ThreadPool pool(1);
     engine::ModelConfig config;
     CHECK_EQUAL(engine::loadModelConfig(model.folder, config).message, "");
     CHECK_EQUAL(engine::TensorStore::open(model.folder, store).message, "");
-    CHECK_EQUAL(engine::findMatrix(store, config, "model.embed_tokens", example.rows, example.columns, stored).message, "");
-    CHECK_EQUAL(engine::packMatrix(stored, {.rows = example.rows, .columns = example.columns, .slices = example.slices}, pool, packed).message, "");
+    CHECK_EQUAL(
+        engine::findMatrix(store, config, "model.embed_tokens", example.rows, example.columns, stored).message, "");
+    CHECK_EQUAL(
+        engine::packMatrix(stored, {.rows = example.rows, .columns = example.columns, .slices = example.slices},
+                           pool, packed)
+            .message,
+        "");
   }
 };
 
@@ -71,7 +93,8 @@ std::vector<float> multiply(const Kernels& kernels, const Matrix& matrix, Vector
   x.encode(kernels);
   const engine::MatrixView& view = matrix.packed.view;
   std::vector<float> out(static_cast<size_t>(x.tokens * view.rows));
-  kernels.multiply(view, x.view(), 0, (view.rows + engine::kBlockRows - 1) / engine::kBlockRows, out.data(), static_cast<size_t>(view.rows));
+  kernels.multiply(view, x.view(), 0, (view.rows + engine::kBlockRows - 1) / engine::kBlockRows, out.data(),
+                   static_cast<size_t>(view.rows));
   return out;
 }
 
@@ -83,7 +106,8 @@ void checkExact(const Matrix& matrix, const Vectors& x, const std::vector<float>
       double sum = 0, bound = 0;
       for (size_t i = 0; i < columns; i++) {
         const double w = weight[row * columns + i], value = x.values[t * columns + i];
-        const double half = x.bits == 0 ? 0 : x.scales[(t * columns + i) / static_cast<size_t>(x.groupSize)] * 0.501;
+        const double half =
+            x.bits == 0 ? 0 : x.scales[(t * columns + i) / static_cast<size_t>(x.groupSize)] * 0.501;
         sum += w * value;
         // Rounding of the codes as Kernels::encode promises, and of f32 sums.
         bound += std::fabs(w) * half + 4e-6 * std::fabs(w * value);
@@ -101,7 +125,8 @@ TEST("kernels: every set multiplies to the same bits, and close to exact") {
     examples.push_back({type, 0, 32, 33, 88, 8, 4});
     for (const int bits : {4, 8})
       for (const int groupSize : {32, 64, 128})
-        for (const int tokens : {1, 3, 12, 15}) examples.push_back({type, bits, groupSize, 37, groupSize * 8, tokens % 2 == 0 ? 8 : 2, tokens});
+        for (const int tokens : {1, 3, 12, 15})
+          examples.push_back({type, bits, groupSize, 37, groupSize * 8, tokens % 2 == 0 ? 8 : 2, tokens});
   }
   for (const Example& example : examples) {
     const Matrix matrix(example);
@@ -123,7 +148,8 @@ TEST("kernels: a token's product does not depend on the tokens beside it") {
       for (size_t t = 0; t < 15; t++) {
         Vectors one(random, 1, 256, bits, 32);
         std::copy_n(many.values.begin() + static_cast<std::ptrdiff_t>(t) * 256, 256, one.values.begin());
-        CHECK(std::memcmp(multiply(*kernels, matrix, one).data(), together.data() + t * 32, 32 * sizeof(float)) == 0);
+        CHECK(std::memcmp(multiply(*kernels, matrix, one).data(), together.data() + t * 32, 32 * sizeof(float)) ==
+              0);
       }
     }
   }
@@ -140,7 +166,7 @@ TEST("kernels: codes, and their zero") {
       CHECK_EQUAL(scales[0], 16.0F / 32767);
       CHECK_EQUAL(scales[1], 0.0F);
       CHECK_EQUAL(sums[1], 0.0F);
-      CHECK_EQUAL(codes[0], -32767);  // column 0 comes first in either order
+      CHECK_EQUAL(codes[0], -32767);                       // column 0 comes first in either order
       CHECK_EQUAL(codes[1], bits == 4 ? -24575 : -28671);  // column 4, or column 2
       CHECK(std::fabs(sums[0] + 16.0F) < 1e-3);
       for (size_t i = 32; i < 64; i++) CHECK_EQUAL(codes[i], 0);
@@ -186,7 +212,8 @@ TEST("kernels: vector functions are the same bits in every set, and close to lib
       CHECK(norm == norm0 && gate == gate0 && soft == soft0);
       for (size_t i = 0; i < x.size(); i++) {
         const double a = x[i];
-        CHECK(std::fabs(norm[i] - a / std::sqrt(squares / count + 1e-5) * w[i]) <= 1e-5 * std::fabs(norm[i]) + 1e-7);
+        CHECK(std::fabs(norm[i] - a / std::sqrt(squares / count + 1e-5) * w[i]) <=
+              1e-5 * std::fabs(norm[i]) + 1e-7);
         CHECK(std::fabs(gate[i] - a / (1 + std::exp(-a)) * y[i]) <= 1e-6 * std::fabs(gate[i]) + 1e-6);
         CHECK(std::fabs(soft[i] - std::exp((a - top) * 0.125) / sum) <= 2e-6);
       }

@@ -23,7 +23,8 @@ TEST("partition: slices are whole units") {
 
 TEST("partition: ranks cover the vocabulary once") {
   engine::ModelConfig config;
-  config.hiddenSize = config.intermediateSize = 64, config.layers = 2, config.heads = config.kvHeads = 8, config.headDim = 8;
+  config.hiddenSize = config.intermediateSize = 64, config.layers = 2, config.heads = config.kvHeads = 8,
+  config.headDim = 8;
   for (const int vocab : {5, 8, 37, 2048})
     for (const int size : {1, 2, 4, 8}) {
       config.vocabSize = vocab;
@@ -41,17 +42,24 @@ TEST("partition: ranks cover the vocabulary once") {
 
 TEST("rope: llama3 keeps short waves and stretches long ones") {
   const engine::RopeConfig plain{.theta = 500000.0};
-  const engine::RopeConfig scaled{.theta = 500000.0, .scaling = engine::RopeScaling::Llama3, .factor = 32, .lowFrequencyFactor = 1,
-                                  .highFrequencyFactor = 4, .originalMaxPositions = 8192};
+  const engine::RopeConfig scaled{.theta = 500000.0,
+                                  .scaling = engine::RopeScaling::Llama3,
+                                  .factor = 32,
+                                  .lowFrequencyFactor = 1,
+                                  .highFrequencyFactor = 4,
+                                  .originalMaxPositions = 8192};
   CHECK_EQUAL(engine::ropeFrequency(scaled, 64, 0), engine::ropeFrequency(plain, 64, 0));
   CHECK(std::fabs(engine::ropeFrequency(scaled, 64, 31) * 32 / engine::ropeFrequency(plain, 64, 31) - 1) < 1e-12);
-  for (int i = 1; i < 32; i++) CHECK(engine::ropeFrequency(scaled, 64, i) < engine::ropeFrequency(scaled, 64, i - 1));
+  for (int i = 1; i < 32; i++)
+    CHECK(engine::ropeFrequency(scaled, 64, i) < engine::ropeFrequency(scaled, 64, i - 1));
 }
 
 TEST("rows: codes unpack from the low bits up") {
   const std::string folder = test::temporaryFolder();
   const uint32_t words[] = {0x76543210, 0xFEDCBA98, 0, 0xFFFFFFFF};
-  const auto bytes = [](const auto& values) { return std::string(reinterpret_cast<const char*>(&values), sizeof(values)); };
+  const auto bytes = [](const auto& values) {
+    return std::string(reinterpret_cast<const char*>(&values), sizeof(values));
+  };
   const float scale = 0.5F, bias = -2.0F;
   test::writeSafetensors(folder + "/model.safetensors", {{"x.weight", {"U32", {1, 4}, bytes(words)}},
                                                          {"x.scales", {"F32", {1, 1}, bytes(scale)}},

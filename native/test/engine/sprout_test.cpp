@@ -43,7 +43,8 @@ void checkContinuations(const test::Cut& cut) {
     const std::vector<int32_t> prompt = integers(item.find("prompt_ids")), wanted = integers(item.find("ids"));
     std::vector<int32_t> got;
     std::vector<float> logits = feed(ranks, prompt, 0);
-    for (int position = static_cast<int>(prompt.size()); got.size() < wanted.size() && !logits.empty(); position++) {
+    for (int position = static_cast<int>(prompt.size()); got.size() < wanted.size() && !logits.empty();
+         position++) {
       got.push_back(static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
       logits = feed(ranks, {got.back()}, position);
     }

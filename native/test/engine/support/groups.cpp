@@ -18,7 +18,9 @@ std::vector<std::unique_ptr<transport::Group>> makeGroups(int size) {
     options.secret = "tests";
     options.hostId = "here";
     options.rendezvousPort = rank == 0 ? 0 : port.get();
-    options.onListening = [](uint16_t at, void* context) { static_cast<std::promise<uint16_t>*>(context)->set_value(at); };
+    options.onListening = [](uint16_t at, void* context) {
+      static_cast<std::promise<uint16_t>*>(context)->set_value(at);
+    };
     options.onListeningContext = &bound;
     Status status;
     groups[static_cast<size_t>(rank)] = transport::Group::create(options, status);

@@ -6,7 +6,8 @@
 
 namespace espalier::test {
 
-/// The ranks of a real transport group over loopback and shared memory, one for each of `size` threads of this process.
+/// The ranks of a real transport group over loopback and shared memory, one for each of `size` threads of this
+/// process.
 std::vector<std::unique_ptr<transport::Group>> makeGroups(int size);
 
 }  // namespace espalier::test

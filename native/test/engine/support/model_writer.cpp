@@ -40,7 +40,9 @@ double append(std::string& data, TensorType type, double value) {
   return put(half), engine::halfToFloat(half);
 }
 
-const char* typeName(TensorType type) { return type == TensorType::F32 ? "F32" : type == TensorType::F16 ? "F16" : "BF16"; }
+const char* typeName(TensorType type) {
+  return type == TensorType::F32 ? "F32" : type == TensorType::F16 ? "F16" : "BF16";
+}
 
 class Writer {
  public:
@@ -82,7 +84,9 @@ class Writer {
 
   void vector(const std::string& name, int count, double magnitude, const char* suffix) {
     RawTensor raw{typeName(shape_.type), {count}, ""};
-    for (int i = 0; i < count; i++) out_.tensors[name].push_back(append(raw.data, shape_.type, uniform(-magnitude, magnitude) + (magnitude == 1 ? 1 : 0)));
+    for (int i = 0; i < count; i++)
+      out_.tensors[name].push_back(
+          append(raw.data, shape_.type, uniform(-magnitude, magnitude) + (magnitude == 1 ? 1 : 0)));
     raw_[name + suffix] = raw;
   }
 
@@ -90,12 +94,14 @@ class Writer {
     std::vector<double>& values = out_.tensors[name];
     if (shape_.bits == 0) {
       RawTensor raw{typeName(shape_.type), {rows, columns}, ""};
-      for (int i = 0; i < rows * columns; i++) values.push_back(append(raw.data, shape_.type, uniform(-magnitude, magnitude)));
+      for (int i = 0; i < rows * columns; i++)
+        values.push_back(append(raw.data, shape_.type, uniform(-magnitude, magnitude)));
       raw_[name + ".weight"] = raw;
       return;
     }
     const int perWord = 32 / shape_.bits, groups = columns / shape_.groupSize;
-    RawTensor words{"U32", {rows, columns / perWord}, ""}, scales{typeName(shape_.type), {rows, groups}, ""}, biases = scales;
+    RawTensor words{"U32", {rows, columns / perWord}, ""}, scales{typeName(shape_.type), {rows, groups}, ""},
+        biases = scales;
     std::vector<double> scale, bias;
     for (int i = 0; i < rows * groups; i++) {
       const double step = uniform(0.5, 1) * 2 * magnitude / ((1 << shape_.bits) - 1);
@@ -117,13 +123,17 @@ class Writer {
 
   std::string config() const {
     std::ostringstream text;
-    text << "{\"model_type\": \"" << shape_.architecture << "\", \"hidden_size\": " << shape_.hiddenSize << ", \"intermediate_size\": "
-         << shape_.intermediateSize << ", \"num_hidden_layers\": " << shape_.layers << ", \"num_attention_heads\": " << shape_.heads
-         << ", \"num_key_value_heads\": " << shape_.kvHeads << ", \"head_dim\": " << shape_.headDim << ", \"vocab_size\": " << shape_.vocabSize
-         << ", \"max_position_embeddings\": 512, \"rope_theta\": 10000.0, \"rms_norm_eps\": 1e-5, \"hidden_act\": \"silu\""
-         << ", \"attention_bias\": " << (shape_.attentionBias ? "true" : "false") << ", \"tie_word_embeddings\": " << (shape_.tied ? "true" : "false");
+    text << "{\"model_type\": \"" << shape_.architecture << "\", \"hidden_size\": " << shape_.hiddenSize
+         << ", \"intermediate_size\": " << shape_.intermediateSize << ", \"num_hidden_layers\": " << shape_.layers
+         << ", \"num_attention_heads\": " << shape_.heads << ", \"num_key_value_heads\": " << shape_.kvHeads
+         << ", \"head_dim\": " << shape_.headDim << ", \"vocab_size\": " << shape_.vocabSize
+         << ", \"max_position_embeddings\": 512, \"rope_theta\": 10000.0, \"rms_norm_eps\": 1e-5, \"hidden_act\": "
+            "\"silu\""
+         << ", \"attention_bias\": " << (shape_.attentionBias ? "true" : "false")
+         << ", \"tie_word_embeddings\": " << (shape_.tied ? "true" : "false");
     if (!shape_.ropeScaling.empty()) text << ", \"rope_scaling\": " << shape_.ropeScaling;
-    if (shape_.bits > 0) text << ", \"quantization\": {\"group_size\": " << shape_.groupSize << ", \"bits\": " << shape_.bits << "}";
+    if (shape_.bits > 0)
+      text << ", \"quantization\": {\"group_size\": " << shape_.groupSize << ", \"bits\": " << shape_.bits << "}";
     text << "}";
     return text.str();
   }
@@ -139,7 +149,8 @@ class Writer {
       parts[part][name] = raw;
       index += (count > 1 ? ", \"" : "\"") + name + "\": \"" + fileName(part) + "\"";
     }
-    for (size_t part = 0; part < parts.size(); part++) writeSafetensors(out_.folder + "/" + fileName(part), parts[part]);
+    for (size_t part = 0; part < parts.size(); part++)
+      writeSafetensors(out_.folder + "/" + fileName(part), parts[part]);
     writeText(out_.folder + "/model.safetensors.index.json", index + "}}");
   }
 
@@ -157,8 +168,10 @@ void writeSafetensors(const std::string& path, const std::map<std::string, RawTe
   std::string header = "{\"__metadata__\": {\"format\": \"mlx\"}", data;
   for (const auto& [name, tensor] : tensors) {
     header += ", \"" + name + "\": {\"dtype\": \"" + tensor.type + "\", \"shape\": [";
-    for (size_t i = 0; i < tensor.shape.size(); i++) header += (i > 0 ? ", " : "") + std::to_string(tensor.shape[i]);
-    header += "], \"data_offsets\": [" + std::to_string(data.size()) + ", " + std::to_string(data.size() + tensor.data.size()) + "]}";
+    for (size_t i = 0; i < tensor.shape.size(); i++)
+      header += (i > 0 ? ", " : "") + std::to_string(tensor.shape[i]);
+    header += "], \"data_offsets\": [" + std::to_string(data.size()) + ", " +
+              std::to_string(data.size() + tensor.data.size()) + "]}";
     data += tensor.data;
   }
   header += "}";

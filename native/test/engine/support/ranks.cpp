@@ -27,8 +27,12 @@ Ranks::Ranks(const std::string& folder, const Cut& cut, int contextLength, int m
       options.maxSequences = maxSequences;
       options.threads = cut.threads;
       // The first stages get the fewer layers, so that stages differ when they can.
-      options.shard = engine::Shard{.tensorRank = rank, .tensorSize = cut.tensorSize, .stage = stage, .stageCount = cut.stages,
-                       .firstLayer = layers * stage / cut.stages, .endLayer = layers * (stage + 1) / cut.stages};
+      options.shard = engine::Shard{.tensorRank = rank,
+                                    .tensorSize = cut.tensorSize,
+                                    .stage = stage,
+                                    .stageCount = cut.stages,
+                                    .firstLayer = layers * stage / cut.stages,
+                                    .endLayer = layers * (stage + 1) / cut.stages};
       Status status;
       models_.push_back(engine::LlamaModel::load(options, cut.kernels, status));
       if (!status.ok()) status_ = status;

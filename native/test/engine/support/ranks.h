@@ -32,8 +32,8 @@ class Ranks {
 
   Cut cut_;
   Status status_;
-  std::vector<std::unique_ptr<engine::LlamaModel>> models_;       // [stage × tensorSize + rank]
-  std::vector<std::unique_ptr<transport::Group>> groups_;         // [rank]
+  std::vector<std::unique_ptr<engine::LlamaModel>> models_;  // [stage × tensorSize + rank]
+  std::vector<std::unique_ptr<transport::Group>> groups_;    // [rank]
 };
 
 }  // namespace espalier::test

@@ -12,7 +12,9 @@ using Vector = std::vector<double>;
 
 class Reference {
  public:
-  explicit Reference(const WrittenModel& model) : model_(model), shape_(model.shape) { engine::loadModelConfig(model.folder, config_); }
+  explicit Reference(const WrittenModel& model) : model_(model), shape_(model.shape) {
+    engine::loadModelConfig(model.folder, config_);
+  }
 
   Vector token(int32_t token) {
     const auto width = static_cast<size_t>(shape_.hiddenSize);
@@ -74,7 +76,8 @@ class Reference {
     rotate(key);
     keys_[layer].push_back(key);
     values_[layer].push_back(linear(prefix + "v_proj", x));
-    const auto dim = static_cast<size_t>(shape_.headDim), group = static_cast<size_t>(shape_.heads / shape_.kvHeads);
+    const auto dim = static_cast<size_t>(shape_.headDim),
+               group = static_cast<size_t>(shape_.heads / shape_.kvHeads);
     Vector out(query.size());
     for (size_t head = 0; head < static_cast<size_t>(shape_.heads); head++) {
       Vector weights;
@@ -85,7 +88,8 @@ class Reference {
         sum += weights.emplace_back(std::exp(score / std::sqrt(static_cast<double>(dim))));
       }
       for (size_t at = 0; at < weights.size(); at++)
-        for (size_t i = 0; i < dim; i++) out[head * dim + i] += weights[at] / sum * values_[layer][at][head / group * dim + i];
+        for (size_t i = 0; i < dim; i++)
+          out[head * dim + i] += weights[at] / sum * values_[layer][at][head / group * dim + i];
     }
     return linear(prefix + "o_proj", out);
   }

@@ -29,6 +29,5 @@ void checkEqual(const A& a, const B& b, const char* text, const char* file, int 
   static void TEST_JOIN(test_, __LINE__)();                                                                     \
   static const espalier::test::Registration TEST_JOIN(registered_, __LINE__)(name, TEST_JOIN(test_, __LINE__)); \
   static void TEST_JOIN(test_, __LINE__)()
-#define CHECK(condition) \
-  ((condition) ? void() : espalier::test::fail(__FILE__, __LINE__, #condition))
+#define CHECK(condition) ((condition) ? void() : espalier::test::fail(__FILE__, __LINE__, #condition))
 #define CHECK_EQUAL(a, b) espalier::test::checkEqual((a), (b), #a " == " #b, __FILE__, __LINE__)
