@@ -10,7 +10,7 @@ export interface ProcessExit {
   signal?: string;
 }
 
-export interface DetachedProcess {
+interface DetachedProcess {
   pid: number;
   exited: Promise<ProcessExit>;
 }

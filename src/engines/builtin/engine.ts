@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { mkdir, open, readdir, rename, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,7 +25,7 @@ export const createBuiltInEngine = (host: {
   baseDirectory?: string;
 }): Engine => ({
   name: 'BuiltIn',
-  version: '0.1.0',
+  version: packageVersion(),
 
   unavailable: async () => {
     try {
@@ -81,6 +82,12 @@ export const createBuiltInEngine = (host: {
     if (response.status !== 204) throw failed(`rank 0 answered with status ${response.status}`);
   },
 });
+
+/** It comes with Espalier, so it has its version. */
+const packageVersion = (): string => {
+  const file = new URL('../../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+};
 
 const refuseUnsupported = ({ interconnectMode, engine }: RankAssignment): void => {
   if (interconnectMode === 'RDMA') {

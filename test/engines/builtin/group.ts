@@ -15,7 +15,9 @@ export const sproutFolder = fileURLToPath(
   new URL('../../../examples/models/sprout', import.meta.url),
 );
 
-export const engine = createBuiltInEngine({ hostAddress: '127.0.0.1', hostID: 'test-host' });
+const engineOn = (hostID: string) => createBuiltInEngine({ hostAddress: '127.0.0.1', hostID });
+
+export const engine = engineOn('test-host');
 
 export interface GroupShape {
   tensorSize?: number;
@@ -24,6 +26,8 @@ export interface GroupShape {
   contextLength?: number;
   maxConcurrentRequests?: number;
   stopGraceMs?: number;
+  /** Each rank believes that it is alone on its host, so that none can share memory. */
+  separateHosts?: boolean;
   /** Serves sprout without its stop token, so that only the context ends a story. */
   neverStops?: boolean;
 }
@@ -87,9 +91,10 @@ export const assignmentOf = (shape: GroupShape, rank: number, address: string | 
 export const startRank = async (
   directory: string,
   assignment: RankAssignment,
+  hostID = 'test-host',
 ): Promise<TestRank> => {
   const runDirectory = join(directory, `rank-${assignment.rank}`);
-  const { file, args, env } = await engine.command(assignment, runDirectory);
+  const { file, args, env } = await engineOn(hostID).command(assignment, runDirectory);
   const child = spawn(file, args, {
     cwd: runDirectory,
     env: { ...process.env, ...env },
@@ -146,7 +151,8 @@ export const startGroup = async (wanted: GroupShape = {}): Promise<TestGroup> =>
         { timeoutMs: 20_000 },
       );
       for (let rank = 1; rank < worldSize; rank += 1) {
-        ranks.push(await startRank(directory, assignmentOf(shape, rank, address)));
+        const hostID = shape.separateHosts ? `host-${rank}` : undefined;
+        ranks.push(await startRank(directory, assignmentOf(shape, rank, address), hostID));
       }
     }
     const [first] = await Promise.all(ranks.map(async (rank) => rank.reaches('Serving')));

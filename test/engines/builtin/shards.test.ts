@@ -9,6 +9,7 @@ import type { TestGroup } from './group.ts';
 const shapes = [
   { name: '1 rank', tensorSize: 1, stageCount: 1 },
   { name: '2 ranks, tensor', tensorSize: 2, stageCount: 1 },
+  { name: '2 ranks, tensor, on two hosts', tensorSize: 2, stageCount: 1, separateHosts: true },
   { name: '4 ranks, tensor', tensorSize: 4, stageCount: 1 },
   { name: '2 ranks, pipeline', tensorSize: 1, stageCount: 2 },
   { name: '4 ranks, 2 stages of 2', tensorSize: 2, stageCount: 2 },
@@ -17,9 +18,9 @@ const shapes = [
 const clientOf = ({ endpointUrl }: TestGroup) =>
   new OpenAI({ baseURL: endpointUrl, apiKey: 'none', maxRetries: 0 });
 
-for (const { name, tensorSize, stageCount } of shapes) {
+for (const { name, ...shape } of shapes) {
   test(`${name}: writes greedily what mlx-lm writes, then leaves in order`, async () => {
-    const group = await startGroup({ tensorSize, stageCount });
+    const group = await startGroup(shape);
     try {
       const client = clientOf(group);
       for (const expected of await expectedContinuations()) {
@@ -36,9 +37,11 @@ for (const { name, tensorSize, stageCount } of shapes) {
       await engine.canary(group.endpointUrl, assignmentOf({}, 0), AbortSignal.timeout(10_000));
 
       const statuses = await Promise.all(group.ranks.map(async (rank) => rank.status()));
-      const worldSize = tensorSize * stageCount;
       for (const status of statuses) {
-        assert.equal(status!.links!.length, worldSize - 1);
+        assert.equal(status!.links!.length, group.ranks.length - 1);
+        for (const { kind } of status!.links!) {
+          assert.equal(kind, shape.separateHosts ? 'tcp' : 'shm');
+        }
         assert.ok(status!.shardBytes! > 0);
       }
       for (const { process } of group.ranks) process.kill('SIGTERM');

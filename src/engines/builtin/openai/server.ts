@@ -8,8 +8,8 @@ import { ApiError, toApiError } from './api-error.ts';
 import { answerChat, answerCompletion } from './completions.ts';
 import type { ServedModel } from './completions.ts';
 
-/** Bounds the time that one body can keep this process from its other work. */
-const maxBodyBytes = 8 * 2 ** 20;
+/** Half a million tokens of English. Bounds the time that one body can keep this process from its other work. */
+const maxBodyBytes = 2 * 2 ** 20;
 
 /**
  * The OpenAI-compatible endpoint of one group, on its rank 0. Beside it POST /canary, for the daemon:
