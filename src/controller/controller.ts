@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts';
-import { EspalierError } from '../base/errors.ts';
+import type { EspalierError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
 import type { PlanInput, PlanResult } from '../planner/types.ts';
@@ -56,7 +56,7 @@ export const createController = (options: ControllerOptions): Controller => {
     nodeLink,
     sinceStartMs: clock.monotonicMs() - startedAtMs,
     now: clock.now(),
-    publishedVersion: publisher.version,
+    publishedVersion: (nodeName) => publisher.version(nodeName),
   });
   const context: Context = {
     store,

@@ -51,7 +51,7 @@ const groupHappenings = (before: GroupStatus | undefined, after: GroupStatus): H
       return after.reason === undefined ? [] : [warning(after.reason, why)];
     case 'Backoff':
       return [normal('GroupBackoff', `${name} starts again after ${after.notBefore ?? 'a pause'}`)];
-    case 'Failed':
+    default:
       return [];
   }
 };

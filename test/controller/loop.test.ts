@@ -99,14 +99,12 @@ test('two workers never work on one key at the same time', async () => {
 });
 
 test('stop lets a running reconcile end, within its deadline', async () => {
-  let finish: (outcome: Outcome) => void = () => {};
-  const { clock, queue, loop } = newLoop(
-    async () => new Promise<Outcome>((resolve) => (finish = resolve)),
-  );
+  const { promise, resolve } = Promise.withResolvers<Outcome>();
+  const { clock, queue, loop } = newLoop(async () => promise);
   queue.add('a');
   await clock.settle();
   const stopping = loop.stop(1000);
-  finish(done);
+  resolve(done);
   assert.equal(await stopping, true);
 
   const stuck = newLoop(async () => new Promise<Outcome>(() => {}));

@@ -26,9 +26,9 @@ test('a control plane that starts again hands out the same documents, before it 
     assert.equal(after[0]?.epoch, (before[0]?.epoch ?? 0) + restart + 1);
     assert.deepEqual(world.deployment('m').status, status);
   }
-  const writes = world.state.statusWrites();
+  const writes = world.state.statusWrites;
   await world.run(60);
-  assert.equal(world.state.statusWrites(), writes, 'nothing is written either');
+  assert.equal(world.state.statusWrites, writes, 'nothing is written either');
   assert.deepEqual(
     world.fleet.nodes.map(({ ranks }) => [...ranks.keys()]),
     pids,
@@ -72,7 +72,7 @@ test('a fenced control plane stops at once: no writes, no documents, one call', 
   world.state.open();
   world.fleet.node('a').kill('default/m/0/1/0');
   await world.run(30);
-  assert.equal(world.fenced(), 1);
+  assert.equal(world.fenced, 1);
   assert.deepEqual(world.fleet.documents(), before);
   assert.equal(world.isReady('m'), true, "status is the newer one's to write");
 });

@@ -11,6 +11,12 @@ const single = { parallelism: { strategy: 'Single' as const } };
 const withContext = (contextLength: number) =>
   spec({ ...single, runtime: { ...spec().runtime, contextLength } });
 
+/** Keeps one old revision. */
+const limited = (contextLength: number) => ({
+  ...withContext(contextLength),
+  revisionHistoryLimit: 1,
+});
+
 test('a new revision stops the old group fully before it starts', async () => {
   const world = harness(['a', 'b']);
   world.state.applyDeployment('m', spec(single));
@@ -50,10 +56,6 @@ test('what is not revisioned changes in place', async () => {
 
 test('an old spec is recognised, its revision becomes the newest, and surplus ones go', async () => {
   const world = harness(['a']);
-  const limited = (contextLength: number) => ({
-    ...withContext(contextLength),
-    revisionHistoryLimit: 1,
-  });
   world.state.applyDeployment('m', limited(1024));
   await world.startControlPlane();
   await world.runUntil('first', () => world.isReady('m'));
@@ -72,7 +74,10 @@ test('an old spec is recognised, its revision becomes the newest, and surplus on
   world.state.applyDeployment('m', limited(512));
   await world.runUntil('third', () => world.isReady('m'));
   const kept = world.state.revisions().map(({ revision }) => revision);
-  assert.deepEqual(kept.toSorted(), [3, 4]);
+  assert.deepEqual(
+    kept.toSorted((left, right) => left - right),
+    [3, 4],
+  );
 });
 
 test('a new spec that no plan can meet is Stalled while the old revision keeps serving', async () => {

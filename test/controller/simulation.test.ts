@@ -160,7 +160,7 @@ const assertReadyAsReported = (world: Harness, { metadata, status }: ModelDeploy
 
 /** While no status can be written it cannot be right either, nor until the longest backoff is over. */
 const isUnderFault = (world: Harness): boolean =>
-  world.clock.monotonicMs() - world.state.lastFailureMs() < 31_000;
+  world.clock.monotonicMs() - world.state.lastFailureMs < 31_000;
 
 /** All faults end; the last words of the user hold. */
 const converge = async (world: Harness, lostOnce: Set<string>): Promise<void> => {
@@ -181,9 +181,9 @@ const converge = async (world: Harness, lostOnce: Set<string>): Promise<void> =>
   await world.runUntil('everything is as the YAML says', () => isConverged(world), 900);
   check(world, lostOnce);
   await world.run(15);
-  const writes = world.state.statusWrites();
+  const writes = world.state.statusWrites;
   await world.run(120);
-  const idle = world.state.statusWrites() - writes;
+  const idle = world.state.statusWrites - writes;
   assert.ok(idle <= 2, `${idle} status writes in two idle minutes`);
 };
 

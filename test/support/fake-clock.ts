@@ -15,12 +15,6 @@ export const fakeClock = (): FakeClock => {
   let sequence = 0;
   const timers = new Map<number, { dueMs: number; callback: () => void }>();
 
-  const settle = async (): Promise<void> => {
-    // Twice: work that ends in one turn may hand over to a worker that takes it up in the next.
-    await turn();
-    await turn();
-  };
-
   const advance = async (ms: number): Promise<void> => {
     const endMs = nowMs + ms;
     for (;;) {
@@ -50,4 +44,10 @@ export const fakeClock = (): FakeClock => {
     advance,
     settle,
   };
+};
+
+/** Twice: work that ends in one turn may hand over to a worker that takes it up in the next. */
+const settle = async (): Promise<void> => {
+  await turn();
+  await turn();
 };

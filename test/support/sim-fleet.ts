@@ -23,7 +23,7 @@ export interface SimFleet {
 export const simFleet = (names: string[], clock: FakeClock, random: Random): SimFleet => {
   const poison = new Map<string, RankError>();
   const world = {
-    nowMs: clock.monotonicMs,
+    nowMs: () => clock.monotonicMs(),
     random,
     peers: ({ id, deployment }: { id: string; deployment: string }) => {
       const start = id.slice(0, id.lastIndexOf('/') + 1);

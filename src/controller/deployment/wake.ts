@@ -51,7 +51,7 @@ const groupLookMs = (group: GroupStatus, deployment: ModelDeployment, now: Date)
     }
     case 'Stopping':
       return [stoppingLookMs];
-    case 'Starting':
+    default:
       return [];
   }
 };

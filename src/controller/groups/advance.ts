@@ -109,7 +109,7 @@ const advance = (
       return advanceStopping(group, input);
     case 'Backoff':
       return advanceBackoff(group, input);
-    case 'Failed':
+    default:
       return advanceFailed(group, input);
   }
 };

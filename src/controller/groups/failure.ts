@@ -75,12 +75,6 @@ const rankFailure = (
   report: RankReport,
 ): GroupFailure | undefined => {
   const where = `rank ${member.rank} on ${member.nodeName}`;
-  const failure = (reason: string, message: string): GroupFailure => ({
-    reason,
-    message,
-    after: 'Restart',
-    isRootCause: true,
-  });
   switch (report.state) {
     case 'Failed':
       return failed(group, where, member.rank, report.error);
@@ -88,17 +82,16 @@ const rankFailure = (
     case 'Stopped':
       // A rank that fails while its process lives is Stopping, with its error, until the process is gone.
       if (report.error) return failed(group, where, member.rank, report.error);
-      return failure('RankFailed', `${where} was stopped by its node`);
+      return restart(`${where} was stopped by its node`);
     case 'Pending':
     case 'Staging':
     case 'Rendezvous':
     case 'Loading':
       // A whole group in one rank may start again by itself after a reboot; peers would not meet it again.
       return group.state === 'Ready' && group.members.length > 1
-        ? failure('RankFailed', `${where} was started anew while its group was Ready`)
+        ? restart(`${where} was started anew while its group was Ready`)
         : undefined;
-    case 'Canary':
-    case 'Ready':
+    default:
       return undefined;
   }
 };
@@ -110,8 +103,7 @@ const failed = (
   error: RankError | undefined,
 ): GroupFailure => {
   if (!error) {
-    const message = `${where} failed without saying why`;
-    return { reason: 'RankFailed', message, after: 'Restart', isRootCause: true };
+    return restart(`${where} failed without saying why`);
   }
   const guilty = group.members.find((member) => member.rank === error.guiltyRank);
   const details = [
@@ -133,10 +125,16 @@ const failed = (
 /** A rank that its node once reported, or that its node's answer to the document leaves out. */
 const vanished = ({ member }: MemberInput, view: NodeView): GroupFailure | undefined => {
   if (member.state === 'Pending' && !hasAnsweredDocument(view)) return undefined;
-  return {
-    reason: 'RankFailed',
-    message: `rank ${member.rank} on ${member.nodeName} vanished: its node reports without it (boot ${view.report?.bootId ?? 'unknown'})`,
-    after: 'Restart',
-    isRootCause: true,
-  };
+  const boot = view.report?.bootId ?? 'unknown';
+  return restart(
+    `rank ${member.rank} on ${member.nodeName} vanished: its node reports without it (boot ${boot})`,
+  );
 };
+
+/** A failure that its rank gave no code for. */
+const restart = (message: string): GroupFailure => ({
+  reason: 'RankFailed',
+  message,
+  after: 'Restart',
+  isRootCause: true,
+});

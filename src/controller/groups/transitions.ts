@@ -154,7 +154,7 @@ export const released = (group: GroupStatus, now: Date): GroupStatus | undefined
         ...progress(group),
       };
     }
-    case 'Hold':
+    default:
       return {
         ...coreOf(group),
         ...placementOf(group),
