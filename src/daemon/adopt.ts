@@ -16,7 +16,7 @@ import type { DaemonTiming } from './timing.ts';
 /** For a process whose assignment is lost. */
 const strayGraceMs = 5_000;
 
-export interface AdoptOptions {
+interface AdoptOptions {
   clock: Clock;
   logger: Logger;
   timing: DaemonTiming;
@@ -26,7 +26,7 @@ export interface AdoptOptions {
   engines: readonly Engine[];
 }
 
-export interface Leftover {
+interface Leftover {
   record: RankRecord;
   /** Still runs. */
   process?: RankProcess;

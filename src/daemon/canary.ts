@@ -9,7 +9,7 @@ import { within } from './deadline.ts';
 const tolerated = 1;
 const retryFirstMs = 250;
 
-export interface ProofOptions {
+interface ProofOptions {
   clock: Clock;
   livenessMs: number;
   engine: Engine;

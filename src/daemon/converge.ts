@@ -11,7 +11,7 @@ import type { ProcessTable } from './host/host.ts';
 import { Rank } from './rank.ts';
 import type { DaemonTiming } from './timing.ts';
 
-export interface ConvergerOptions {
+interface ConvergerOptions {
   clock: Clock;
   logger: Logger;
   timing: DaemonTiming;

@@ -18,7 +18,7 @@ import { createReporter } from './reporter.ts';
 import { defaultTiming } from './timing.ts';
 import type { DaemonTiming } from './timing.ts';
 
-export interface DaemonOptions {
+interface DaemonOptions {
   nodeName: string;
   /** "http://127.0.0.1:41234" */
   hubUrl: string;

@@ -29,7 +29,7 @@ export const within = async <T>(
   }
 };
 
-export interface WithinOptions {
+interface WithinOptions {
   limitMs: number;
   signal: AbortSignal;
   code: ErrorCode;

@@ -10,7 +10,7 @@ import type { DocumentAnswer, HubClient } from './hub-client.ts';
 import type { KeptDocument } from './kept-document.ts';
 import type { DaemonTiming } from './timing.ts';
 
-export interface FollowOptions {
+interface FollowOptions {
   clock: Clock;
   logger: Logger;
   random: Random;

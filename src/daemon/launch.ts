@@ -11,7 +11,7 @@ import { makeRunDirectory, writeRankRecord } from './rank-record.ts';
 import { toRankError } from './rank-state.ts';
 import type { RankProcess } from './terminate.ts';
 
-export interface LaunchOptions {
+interface LaunchOptions {
   context: RankContext;
   engine: Engine;
   /** Read anew each time: the rendezvous address comes later. */

@@ -1,8 +1,8 @@
 import { copyFile, rename, stat, truncate } from 'node:fs/promises';
 
-export const maxLogBytes = 10 * 1024 * 1024;
+const maxLogBytes = 10 * 1024 * 1024;
 /** The log itself and two older ones: "x.log", "x.log.1", "x.log.2". */
-export const logFileCount = 3;
+const logFileCount = 3;
 
 /**
  * Keeps a log within its bounds by copying and truncating: the rank holds the file open for appending and

@@ -2,7 +2,7 @@ import type { EngineStatus } from '../engines/engine.ts';
 import type { RankAssignment, RankError, RankReport, RankState } from '../nodedoc/types.ts';
 import type { RankProcess } from './terminate.ts';
 
-export interface RankFacts {
+interface RankFacts {
   assignment: RankAssignment;
   state: RankState;
   process: RankProcess | undefined;

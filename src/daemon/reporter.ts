@@ -9,7 +9,7 @@ import type { NodeReport } from '../nodedoc/types.ts';
 import type { HubClient } from './hub-client.ts';
 import type { DaemonTiming } from './timing.ts';
 
-export interface Reporter {
+interface Reporter {
   /** Something changed: report soon. */
   wake(): void;
   reportNow(): Promise<void>;
@@ -44,6 +44,7 @@ export const createReporter = (options: {
     reportNow,
     run: async () => {
       let attempt = 0;
+      signal.addEventListener('abort', () => news.abort(), { once: true });
       while (!signal.aborted) {
         // Before we look: what changes from here on wakes the next wait.
         news = new AbortController();
@@ -51,7 +52,7 @@ export const createReporter = (options: {
           if (isDue()) await reportNow();
           attempt = 0;
           await delay(clock, timing.reportSpacingMs, signal);
-          await delay(clock, timing.reportRefreshMs, AbortSignal.any([signal, news.signal]));
+          await delay(clock, timing.reportRefreshMs, news.signal);
         } catch (error) {
           if (signal.aborted) return;
           if (attempt === 0)

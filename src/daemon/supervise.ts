@@ -10,7 +10,7 @@ import type { RankContext } from './rank-context.ts';
 import { RankFailure, engineError, exitFailure, phaseDeadline, stateOf } from './rank-state.ts';
 import type { RankProcess } from './terminate.ts';
 
-export interface SuperviseOptions {
+interface SuperviseOptions {
   assignment: RankAssignment;
   context: RankContext;
   process: RankProcess;
@@ -71,15 +71,15 @@ const newsOf = ({ context, exited, signal }: SuperviseOptions) => {
     controller.abort();
   };
   if (exited) void remember(exited);
+  signal.addEventListener('abort', () => controller.abort(), { once: true });
   return {
     wake: () => controller.abort(),
     exit: () => exit,
     reset: () => {
       controller = new AbortController();
-      if (exit) controller.abort();
+      if (exit || signal.aborted) controller.abort();
     },
-    pause: async () =>
-      delay(context.clock, context.timing.tickMs, AbortSignal.any([controller.signal, signal])),
+    pause: async () => delay(context.clock, context.timing.tickMs, controller.signal),
   };
 };
 

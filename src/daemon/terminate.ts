@@ -8,7 +8,7 @@ export interface RankProcess {
   startTime: string;
 }
 
-export interface TerminateOptions {
+interface TerminateOptions {
   clock: Clock;
   processes: ProcessTable;
   timing: DaemonTiming;

@@ -10,7 +10,7 @@ export interface DaemonTiming {
   housekeepingMs: number;
   /** After SIGKILL: a process that lasts longer hangs in the kernel. */
   killMs: number;
-  /** The hub hears of us at least this often. */
+  /** Age at which a report is sent again. It is looked at every `reportRefreshMs`: 10 s between two at most. */
   heartbeatMs: number;
   /** Between two reports, however much happens. */
   reportSpacingMs: number;
@@ -32,7 +32,7 @@ export const defaultTiming: DaemonTiming = {
   livenessMs: 10_000,
   housekeepingMs: 5_000,
   killMs: 10_000,
-  heartbeatMs: 10_000,
+  heartbeatMs: 8_000,
   reportSpacingMs: 50,
   reportRefreshMs: 2_000,
   pollWaitMs: 25_000,

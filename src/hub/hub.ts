@@ -10,7 +10,7 @@ import { addRoutes, isLoopbackHost } from './routes.ts';
 /** A report of 256 ranks is some 200 KB. */
 const maxReportBytes = 1 << 20;
 
-export interface HubOptions {
+interface HubOptions {
   logger: Logger;
   clock: Clock;
   host: string;

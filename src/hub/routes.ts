@@ -6,9 +6,9 @@ import { parseNodeReport } from '../nodedoc/validate.ts';
 import type { NodeTable } from './node-table.ts';
 
 /** Longest time that one poll is held open. */
-export const maxWaitSeconds = 30;
+const maxWaitSeconds = 30;
 
-export interface HubState {
+interface HubState {
   readonly epoch: number;
   readonly table: NodeTable;
   readonly clock: Clock;

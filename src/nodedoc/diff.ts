@@ -1,7 +1,7 @@
 import jsonPatch from 'fast-json-patch';
 import type { NodeDocument } from './types.ts';
 
-export interface DocumentChange {
+interface DocumentChange {
   /** Ids of assignments that came, went, or changed in place. */
   added: string[];
   removed: string[];

@@ -2,10 +2,10 @@
  * Pieces of the two schemas. Every string and list is bounded: the other side of the wire is not trusted
  * to be of our version, or to be well.
  */
-export type PropertySchema = Readonly<Record<string, unknown>>;
+type PropertySchema = Readonly<Record<string, unknown>>;
 
 /** One schema per field of T, no more and no less, so that a type and its schema cannot drift apart. */
-export type PropertySchemas<T> = Readonly<Record<keyof Required<T>, PropertySchema>>;
+type PropertySchemas<T> = Readonly<Record<keyof Required<T>, PropertySchema>>;
 
 /** An object with exactly these fields; those not named in `optional` are required. */
 export const objectOf = <T>(

@@ -9,7 +9,13 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { startDetached } from '../../src/engines/process.ts';
 import type { RankRecord } from '../../src/daemon/rank-record.ts';
-import { daemonFixture, isAlive, processesUnder, quickTiming } from '../support/daemon-fixture.ts';
+import {
+  daemonFixture,
+  isAlive,
+  newDaemon,
+  processesUnder,
+  quickTiming,
+} from '../support/daemon-fixture.ts';
 import type { Fixture } from '../support/daemon-fixture.ts';
 import { eventually } from '../support/eventually.ts';
 import { assignment, nodeDocument } from '../support/node-documents.ts';
@@ -97,6 +103,14 @@ test('one daemon per data directory: the second names the first', async (t) => {
   });
   await kill(first, 'SIGKILL');
   await fixture.newDaemon().start();
+});
+
+test('a data directory that cannot be made is named', async (t) => {
+  const fixture = await daemonFixture(t);
+  const inTheWay = join(fixture.dataDirectory, 'file');
+  await writeFile(inTheWay, '');
+  const daemon = newDaemon({ hubUrl: fixture.hubUrl, dataDirectory: join(inTheWay, 'data') });
+  await assert.rejects(daemon.start(), { code: 'DataNotWritable', message: /file\/data/ });
 });
 
 test('a rank that ended while no daemon ran is Failed, not started again under one id', async (t) => {
