@@ -191,7 +191,8 @@ const readObject = (
 
 /** Rules are checked only when all types fit: CEL over a wrong type says nothing of use. */
 const fieldProblems = (value: Record<string, unknown>, schema: KindSchema): FieldProblem[] => {
-  if (!schema.validate(value)) return problemsFromAjv(schema.validate.errors ?? []);
+  const errors = schema.validate(withoutStatus(value));
+  if (errors.length > 0) return problemsFromAjv(errors);
   return schema.checkRules(value, undefined, []).map(({ path, message }) => ({
     path,
     at: 'value',
@@ -200,6 +201,9 @@ const fieldProblems = (value: Record<string, unknown>, schema: KindSchema): Fiel
     got: describe(valueAt(value, path)),
   }));
 };
+
+/** Defaulting adds it; it is not the user's. */
+const withoutStatus = ({ status: _status, ...rest }: Record<string, unknown>) => rest;
 
 const valueAt = (value: unknown, path: FieldPath): unknown =>
   path.reduce<unknown>(

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Ajv } from 'ajv';
-import type { ValidateFunction } from 'ajv';
+import type { ErrorObject, ValidateFunction } from 'ajv';
 import { parse } from 'yaml';
 import { applyDefaults } from './defaulting.ts';
 import { toJsonSchema } from './json-schema.ts';
@@ -19,8 +19,8 @@ export interface KindSchema {
   namespaced: boolean;
   root: StructuralSchema;
   printerColumns: readonly PrinterColumn[];
-  /** ajv over the whole document; `errors` of the last call are on the function, as ajv does it. */
-  validate: ValidateFunction;
+  /** ajv over a whole document without status; empty when it fits. */
+  validate(document: unknown): readonly ErrorObject[];
   /** CEL and list types over the whole, defaulted document. */
   checkRules: RuleCheck;
 }
@@ -82,19 +82,33 @@ const compileDefinition = (definition: CustomResourceDefinition): KindSchema => 
   const version = versions[0];
   const root = version?.schema.openAPIV3Schema ?? {};
   const namespaced = scope === 'Namespaced';
-  const json = toJsonSchema(root);
-  const properties = json['properties'] as Record<string, unknown>;
-  properties['metadata'] = metadataJsonSchema(root.properties?.['metadata'], namespaced);
-  json['required'] = ['apiVersion', 'kind', 'metadata', ...(root.required ?? [])];
-  const ajv = new Ajv({ allErrors: true, verbose: true, formats: { 'date-time': rfc3339 } });
+  const validator = once(() => compileValidator(root, namespaced));
+  const rules = once(() => compileRules(root) ?? (() => []));
   return {
     kind: names.kind,
     namespaced,
     root,
     printerColumns: version?.additionalPrinterColumns ?? [],
-    validate: ajv.compile(json),
-    checkRules: compileRules(root) ?? (() => []),
+    validate: (document) => (validator()(document) ? [] : (validator().errors ?? [])),
+    checkRules: (value, old, path) => rules()(value, old, path),
   };
+};
+
+/** Without status, which documents do not have: readers drop it, and it is half of the schema. */
+const compileValidator = (root: StructuralSchema, namespaced: boolean): ValidateFunction => {
+  const { status: _status, ...properties } = root.properties ?? {};
+  const json = toJsonSchema({ ...root, properties });
+  const fields = json['properties'] as Record<string, unknown>;
+  fields['metadata'] = metadataJsonSchema(root.properties?.['metadata'], namespaced);
+  json['required'] = ['apiVersion', 'kind', 'metadata', ...(root.required ?? [])];
+  const ajv = new Ajv({ allErrors: true, verbose: true, formats: { 'date-time': rfc3339 } });
+  return ajv.compile(json);
+};
+
+/** Compiling takes longer than most commands that never validate. */
+const once = <T extends object>(make: () => T): (() => T) => {
+  let made: T | undefined;
+  return () => (made ??= make());
 };
 
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;

@@ -76,14 +76,15 @@ export const startWatcher = (options: {
   return {
     rescanWithin: (delayMs) => scheduleAt(Math.min(dueMs, clock.monotonicMs() + delayMs)),
     rewatch: () => {
+      if (isStopped) return;
       void files.close();
       files = watchFiles(options, onEvent);
     },
     stop: async () => {
       isStopped = true;
       cancelTimer?.();
-      await files.close();
       await running;
+      await files.close();
     },
   };
 };
