@@ -54,7 +54,7 @@ export class Converger {
     this.#options.onChange();
   }
 
-  /** Until this is called, ranks are adopted and stopped, but not started. */
+  /** Until this is called, ranks are adopted and stopped, but not started: they are Pending. */
   allowStarts(): void {
     if (this.#mayStart) return;
     this.#mayStart = true;
@@ -93,9 +93,9 @@ export class Converger {
       if (!assignments.has(rank.id) && !rank.isLeaving) void this.#remove(rank);
     }
     for (const assignment of assignments.values()) {
-      const rank = this.#ranks.get(assignment.id);
-      if (rank) rank.update(assignment);
-      else if (this.#mayStart) this.#newRank(assignment).start();
+      const rank = this.#ranks.get(assignment.id) ?? this.#newRank(assignment);
+      rank.update(assignment);
+      if (this.#mayStart) rank.start();
     }
   }
 

@@ -21,6 +21,7 @@ export class Rank {
   #assignment: RankAssignment;
   readonly #context: RankContext;
   readonly #halt = new AbortController();
+  #isUnderWay = false;
   #flow: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
   #state: RankState = 'Pending';
@@ -46,12 +47,16 @@ export class Rank {
     return this.#stopped !== undefined;
   }
 
+  /** Does nothing when it was started or adopted before. */
   start(): void {
+    if (this.#isUnderWay) return;
+    this.#isUnderWay = true;
     this.#flow = this.#run(async () => this.#launch());
   }
 
   /** Takes over a process that an earlier daemon started, as it is. Resolves after the first look at it. */
   async adopt(process: RankProcess, record: RankRecord): Promise<void> {
+    this.#isUnderWay = true;
     this.#process = process;
     this.#isProven = record.isProven ?? false;
     await new Promise<void>((resolve) => {
@@ -62,6 +67,7 @@ export class Rank {
 
   /** Takes over a rank that has failed, or ended while no daemon ran. */
   adoptFailed(error: unknown): void {
+    this.#isUnderWay = true;
     this.#flow = this.#fail(error);
   }
 

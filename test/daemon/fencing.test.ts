@@ -69,13 +69,16 @@ test('a kept document starts nothing while a live control plane has not confirme
   const port = Number(new URL(fixture.hubUrl).port);
   const next = await startHub(t, { epoch: 2, port });
   const second = fixture.newDaemon({ resumeAfterMs: 50 });
-  const ranksSeen: number[] = [];
-  next.hub.onReport(() => ranksSeen.push(next.hub.latest('mac-1')?.report.ranks.length ?? 0));
+  const statesSeen: string[] = [];
+  next.hub.onReport(() => {
+    for (const { state } of next.hub.latest('mac-1')?.report.ranks ?? []) statesSeen.push(state);
+  });
   await second.start();
   // Meanwhile the rank has moved to another node: here the new document is empty.
   next.hub.publish(nodeDocument([], { epoch: 2 }));
   await eventually('followed', () => next.hub.latest('mac-1')?.report.observedEpoch === 2);
-  assert.ok(ranksSeen.every((count) => count === 0));
+  await eventually('it is gone', () => next.hub.latest('mac-1')?.report.ranks.length === 0);
+  assert.ok(statesSeen.every((state) => state === 'Pending' || state === 'Stopping'));
 });
 
 test('without any hub the kept document counts after a while', async (t) => {
