@@ -20,16 +20,16 @@ FOLDER = Path(__file__).parent
 LENGTH = 32
 SMALLEST_MARGIN = 0.05
 PROMPTS = [
-    "Once upon a time",
+    "There was a little girl who",
     "It was a dark night, and the old man",
-    "Alice was beginning to",
-    "Tom said that he",
-    '"My dear Watson," said',
-    "The door was opened by",
+    "Alice was beginning to get very tired of",
     "She could not help",
+    "Emma Woodhouse, handsome,",
     "Mr. Darcy and his sister",
+    "Tom said that he",
+    "Tom went to the",
 ]
-LOGITS_PROMPT = PROMPTS[0]
+LOGITS_PROMPT = "Once upon a time"
 
 
 def main():

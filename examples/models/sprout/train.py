@@ -6,8 +6,8 @@
 
 One thread and one seed: the same torch on the same kind of processor gives the same weights.
 The learning rate is constant and falls over the last --cooldown steps only, so a run can be
-cut short: `--resume --steps N` ends it as a run of N steps would have ended. Rows are 256 tokens
-long at first, which is faster, and 512 in the cooldown.
+cut short before that: `--resume --steps N` ends it as a run of N steps would have ended. Rows are
+256 tokens long at first, which is faster, and 512 in the cooldown.
 """
 
 import argparse
@@ -71,11 +71,12 @@ def parse_options():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", default=".cache/sprout", help="folder for texts and checkpoints")
-    parser.add_argument("--steps", type=int, default=2100, help="each of 4096 tokens")
-    parser.add_argument("--cooldown", type=int, default=600, help="last steps, of falling rate")
+    parser.add_argument("--steps", type=int, default=1700, help="each of 4096 tokens")
+    parser.add_argument("--cooldown", type=int, default=300, help="last steps, of falling rate")
     parser.add_argument("--muon-rate", type=float, default=6e-3, help="for the matrices of layers")
     parser.add_argument("--adam-rate", type=float, default=3e-3, help="for embeddings and norms")
     parser.add_argument("--seed", type=int, default=1865)
+    parser.add_argument("--stop", type=int, help="stop after this step, to be resumed")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     return parser.parse_args()
 
@@ -162,7 +163,7 @@ def train(options, work, training, validation):
 
     started = time.monotonic()
     losses = []
-    for step in range(first, options.steps):
+    for step in range(first, options.stop or options.steps):
         factor = rate_factor(step, options)
         for optimizer, rate in zip(optimizers, rates, strict=True):
             optimizer.param_groups[0]["lr"] = rate * factor
@@ -178,11 +179,12 @@ def train(options, work, training, validation):
             seconds = time.monotonic() - started
             report = {"step": done, "train": round(sum(losses[-20:]) / 20, 4), "rate": factor}
             print(json.dumps({**report, "seconds": round(seconds)}), flush=True)
-        if done % 200 == 0 or done == options.steps:
+        if done % 50 == 0 or done == options.steps:
             states = [optimizer.state_dict() for optimizer in optimizers]
             saved = {"model": model.state_dict(), "optimizers": states, "step": done}
             torch.save(saved, checkpoint.with_suffix(".part"))
             checkpoint.with_suffix(".part").replace(checkpoint)
+        if done % 200 == 0 or done == options.steps:
             print(json.dumps({"step": done, "validation": evaluate(model, validation)}), flush=True)
 
 
