@@ -1,4 +1,3 @@
-#include <dirent.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -12,15 +11,6 @@
 
 namespace espalier::test {
 namespace {
-
-int entriesOf(const char* folder) {
-  DIR* dir = opendir(folder);
-  if (dir == nullptr) return -1;
-  int count = 0;
-  while (readdir(dir) != nullptr) ++count;
-  closedir(dir);
-  return count;
-}
 
 TEST("a group of one needs nobody") {
   Status status;
@@ -37,7 +27,7 @@ TEST("a group of one needs nobody") {
 }
 
 TEST("all ranks get the same bits, for sizes that are no power of two as well") {
-  for (const int size : {3, 5, 6, 8}) {
+  for (const int size : {3, 5, 8, 16}) {
     SharedBoard board;
     std::vector<std::vector<float>> results(size);
     runThreads(size, [&](int rank) {
@@ -170,13 +160,13 @@ TEST("200 set-ups and teardowns leave no descriptor, thread or segment behind") 
   };
   cycle(LinkKind::SharedMemory);
   const int descriptors = entriesOf("/proc/self/fd"), threads = entriesOf("/proc/self/task");
-  const int segments = entriesOf("/dev/shm"), maps = entriesOf("/proc/self/map_files");
+  const int maps = entriesOf("/proc/self/map_files");
   for (int i = 0; i < 100; ++i) {
     cycle(LinkKind::SharedMemory);
     cycle(LinkKind::Tcp);
   }
   CHECK_EQ(entriesOf("/proc/self/fd"), descriptors);
-  CHECK_EQ(entriesOf("/dev/shm"), segments);
+  CHECK_EQ(entriesOf("/dev/shm", "esp-"), 0);
   // A joined thread leaves /proc a moment later. The C library keeps a few arenas and stacks.
   eventually("threads are gone", 2, [&] { return entriesOf("/proc/self/task") <= threads; });
   CHECK(entriesOf("/proc/self/map_files") < maps + 20);

@@ -1,5 +1,6 @@
 #include "test/transport/ranks.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -126,6 +127,15 @@ void runThreads(int count, const std::function<void(int)>& body) {
   for (const std::exception_ptr& error : errors) {
     if (error) std::rethrow_exception(error);
   }
+}
+
+int entriesOf(const char* folder, const std::string& prefix) {
+  DIR* dir = opendir(folder);
+  if (dir == nullptr) return 0;
+  int count = 0;
+  while (const dirent* entry = readdir(dir)) count += std::string(entry->d_name).starts_with(prefix) ? 1 : 0;
+  closedir(dir);
+  return count;
 }
 
 const char* nameOf(LinkKind kind) { return kind == LinkKind::Tcp ? "tcp" : "shm"; }

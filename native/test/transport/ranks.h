@@ -69,6 +69,9 @@ void runThreads(int count, const std::function<void(int)>& body);
 
 const char* nameOf(LinkKind kind);
 
+/// How many entries of `folder` start with `prefix`.
+int entriesOf(const char* folder, const std::string& prefix = "");
+
 }  // namespace espalier::test
 
 #define CHECK_OK(status) ::espalier::test::checkOk((status), __FILE__, __LINE__)
