@@ -38,7 +38,7 @@ const groupHappenings = (before: GroupStatus | undefined, after: GroupStatus): H
   if (before?.state === after.state && before.reason === after.reason && !isNewStart) return [];
   const name = `group ${after.index}`;
   const nodes = after.members.map(({ nodeName }) => nodeName).join(', ');
-  const why = `${name}: ${after.message ?? after.reason ?? ''}`;
+  const why = [name, after.message].filter(Boolean).join(': ');
   switch (after.state) {
     case 'Starting':
       if (!isNewStart) return [warning('CanaryFailed', `${name} stopped answering on ${nodes}`)];
@@ -75,6 +75,8 @@ const abnormalHappenings = (
     const then = findCondition(before.conditions, type);
     const isKnown =
       then?.reason === now?.reason && (type === 'Stalled' || then?.message === now?.message);
+    // The store tells of every problem in the YAML itself.
+    if (now?.reason === 'InvalidSpec') return [];
     return now && !isKnown ? [warning(now.reason, now.message)] : [];
   });
 

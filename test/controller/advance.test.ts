@@ -246,10 +246,10 @@ const rows: Row[] = [
     expect: { state: 'Stopping' },
   },
   {
-    title: 'stopping: a lost node does not block',
+    title: 'stopping: a lost node does not block, and its loss is no failure of the group',
     group: stopped,
     views: [view('a', []), view('b', [rank(1, 'Ready')], lost)],
-    expect: { state: 'Backoff', restarts: 1 },
+    expect: { state: 'Waiting', restarts: 0 },
   },
   {
     title: 'stopping: failed ranks have no process',

@@ -70,13 +70,15 @@ const unknown = (reason: Reason, message: string): State => ({
 const abnormal = (why: Why | undefined): State | undefined =>
   why && { status: 'True', reason: why.reason, message: why.message };
 
+const count = (groups: number): string => (groups === 1 ? '1 group' : `${groups} groups`);
+
 const noGroups = 'the deployment asks for no groups';
 
 const ready = ({ verdict }: ConditionsInput): State => {
   const { pending, wanted } = verdict;
   if (pending) return fails(pending.reason, pending.message);
   if (wanted === 0) return holds('ScaledToZero', noGroups);
-  return holds('AllRanksAnswered', `every rank of ${wanted} groups answered`);
+  return holds('AllRanksAnswered', `every rank of ${count(wanted)} answered`);
 };
 
 const available = ({ deployment, verdict }: ConditionsInput): State => {
@@ -86,7 +88,7 @@ const available = ({ deployment, verdict }: ConditionsInput): State => {
   }
   const { maxUnavailable } = deployment.spec.strategy.rollingUpdate;
   const minimum = Math.max(1, wanted - maxUnavailable);
-  const message = `${verdict.available.length} groups serve, at least ${minimum} must`;
+  const message = `${count(verdict.available.length)} available, at least ${minimum} must be`;
   return verdict.available.length >= minimum
     ? holds('MinimumAvailable', message)
     : fails('MinimumUnavailable', message);
@@ -111,10 +113,10 @@ const planned = ({
   if (verdict.wanted === 0) return holds('ScaledToZero', noGroups);
   const placed = groups.filter(({ members }) => members.length > 0);
   if (placed.length < verdict.wanted) {
-    return unknown('Pending', `${placed.length} of ${verdict.wanted} groups have a plan`);
+    return unknown('Pending', `${placed.length} of ${count(verdict.wanted)} planned`);
   }
   const note = unenforcedNote(deployment.spec);
-  const text = explanation ?? `${placed.length} groups have a plan`;
+  const text = explanation ?? `${count(placed.length)} planned`;
   return holds('PlanFound', note === undefined ? text : `${text} Note: ${note}.`);
 };
 

@@ -178,6 +178,12 @@ const advanceBackoff = (group: GroupStatus, input: AdvanceInput): GroupStatus | 
   if (target && group.revision !== target.revision) {
     return waiting(forgiven(group), { reason: 'RollingOut', message: '' }, now);
   }
+  const gone = target && group.members.find(({ nodeName }) => isGone(nodeName, input));
+  if (gone) {
+    // What looked like a failure of the group was the end of a node: no pause, and no mark against the group.
+    const why = { reason: 'NodeLost', message: `${gone.nodeName} is lost or being deleted` };
+    return waiting({ ...group, restarts: Math.max(0, group.restarts - 1) }, why, now);
+  }
   if (remainingBackoffMs(group, now) > 0) return group;
   if (nodesWithLiveRanks(owner, group.index, fleet).length > 0) return group;
   const mayStay = group.degradedBy === undefined && input.knownRevisions.has(group.revision);
@@ -193,6 +199,11 @@ const advanceBackoff = (group: GroupStatus, input: AdvanceInput): GroupStatus | 
 /** Bounded, so that a wall clock that was set back does not hold a group for ever. */
 export const remainingBackoffMs = ({ notBefore }: GroupStatus, now: Date): number =>
   notBefore === undefined ? 0 : Math.min(Date.parse(notBefore) - now.getTime(), maxBackoffMs);
+
+const isGone = (nodeName: string, { fleet }: AdvanceInput): boolean => {
+  const view = fleet.get(nodeName);
+  return view?.presence === 'Lost' || !view || view.node.metadata.deletionTimestamp !== undefined;
+};
 
 const canStart = (nodeName: string, { fleet, spec }: AdvanceInput): boolean => {
   const view = fleet.get(nodeName);

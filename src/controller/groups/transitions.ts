@@ -148,6 +148,7 @@ export const released = (group: GroupStatus, now: Date): GroupStatus | undefined
       return {
         ...coreOf(group),
         ...placementOf(group),
+        members: group.members.map((member) => ({ ...member, state: 'Stopped' })),
         state: 'Backoff',
         ...why,
         ...pause,

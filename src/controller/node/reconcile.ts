@@ -74,7 +74,7 @@ const persist = async (
   const status = summarizeNode(view, problemsOf(store, nodeKey(name)), clock.now());
   if (canonicalJson(status) === canonicalJson(node.status)) return;
   await store.updateNodeStatus(name, status);
-  for (const type of ['Ready', 'Degraded', 'Stalled']) {
+  for (const type of ['Ready', 'Stalled']) {
     const now = findCondition(status.conditions, type);
     const then = findCondition(node.status.conditions, type);
     if (!now || (now.reason === then?.reason && now.message === then.message)) continue;
