@@ -32,6 +32,7 @@ const char* linkName(transport::LinkKind kind) {
 /// Triples (handle, token, finish reason) in one typed array: one object a step, however many requests run.
 Napi::Int32Array tokenTriples(Napi::Env env, const std::vector<engine::TokenEvent>& tokens) {
   Napi::Int32Array triples = Napi::Int32Array::New(env, tokens.size() * 3);
+  if (triples.IsEmpty()) return triples;  // A worker that is being terminated makes no more arrays.
   size_t next = 0;
   for (const engine::TokenEvent& event : tokens) {
     triples[next++] = static_cast<int32_t>(event.requestId);

@@ -6,7 +6,7 @@
 
 namespace espalier::addon {
 
-/// Reads the options of src/transport/types.ts. A wrong or missing field leaves a pending TypeError and returns false.
+/// Reads the options of src/transport/types.ts. A wrong field leaves a pending TypeError and returns false.
 bool readEngineOptions(const Napi::Object& value, engine::EngineOptions& options);
 bool readRequest(const Napi::Object& value, engine::GenerationRequest& request);
 

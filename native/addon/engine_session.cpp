@@ -109,7 +109,7 @@ void EngineSession::environmentGoesAway(void* data) {
   }
   session->channel_.Abort();
   if (ended) return session->engine_.reset();
-  // A thread that forms a group or maps a model can not be interrupted: what it uses stays until the process has gone.
+  // A thread that forms a group or maps a model can not be interrupted: what it uses stays as long as the process.
   static_cast<void>(new std::shared_ptr<EngineSession>(std::move(keep)));
 }
 

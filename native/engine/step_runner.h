@@ -17,7 +17,7 @@ class StepRunner {
   /// `tensorGroup` holds the ranks of this stage; null when there is only this one.
   StepRunner(Model& model, const Shard& shard, transport::Group& world, transport::Group* tensorGroup);
 
-  /// On rank 0 `sampled` gets one token for each segment that samples, in order; elsewhere its content is unspecified.
+  /// On rank 0 `sampled` gets one token for each segment that samples, in order; elsewhere it is unspecified.
   /// A failure names the guilty rank in the world group.
   Status run(const Step& step, std::vector<int32_t>& sampled);
 
