@@ -39,33 +39,31 @@ const within = async <T>(what: string, promise: Promise<T>, timeoutMs = 6000): P
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 };
 
-const shapes = [
-  { name: '2 ranks, tensor', tensorSize: 2, stageCount: 1, guilty: 1 },
-  { name: '4 ranks, 2 stages of 2', tensorSize: 2, stageCount: 2, guilty: 3 },
-];
+const losses = [
+  { name: '4 ranks, 2 stages of 2', tensorSize: 2, stageCount: 2, guilty: 3, signal: 'SIGKILL' },
+  { name: '2 ranks, tensor', tensorSize: 2, stageCount: 1, guilty: 1, signal: 'SIGSTOP' },
+] as const;
 
-for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
-  for (const { name, guilty, ...shape } of shapes) {
-    test(`${name}: ${signal} of rank ${guilty} ends the rest, which name it`, async () => {
-      const group = await startGroup({ ...shape, ...endless });
-      try {
-        const story = await startStory(group);
-        group.ranks[guilty]!.process.kill(signal);
-        await within('the client gets an error', assert.rejects(story.readOn()));
-        for (const [rank, survivor] of group.ranks.entries()) {
-          if (rank === guilty) continue;
-          const { exitCode } = await within(`rank ${rank} exits`, survivor.exit);
-          assert.equal(exitCode, 70, await survivor.log());
-          const { phase, error } = (await survivor.status())!;
-          assert.equal(phase, 'Failed');
-          assert.equal(error!.guiltyRank, guilty, `rank ${rank}: ${JSON.stringify(error)}`);
-          assert.equal(error!.terminal, false);
-        }
-      } finally {
-        await group.stop();
+for (const { name, guilty, signal, ...shape } of losses) {
+  test(`${name}: ${signal} of rank ${guilty} ends the rest, which name it`, async () => {
+    const group = await startGroup({ ...shape, ...endless });
+    try {
+      const story = await startStory(group);
+      group.ranks[guilty]!.process.kill(signal);
+      await within('the client gets an error', assert.rejects(story.readOn()));
+      for (const [rank, survivor] of group.ranks.entries()) {
+        if (rank === guilty) continue;
+        const { exitCode } = await within(`rank ${rank} exits`, survivor.exit);
+        assert.equal(exitCode, 70, await survivor.log());
+        const { phase, error } = (await survivor.status())!;
+        assert.equal(phase, 'Failed');
+        assert.equal(error!.guiltyRank, guilty, `rank ${rank}: ${JSON.stringify(error)}`);
+        assert.equal(error!.terminal, false);
       }
-    });
-  }
+    } finally {
+      await group.stop();
+    }
+  });
 }
 
 test('rank 0 killed: the others exit and name it', async () => {
