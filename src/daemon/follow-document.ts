@@ -75,6 +75,8 @@ class Follower {
   #kept: KeptDocument;
   /** After the first answer the hub may hold our polls; before, we need to know at once where we stand. */
   #mayWait = false;
+  /** The hub has said that it starts: from then on it may hold our polls until it is open. */
+  #isHubStarting = false;
   /** A live control plane has answered, if only to say that it has not decided yet. */
   #hasHub = false;
 
@@ -96,11 +98,12 @@ class Follower {
       const answer = await client.document({
         knownVersion: this.#kept.document?.version ?? '',
         knownEpoch: this.#kept.epoch,
-        waitMs: this.#mayWait ? timing.pollWaitMs : 0,
+        waitMs: this.#mayWait || this.#isHubStarting ? timing.pollWaitMs : 0,
         signal,
       });
       this.#requireCurrent(answer.epoch);
       this.#hasHub = true;
+      if (answer.kind !== 'NotServing') this.#isHubStarting = false;
       const pauseMs = await this.#handle(answer);
       onProblem(undefined);
       return pauseMs;
@@ -131,8 +134,11 @@ class Follower {
       case 'ReportFirst':
         await reportNow();
         return minPauseMs;
-      case 'NotServing':
-        return answer.retryAfterMs;
+      case 'NotServing': {
+        const isFirst = !this.#isHubStarting;
+        this.#isHubStarting = true;
+        return isFirst ? minPauseMs : answer.retryAfterMs;
+      }
       default:
         if (!this.#mayWait) logger.warn({ reason: answer.message }, 'node is not declared');
         this.#mayWait = true;

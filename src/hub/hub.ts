@@ -67,6 +67,7 @@ export const createHub = (options: HubOptions): Hub => {
     },
     open: () => {
       isOpen = true;
+      table.wakeAll();
     },
     latest: table.latest,
     all: table.all,

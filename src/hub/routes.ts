@@ -63,6 +63,8 @@ const pollDocument = async (
   reply: FastifyReply,
 ): Promise<FastifyReply> => {
   const nodeName = request.params.name;
+  const isEarly = !state.isOpen();
+  if (isEarly) await waitUntil(state, request, reply, nodeName, state.isOpen);
   if (!state.isOpen()) return notServing(state, reply, 'the control plane is starting');
   const instanceID = String(request.headers['espalier-instance'] ?? '');
   if (!state.table.isClaimedBy(nodeName, instanceID)) return reportFirst(state, reply, nodeName);
@@ -73,7 +75,8 @@ const pollDocument = async (
     const document = state.table.document(nodeName);
     return document !== undefined && (isNewEpoch || tag(document.version) !== knownTag);
   };
-  if (!isAnswerable()) await waitUntil(state, request, reply, nodeName, isAnswerable);
+  // Who has waited for the opening wants to know where it stands, news or not.
+  if (!isEarly && !isAnswerable()) await waitUntil(state, request, reply, nodeName, isAnswerable);
   if (state.isClosing()) return notServing(state, reply, 'the control plane is stopping');
   // Another daemon may have taken the name over while this one waited.
   if (!state.table.isClaimedBy(nodeName, instanceID)) return reportFirst(state, reply, nodeName);

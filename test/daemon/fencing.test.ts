@@ -67,13 +67,18 @@ test('a kept document starts nothing while a live control plane has not confirme
   await fixture.hub.close();
 
   const port = Number(new URL(fixture.hubUrl).port);
-  const next = await startHub(t, { epoch: 2, port });
-  const second = fixture.newDaemon({ resumeAfterMs: 50 });
+  const next = await startHub(t, { epoch: 2, port, open: false });
+  const second = fixture.newDaemon({ resumeAfterMs: 50, pollWaitMs: 1_000 });
   const statesSeen: string[] = [];
   next.hub.onReport(() => {
     for (const { state } of next.hub.latest('mac-1')?.report.ranks ?? []) statesSeen.push(state);
   });
   await second.start();
+  // The control plane takes longer to start than a node waits for one that is gone.
+  const startedAtMs = performance.now();
+  await eventually('well past the wait', () => performance.now() - startedAtMs > 300);
+  assert.equal(next.hub.latest('mac-1')?.report.observedVersion, '');
+  next.hub.open();
   // Meanwhile the rank has moved to another node: here the new document is empty.
   next.hub.publish(nodeDocument([], { epoch: 2 }));
   await eventually('followed', () => next.hub.latest('mac-1')?.report.observedEpoch === 2);

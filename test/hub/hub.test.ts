@@ -99,7 +99,11 @@ test('no document is served before open, and only to a daemon that has reported'
   const early = await poll();
   assert.equal(early.status, 503);
   assert.equal(early.headers.get('retry-after'), '1');
+  const { version } = nodeDocument([assignment()]);
+  const held = poll(version, 20);
+  await poll();
   hub.open();
+  assert.equal((await held).status, 304, 'answered at the opening, though it is no news');
   const document = (await (await poll()).json()) as NodeDocument;
   assert.equal(document.ranks[0]?.id, 'default/sprout/0/1/0');
   assert.equal((await poll('', 0, 'instance-2')).status, 409);

@@ -46,7 +46,7 @@ export interface Fixture {
 
 export const startHub = async (
   context: TestContext,
-  { epoch = 1, port = 0 }: { epoch?: number; port?: number } = {},
+  { epoch = 1, port = 0, open = true }: { epoch?: number; port?: number; open?: boolean } = {},
 ): Promise<{ hub: Hub; hubUrl: string; stale: number[] }> => {
   const stale: number[] = [];
   const hub = createHub({
@@ -58,7 +58,7 @@ export const startHub = async (
     onStale: (_node, observedEpoch) => stale.push(observedEpoch),
   });
   const hubUrl = await hub.listen();
-  hub.open();
+  if (open) hub.open();
   context.after(async () => hub.close());
   return { hub, hubUrl, stale };
 };
