@@ -1,7 +1,7 @@
 import type { ErrorObject } from 'ajv';
 import { nearest } from './suggestion.ts';
 import { formatPath, isObject } from './structural-schema.ts';
-import type { FieldPath } from './structural-schema.ts';
+import type { FieldPath, StructuralSchema } from './structural-schema.ts';
 
 /** Names the object that a document describes; the same shape as the store's ObjectKey. */
 export interface DocumentKey {
@@ -115,16 +115,16 @@ const unknownField = (path: FieldPath, schema: Record<string, unknown>): FieldPr
 };
 
 const expectation = (schema: Record<string, unknown>): { expected: string } => {
-  const choices = schema['enum'];
-  if (Array.isArray(choices)) return { expected: `one of ${choices.join(', ')}` };
-  const type = String(schema['type']);
+  const rule = schema as StructuralSchema;
+  if (rule.enum) return { expected: `one of ${rule.enum.join(', ')}` };
+  const type = String(rule.type);
   const bounds = [
-    range(schema['minimum'], schema['maximum'], '', ''),
-    range(schema['minLength'], schema['maxLength'], 'of ', ' characters'),
-    range(schema['minItems'], schema['maxItems'], 'of ', ' items'),
-    range(undefined, schema['maxProperties'], 'of ', ' fields'),
-    schema['pattern'] === undefined ? '' : `that matches ${String(schema['pattern'])}`,
-    schema['format'] === undefined ? '' : `in the format ${String(schema['format'])}`,
+    range(rule.minimum, rule.maximum, '', ''),
+    range(rule.minLength, rule.maxLength, 'of ', ' characters'),
+    range(rule.minItems, rule.maxItems, 'of ', ' items'),
+    range(undefined, rule.maxProperties, 'of ', ' fields'),
+    rule.pattern === undefined ? '' : `that matches ${rule.pattern}`,
+    rule.format === undefined ? '' : `in the format ${rule.format}`,
   ].filter((bound) => bound !== '');
   return { expected: [typeNames[type] ?? type, ...bounds].join(' ') };
 };
@@ -138,13 +138,16 @@ const typeNames: Readonly<Record<string, string>> = {
   array: 'a list',
 };
 
-const range = (low: unknown, high: unknown, before: string, after: string): string => {
+const range = (
+  low: number | undefined,
+  high: number | undefined,
+  before: string,
+  after: string,
+): string => {
   if (low === undefined && high === undefined) return '';
-  if (low === undefined) return `${before}at most ${String(high)}${after}`;
-  if (high === undefined) return `${before}at least ${String(low)}${after}`;
-  return before === ''
-    ? `from ${String(low)} to ${String(high)}`
-    : `${before}${String(low)} to ${String(high)}${after}`;
+  if (low === undefined) return `${before}at most ${high}${after}`;
+  if (high === undefined) return `${before}at least ${low}${after}`;
+  return before === '' ? `from ${low} to ${high}` : `${before}${low} to ${high}${after}`;
 };
 
 const typeHint = ({ data, parentSchema }: ErrorObject): { hint?: string } => {
@@ -169,7 +172,7 @@ export const describe = (value: unknown): string => {
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === 'object') return 'a mapping';
   if (typeof value === 'string') return quoted(value);
-  return String(value);
+  return typeof value === 'number' ? String(value) : JSON.stringify(value);
 };
 
 const quoted = (text: string): string =>

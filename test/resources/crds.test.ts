@@ -3,7 +3,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import fc from 'fast-check';
+import {
+  assert as assertProperty,
+  constantFrom,
+  nat,
+  oneof,
+  property,
+  stringMatching,
+  tuple,
+} from 'fast-check';
 import { parse } from 'yaml';
 import { parseQuantityBytes } from '../../src/base/quantity.ts';
 import { maxMessageLength } from '../../src/resources/conditions.ts';
@@ -148,16 +156,11 @@ test('the schema and the parser agree on what a quantity is', () => {
   ].map((schema) => schema.pattern ?? '');
   assert.equal(new Set(patterns).size, 1);
   const pattern = new RegExp(patterns[0] ?? '', 'u');
-  const quantity = fc.oneof(
-    fc
-      .tuple(fc.nat(), fc.constantFrom('', 'k', 'M', 'Gi', 'Ti', 'B', 'g'))
-      .map((parts) => parts.join('')),
-    fc.stringMatching(/^[0-9.]{0,4}[kMGTPi ]{0,3}$/),
+  const quantity = oneof(
+    tuple(nat(), constantFrom('', 'k', 'M', 'Gi', 'Ti', 'B', 'g')).map((parts) => parts.join('')),
+    stringMatching(/^[0-9.]{0,4}[kMGTPi ]{0,3}$/),
   );
-  fc.assert(
-    fc.property(
-      quantity,
-      (text) => pattern.test(text) === (parseQuantityBytes(text) !== undefined),
-    ),
+  assertProperty(
+    property(quantity, (text) => pattern.test(text) === (parseQuantityBytes(text) !== undefined)),
   );
 });

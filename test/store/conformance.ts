@@ -253,6 +253,9 @@ const objectives = [
   'Efficiency',
 ] as const;
 
+const numbers = (store: Store): number[] =>
+  store.revisions('default', 'a').map(({ revision }) => revision);
+
 const revisionTests = (harness: Harness): void => {
   test('revisions are durable, of one deployment, and in order', async (t) => {
     const backing = await harness(t);
@@ -264,7 +267,6 @@ const revisionTests = (harness: Harness): void => {
     await store.createRevision(second);
     await store.createRevision(first);
     await store.createRevision(revisionOf(await waitFor(store, 'b', () => true), 1));
-    const numbers = (from: Store) => from.revisions('default', 'a').map(({ revision }) => revision);
     assert.deepEqual(numbers(store), [1, 2]);
     await store.renumberRevision('default', first.metadata.name, 3);
     await store.stop();

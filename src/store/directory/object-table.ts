@@ -47,7 +47,7 @@ export const createObjectTable = (state: StateDirectory): ObjectTable => {
     // Revisions first: killed in between, the object is still there and is dropped again.
     drop: async (key) => {
       const uid = records.get(keyText(key))?.object.metadata.uid;
-      for (const revision of [...revisions.values()]) {
+      for (const revision of revisions.values()) {
         const { namespace = '', name, ownerReferences = [] } = revision.metadata;
         if (ownerReferences.some((owner) => owner.uid === uid)) await dropRevision(namespace, name);
       }

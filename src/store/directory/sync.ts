@@ -124,7 +124,7 @@ class DirectorySync implements Sync {
       if (next) await this.#put(next);
     }
     const waits: number[] = [];
-    for (const [key, record] of [...this.#options.table.records]) {
+    for (const [key, record] of this.#options.table.records) {
       if (scan.desired.has(key) || record.object.metadata.deletionTimestamp !== undefined) continue;
       const reason = reasonToKeep(key, record, scan);
       const waitMs = reason === undefined ? this.#graceLeftMs(key) : 0;

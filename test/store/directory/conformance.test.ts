@@ -6,7 +6,6 @@ import { makeFolders, openStore } from './fixture.ts';
 
 storeConformance('directory store', async (t) => {
   const folders = makeFolders(t);
-  const fileOf = (kind: string, name: string) => `${kind}-${name}.yaml`;
   return {
     open: () => openStore(folders),
     apply: async ({ kind, metadata, spec }) => {
@@ -22,3 +21,5 @@ storeConformance('directory store', async (t) => {
       ),
   };
 });
+
+const fileOf = (kind: string, name: string): string => `${kind}-${name}.yaml`;

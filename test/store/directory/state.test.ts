@@ -79,7 +79,9 @@ describe('the state directory', { concurrency: 4 }, () => {
     await store.stop();
     await (await openStore(folders)).stop();
   });
+});
 
+describe('the lock of a state directory', { concurrency: 4 }, () => {
   test('is taken over from a process that is dead, or whose pid another one has now', async (t) => {
     const folders = makeFolders(t);
     await (await openStore(folders)).stop();
@@ -117,7 +119,9 @@ describe('the state directory', { concurrency: 4 }, () => {
       ['StateLocked', 'StateLocked', 'StateLocked'],
     );
   });
+});
 
+describe('a state directory that was damaged or is old', { concurrency: 4 }, () => {
   test('half-written files are swept, damaged ones set aside and told; the others load', async (t) => {
     const folders = makeFolders(t);
     folders.save('a.yaml', deploymentText('a'));
@@ -221,15 +225,6 @@ describe('a state directory that cannot be written', { concurrency: 4 }, () => {
     assert.ok(reasonsOf(store).includes('StateWritable'));
   });
 
-  const mount = (path: string, options: string): boolean => {
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', path], { stdio: 'ignore' });
-      return true;
-    } catch {
-      return false;
-    }
-  };
-
   test('a disk that is full, then read-only, is named; nothing is torn; it recovers', async (t) => {
     const folders = makeFolders(t);
     const { stateDirectory } = folders;
@@ -245,29 +240,6 @@ describe('a state directory that cannot be written', { concurrency: 4 }, () => {
       execFileSync('umount', ['-l', stateDirectory]);
     }
   });
-
-  const fillAndFree = async (store: Store, stateDirectory: string): Promise<void> => {
-    await setStatus(store, 'good');
-    const fillerPath = join(stateDirectory, 'filler');
-    const fill = () => writeFileSync(fillerPath, 'x'.repeat(200_000));
-    assert.throws(fill, { code: 'ENOSPC' });
-    const full = { code: 'StateNotWritable', message: /ENOSPC.*free some space/ };
-    await assert.rejects(setStatus(store, 'x'.repeat(4000)), full);
-    assert.equal(messageOf(openReadOnly(stateDirectory)), 'good');
-    rmSync(fillerPath);
-    await setStatus(store, 'room again');
-
-    execFileSync('mount', ['-o', 'remount,ro', stateDirectory]);
-    const readOnly = { code: 'StateNotWritable', message: /EROFS.*read-only/ };
-    await assert.rejects(setStatus(store, 'bad'), readOnly);
-    execFileSync('mount', ['-o', 'remount,rw', stateDirectory]);
-    await setStatus(store, 'writable again');
-    assert.equal(messageOf(openReadOnly(stateDirectory)), 'writable again');
-    assert.deepEqual(
-      readdirSync(join(stateDirectory, 'deployments')).filter((name) => name.endsWith('.tmp')),
-      [],
-    );
-  };
 });
 
 test('openReadOnly refuses what is no state directory, and skips what it cannot read', async (t) => {
@@ -283,3 +255,35 @@ test('openReadOnly refuses what is no state directory, and skips what it cannot 
   writeFileSync(join(folders.stateDirectory, 'deployments', 'default_a.json'), '{');
   assert.deepEqual(openReadOnly(folders.stateDirectory).deployments(), []);
 });
+
+const mount = (path: string, options: string): boolean => {
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', path], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const fillAndFree = async (store: Store, stateDirectory: string): Promise<void> => {
+  await setStatus(store, 'good');
+  const fillerPath = join(stateDirectory, 'filler');
+  const fill = () => writeFileSync(fillerPath, 'x'.repeat(200_000));
+  assert.throws(fill, { code: 'ENOSPC' });
+  const full = { code: 'StateNotWritable', message: /ENOSPC.*free some space/ };
+  await assert.rejects(setStatus(store, 'x'.repeat(4000)), full);
+  assert.equal(messageOf(openReadOnly(stateDirectory)), 'good');
+  rmSync(fillerPath);
+  await setStatus(store, 'room again');
+
+  execFileSync('mount', ['-o', 'remount,ro', stateDirectory]);
+  const readOnly = { code: 'StateNotWritable', message: /EROFS.*read-only/ };
+  await assert.rejects(setStatus(store, 'bad'), readOnly);
+  execFileSync('mount', ['-o', 'remount,rw', stateDirectory]);
+  await setStatus(store, 'writable again');
+  assert.equal(messageOf(openReadOnly(stateDirectory)), 'writable again');
+  assert.deepEqual(
+    readdirSync(join(stateDirectory, 'deployments')).filter((name) => name.endsWith('.tmp')),
+    [],
+  );
+};

@@ -60,7 +60,9 @@ describe('watching a directory', { concurrency: 4 }, () => {
     await eventually('the problem is seen', () => store.problems().length > 0);
     assert.deepEqual(store.deployment('default', 'a')?.metadata, before?.metadata);
   });
+});
 
+describe('machinery that replaces files', { concurrency: 4 }, () => {
   test('a swap of the ..data link, as in a mounted ConfigMap, is an update', async (t) => {
     const folders = makeFolders(t);
     const { directory } = folders;
@@ -95,7 +97,9 @@ describe('watching a directory', { concurrency: 4 }, () => {
     assert.deepEqual(uids(), before);
     assert.ok(!reasonsOf(store).includes('Deleted'));
   });
+});
 
+describe('a directory that goes or is swapped', { concurrency: 4 }, () => {
   test('when the directory vanishes, objects stay and a problem says so, until it is back', async (t) => {
     const { folders, store, replicas } = await setup(t, { 'a.yaml': deploymentText('a') });
     const { directory } = folders;
@@ -133,7 +137,9 @@ describe('watching a directory', { concurrency: 4 }, () => {
     await eventually('the problem is over', () => reopened.problems().length === 0);
     assert.equal(replicas('a'), 1);
   });
+});
 
+describe('a directory that comes, empties or is left', { concurrency: 4 }, () => {
   test('a directory that was swapped for another one is watched on', async (t) => {
     const { folders, replicas } = await setup(t, { 'a.yaml': deploymentText('a') });
     const { directory } = folders;
