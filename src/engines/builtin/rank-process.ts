@@ -8,9 +8,7 @@ import type { NativeAddon, NativeEngine, NativeEngineEvent } from '../../transpo
 import type { EngineStatus } from '../engine.ts';
 import { joinAddress, nativeOptions } from './launch.ts';
 import type { RankLaunch } from './launch.ts';
-import { loadModelTokenizer } from './model-tokenizer.ts';
 import type { ModelTokenizer } from './model-tokenizer.ts';
-import { createServer } from './openai/server.ts';
 import { StatusFile } from './status-file.ts';
 import { TokenStreams, fromNative } from './token-streams.ts';
 
@@ -62,6 +60,7 @@ export class RankProcess {
       if (this.#isFirst) {
         // Before the group forms: a wrong tokenizer should cost nobody the loading of weights.
         const { vocabSize } = await addon.checkModel(launch.modelFolder);
+        const { loadModelTokenizer } = await import('./model-tokenizer.ts');
         this.#tokenizer = await loadModelTokenizer(launch.modelFolder, vocabSize);
       }
       this.#engine = new addon.Engine(nativeOptions(launch), (event) => this.#onEvent(event));
@@ -122,6 +121,8 @@ export class RankProcess {
     const { model, contextLength, maxConcurrentRequests, deployment } = launch.assignment;
     const names = model.servedNames.length > 0 ? model.servedNames : [deployment];
     const [tokenizer, streams] = [this.#tokenizer!, this.#streams!];
+    // Only here: followers need no HTTP, which is most of what a rank's process would load.
+    const { createServer } = await import('./openai/server.ts');
     this.#server = createServer(
       { names, contextLength, tokenizer, streams, clock, random },
       { maxConcurrentRequests, isStopping: () => this.#isStopping, logger },
