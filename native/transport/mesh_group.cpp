@@ -162,7 +162,9 @@ Status MeshGroup::checkPeer(int peer, bool mayBeSelf) const {
 }
 
 Status MeshGroup::told(Status status) const {
-  if (isSplit_ && status.code != "InvalidArgument") status.message += " (ranks named here count in the whole group)";
+  // An abort's reason is the caller's own text.
+  const bool namesRanks = status.code.starts_with("Peer") || status.code == "OperationTimeout";
+  if (isSplit_ && namesRanks) status.message += " (ranks named here count in the whole group)";
   return status;
 }
 
