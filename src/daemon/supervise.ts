@@ -45,16 +45,17 @@ export const supervise = async (options: SuperviseOptions): Promise<never> => {
       news.reset();
       status = await look(options, status, news.exit);
       const state = stateOf(status, { ...options.assignment, isProven: proof.isProven() });
-      options.onLook(status, state);
-      if (status?.phase === 'Serving') await requireFresh();
-      requireInTime(state);
-      proof.check(status);
+      // Before the news of a state, so that its report has the memory of that state.
       if (state !== lastState || clock.monotonicMs() >= housekeepingDueMs) {
         lastState = state;
         housekeepingDueMs = clock.monotonicMs() + timing.housekeepingMs;
         options.onResidentBytes(await context.processes.residentBytes(process.pid));
         await boundLog(context);
       }
+      options.onLook(status, state);
+      if (status?.phase === 'Serving') await requireFresh();
+      requireInTime(state);
+      proof.check(status);
       await news.pause();
     }
   } finally {
