@@ -62,7 +62,7 @@ TEST("sprout: logits are MLX's to within rounding") {
   for (size_t i = 0; i < ids.size() && !got.empty(); i++)
     worst = std::max(worst, std::fabs(got[static_cast<size_t>(ids[i])] - logits->find("values")->items[i].number));
   CHECK(!got.empty());
-  CHECK(worst < 1e-3);
+  CHECK(worst < 2e-4 * logits->find("values")->items[0].number);  // the largest logit comes first
   std::printf("     largest difference to MLX's logits: %.2g\n", worst);
 }
 

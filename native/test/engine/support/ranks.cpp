@@ -1,6 +1,5 @@
 #include "support/ranks.h"
 
-#include <cstring>
 #include <thread>
 
 #include "support/test.h"
@@ -65,9 +64,7 @@ std::vector<float> Ranks::forward(std::span<const engine::Segment> segments) {
       engine::LlamaModel& model = *models_[static_cast<size_t>(stage * cut_.tensorSize + rank)];
       return model.forward(segments, hidden[at], logits[at], cut_.tensorSize == 1 ? nullptr : groups_[at].get());
     });
-  for (size_t rank = 1; rank < ranks; rank++)
-    CHECK(logits[rank].size() == logits[0].size() &&
-          std::memcmp(logits[rank].data(), logits[0].data(), logits[0].size() * sizeof(float)) == 0);
+  for (size_t rank = 1; rank < ranks; rank++) CHECK(logits[rank] == logits[0]);
   return status_.ok() ? logits[0] : std::vector<float>();
 }
 
