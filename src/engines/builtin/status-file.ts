@@ -7,7 +7,7 @@ import { errorMessage } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { EngineStatus } from '../engine.ts';
 
-const refreshMs = 1000;
+const refreshMs = 250;
 
 const statusFile = (runDirectory: string): string => join(runDirectory, 'status.json');
 
@@ -22,7 +22,7 @@ export const readStatusFile = async (runDirectory: string): Promise<EngineStatus
 };
 
 /**
- * The rank's word to its daemon: replaced atomically at each change, and once a second with fresh counts, so
+ * The rank's word to its daemon: replaced atomically at each change, and four times a second with fresh counts, so
  * that a process that hangs can be told from one that has nothing new to say.
  */
 export class StatusFile {
