@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { EspalierError } from '../base/errors.ts';
@@ -14,7 +14,10 @@ export const createFreshness = (clock: Clock, runDirectory: string, staleMs: num
   let lastChangeMs = clock.monotonicMs();
   let lastLookMs = lastChangeMs;
 
-  /** Throws RankUnresponsive. An engine without a status file is not judged. */
+  /**
+   * Throws RankUnresponsive. An engine without a status file is not judged, nor is one that cannot write it:
+   * a full disk must not end what serves.
+   */
   return async (): Promise<void> => {
     const mtimeMs = await stat(file).then(
       (found) => found.mtimeMs,
@@ -29,6 +32,10 @@ export const createFreshness = (clock: Clock, runDirectory: string, staleMs: num
       return;
     }
     if (nowMs - lastChangeMs <= staleMs) return;
+    if (!(await isWritable(runDirectory))) {
+      lastChangeMs = nowMs;
+      return;
+    }
     throw new EspalierError(
       'RankUnresponsive',
       `the process exists, but has not written its status for ${staleMs / 1000} s: ` +
@@ -36,4 +43,17 @@ export const createFreshness = (clock: Clock, runDirectory: string, staleMs: num
       { file, staleMs },
     );
   };
+};
+
+/** Whether a file of a status file's size can be written; one block, for a disk with none left. */
+const isWritable = async (directory: string): Promise<boolean> => {
+  const probe = join(directory, 'write-probe');
+  try {
+    await writeFile(probe, Buffer.alloc(4096), { mode: 0o600 });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await unlink(probe).catch(() => {});
+  }
 };

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, rmdir, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createFreshness } from '../../src/daemon/freshness.ts';
 import { offsetClock } from '../support/offset-clock.ts';
 
-test('a status file that stays the same is stale, unless it was us who slept', async (t) => {
+test('a status file that stays the same is stale, unless we slept, or the disk is full', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'espalier-fresh-'));
   t.after(async () => rm(directory, { recursive: true }));
   const clock = offsetClock();
@@ -29,5 +29,11 @@ test('a status file that stays the same is stale, unless it was us who slept', a
   await look(500_000);
   await look(20_000);
   await look(20_000);
+  const inTheWay = join(directory, 'write-probe');
+  await mkdir(inTheWay);
+  await look(25_000);
+  await rmdir(inTheWay);
+  await look(25_000);
+  await look(25_000);
   await assert.rejects(look(25_000), { code: 'RankUnresponsive', message: /for 60 s/ });
 });
