@@ -31,14 +31,31 @@ export interface Operator {
 
 /**
  * The control plane of directory mode: store, controller, hub and router in one process. The hub serves no
- * document before the controller has read everything, so that a start never stops a running rank.
+ * document before the controller has read everything, so that a start never stops a running rank. When
+ * something does not start, what did is stopped again.
  */
 export const startOperator = async (options: OperatorOptions): Promise<Operator> => {
-  const { logger } = options;
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const each of stops.toReversed()) await each();
+  };
+  try {
+    return { ...(await start(options, stops)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+};
+
+const start = async (
+  options: OperatorOptions,
+  stops: (() => Promise<void>)[],
+): Promise<Omit<Operator, 'stop'>> => {
+  const { directory, stateDirectory, logger } = options;
   const clock = systemClock;
   const random = seededRandom(randomInt(2 ** 32));
-  const { directory, stateDirectory } = options;
   const store = await createDirectoryStore({ directory, stateDirectory, clock, random, logger });
+  stops.push(async () => store.stop());
   const hub = createHub({
     logger: logger.child({ room: 'hub' }),
     clock,
@@ -47,13 +64,15 @@ export const startOperator = async (options: OperatorOptions): Promise<Operator>
     onStale: (node, epoch) =>
       options.onFenced(`node ${node} follows a control plane of epoch ${epoch}`),
   });
+  const hubUrl = await hub.listen();
+  stops.push(async () => hub.close());
   const router = createRouter({
     routes: { routes: () => routesFrom(store.deployments()) },
     logger: logger.child({ room: 'router' }),
     clock,
   });
-  const hubUrl = await hub.listen();
   const { host, port } = await router.listen(options.router);
+  stops.push(async () => router.close());
   const routerUrl = `http://${host}:${port}`;
   const controller = createController({
     store,
@@ -67,14 +86,7 @@ export const startOperator = async (options: OperatorOptions): Promise<Operator>
     onFenced: (error) => options.onFenced(error.message),
   });
   await controller.start();
+  stops.push(async () => controller.stop());
   await writeControlPlaneAddress(stateDirectory, { pid: process.pid, hubUrl, routerUrl });
-  return {
-    hubUrl,
-    routerUrl,
-    stop: async () => {
-      await router.close();
-      await controller.stop();
-      await hub.close();
-    },
-  };
+  return { hubUrl, routerUrl };
 };
