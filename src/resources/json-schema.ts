@@ -1,6 +1,7 @@
 import type { StructuralSchema } from './structural-schema.ts';
 
 const copiedKeywords = [
+  'description',
   'enum',
   'required',
   'pattern',

@@ -161,6 +161,11 @@ const typeHint = ({ data, parentSchema }: ErrorObject): { hint?: string } => {
 };
 
 const valueHint = ({ data, keyword, parentSchema }: ErrorObject): { hint?: string } => {
+  const { description } = (parentSchema ?? {}) as StructuralSchema;
+  // Patterns are for machines; the description says what they mean.
+  if (keyword === 'pattern' && description !== undefined) {
+    return { hint: description.replace(/\.$/, '') };
+  }
   if (keyword !== 'enum' || typeof data !== 'string') return {};
   const meant = nearest(data, ((parentSchema ?? {})['enum'] as unknown[]).map(String));
   return meant === undefined ? {} : { hint: `did you mean ${quoted(meant)}?` };

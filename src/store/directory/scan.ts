@@ -13,6 +13,8 @@ import type { DirectoryIdentity, ObjectRecord } from './state-layout.ts';
 export interface Scan {
   identity: DirectoryIdentity;
   fileCount: number;
+  /** Whether every file reads as it did at the last scan: nobody is in the middle of something. */
+  isSettled: boolean;
   /** By key. `file` is relative to the directory. */
   desired: ReadonlyMap<string, DesiredObject>;
   problems: SpecProblem[];
@@ -55,6 +57,7 @@ export const createScanner = (directory: string, schemas: Schemas) => {
       scan: {
         identity,
         fileCount: files.length,
+        isSettled: sameTexts(previous, parsed),
         desired,
         problems: merged.problems.map(({ key, file, line, message }) => ({
           ...(key === undefined ? {} : { key }),
@@ -70,6 +73,13 @@ export const createScanner = (directory: string, schemas: Schemas) => {
     };
   };
 };
+
+const sameTexts = (
+  previous: ReadonlyMap<string, { text: string }>,
+  parsed: ReadonlyMap<string, { text: string }>,
+): boolean =>
+  previous.size === parsed.size &&
+  [...parsed].every(([path, { text }]) => previous.get(path)?.text === text);
 
 /** The reason when there is no such directory. */
 const directoryIdentity = (directory: string): DirectoryIdentity | string => {

@@ -45,7 +45,7 @@ export interface DirectoryStoreOptions {
 }
 
 export interface StoreTiming extends WatchTiming {
-  /** An object goes only when its document is missing from two rescans this far apart, as while git checks out. */
+  /** An object goes only when its document is missing and nothing else changes for so long: git may be checking out. */
   deletionGraceMs: number;
 }
 

@@ -58,6 +58,8 @@ class DirectorySync implements Sync {
   readonly #scan: ReturnType<typeof createScanner>;
   /** When a held object was first seen without a document, by the monotonic clock. */
   #missingSince = new Map<string, number>();
+  /** When a scan last differed from the one before, by the same clock. */
+  #lastChangeMs = 0;
   #problems: SpecProblem[] = [];
   #savedProblems = '';
   #failedWrites = 0;
@@ -116,6 +118,7 @@ class DirectorySync implements Sync {
   /** Gives the time until an object that is missing now may be deleted, if there is one. */
   async #apply(scan: Scan, problems: SpecProblem[]): Promise<number | undefined> {
     problems.push(...scan.problems);
+    if (!scan.isSettled) this.#lastChangeMs = this.#options.clock.monotonicMs();
     for (const [key, desired] of scan.desired) {
       this.#missingSince.delete(key);
       const held = this.#options.table.records.get(key);
@@ -147,7 +150,8 @@ class DirectorySync implements Sync {
     const now = this.#options.clock.monotonicMs();
     const since = this.#missingSince.get(key) ?? now;
     this.#missingSince.set(key, since);
-    return since + this.#options.timing.deletionGraceMs - now;
+    const quietSince = Math.max(since, this.#lastChangeMs);
+    return quietSince + this.#options.timing.deletionGraceMs - now;
   }
 
   async #put(record: ObjectRecord): Promise<void> {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { systemClock } from '../../../src/base/clock.ts';
+import type { Clock } from '../../../src/base/clock.ts';
 import { createLogger } from '../../../src/base/logger.ts';
 import { seededRandom } from '../../../src/base/random.ts';
 import type { ObjectKey, Store } from '../../../src/controller/ports.ts';
@@ -48,11 +49,12 @@ export const makeFolders = (t: TestContext): Folders => {
 export const openStore = (
   { directory, stateDirectory }: Pick<Folders, 'directory' | 'stateDirectory'>,
   timing: Partial<typeof fastTiming> = {},
+  clock: Clock = systemClock,
 ): Promise<Store> =>
   createDirectoryStore({
     directory,
     stateDirectory,
-    clock: systemClock,
+    clock,
     random: seededRandom(1),
     logger: createLogger({ name: 'test', level: 'silent' }),
     timing: { ...fastTiming, ...timing },

@@ -12,7 +12,16 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { eventually } from '../../support/eventually.ts';
-import { deploymentText, makeFolders, names, nodeText, reasonsOf, startStore } from './fixture.ts';
+import { offsetClock } from '../../support/offset-clock.ts';
+import {
+  deploymentText,
+  makeFolders,
+  names,
+  nodeText,
+  openStore,
+  reasonsOf,
+  startStore,
+} from './fixture.ts';
 
 const setup = async (t: TestContext, files: Record<string, string>) => {
   const folders = makeFolders(t);
@@ -100,6 +109,24 @@ describe('machinery that replaces files', { concurrency: 4 }, () => {
 });
 
 describe('a directory that goes or is swapped', { concurrency: 4 }, () => {
+  test('while other files still change, as in a long checkout, nothing is deleted', async (t) => {
+    const folders = makeFolders(t);
+    folders.save('a.yaml', deploymentText('a'));
+    const clock = offsetClock();
+    const store = await openStore(folders, { rescanMs: 50, deletionGraceMs: 60_000 }, clock);
+    t.after(() => store.stop());
+    await store.start(() => {});
+    rmSync(join(folders.directory, 'a.yaml'));
+    for (const marker of ['one', 'two', 'three']) {
+      folders.save(`${marker}.yaml`, nodeText(marker));
+      await eventually(`${marker} is read`, () => store.node(marker));
+      assert.deepEqual(names(store.deployments()), ['a']);
+      clock.advance(59_000);
+    }
+    clock.advance(60_000);
+    await eventually('a is gone', () => store.deployments().length === 0);
+  });
+
   test('when the directory vanishes, objects stay and a problem says so, until it is back', async (t) => {
     const { folders, store, replicas } = await setup(t, { 'a.yaml': deploymentText('a') });
     const { directory } = folders;
