@@ -35,7 +35,7 @@ export const readFiles = (
     readDocuments(text, file, schemas),
 ): ReadFile[] => {
   const found: Found[] = [];
-  find(path, { found, ancestors: [] });
+  find(path, { root: path, found, ancestors: [] });
   return found.map((entry) => ({
     path: entry.path,
     documents:
@@ -48,11 +48,15 @@ export const readFiles = (
 type Found = { path: string } | { path: string; failure: string };
 
 /** `ancestors`: real paths of the folders above, so that a link to one of them is not followed for ever. */
-const find = (path: string, walk: { found: Found[]; ancestors: readonly string[] }): void => {
-  const { found, ancestors } = walk;
+const find = (
+  path: string,
+  walk: { root: string; found: Found[]; ancestors: readonly string[] },
+): void => {
+  const { root, found, ancestors } = walk;
   if (found.length >= maxFiles) return;
   if (found.length === maxFiles - 1) {
-    found.push({ path, failure: `more than ${maxFiles} files in all; the rest is not read` });
+    // Of the root, not of this file: nobody knows what is in the files that are not read.
+    found.push({ path: root, failure: `more than ${maxFiles} files in all; the rest is not read` });
     return;
   }
   try {
@@ -71,7 +75,7 @@ const find = (path: string, walk: { found: Found[]; ancestors: readonly string[]
       if (entry.name.startsWith('.') || entry.name === 'node_modules') continue;
       const child = join(path, entry.name);
       if (isYamlName(entry.name) || entry.isDirectory() || isLinkToFolder(entry, child)) {
-        find(child, { found, ancestors: [...ancestors, real] });
+        find(child, { root, found, ancestors: [...ancestors, real] });
       }
     }
   } catch (error) {

@@ -95,3 +95,16 @@ test('a byte order mark and Windows line ends are no problem', (t) => {
   const folder = folderWith(t, { 'a.yaml': `\uFEFF${node('a').replaceAll('\n', '\r\n')}` });
   assert.deepEqual(validateFiles([folder], schemas).problems, []);
 });
+
+test('a folder with too many files is a problem of the whole folder', (t) => {
+  const folder = folderWith(t, {});
+  for (let index = 0; index < 10_050; index += 1) {
+    writeFileSync(join(folder, `${String(index).padStart(5, '0')}.yaml`), '');
+  }
+  const { problems } = validateFiles([folder], schemas);
+  assert.deepEqual(
+    problems.map(({ file }) => file),
+    [folder],
+  );
+  assert.match(problems[0]?.got ?? '', /more than 10000 files/);
+});

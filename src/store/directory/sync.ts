@@ -62,6 +62,7 @@ class DirectorySync implements Sync {
   #lastChangeMs = 0;
   #problems: SpecProblem[] = [];
   #savedProblems = '';
+  #toldNotes = new Set<string>();
   #failedWrites = 0;
   #identity: DirectoryIdentity | undefined;
   #isDirectoryMissing = false;
@@ -118,6 +119,7 @@ class DirectorySync implements Sync {
   /** Gives the time until an object that is missing now may be deleted, if there is one. */
   async #apply(scan: Scan, problems: SpecProblem[]): Promise<number | undefined> {
     problems.push(...scan.problems);
+    this.#tellNotes(scan);
     if (!scan.isSettled) this.#lastChangeMs = this.#options.clock.monotonicMs();
     for (const [key, desired] of scan.desired) {
       this.#missingSince.delete(key);
@@ -140,6 +142,17 @@ class DirectorySync implements Sync {
       else await this.#delete(record);
     }
     return waits.length === 0 ? undefined : Math.min(...waits);
+  }
+
+  /** Each once, for as long as it holds. */
+  #tellNotes({ notes }: Scan): void {
+    const told = this.#toldNotes;
+    this.#toldNotes = new Set(
+      notes.map(({ file, line, message }) => `${file}:${line}: ${message}`),
+    );
+    for (const note of this.#toldNotes) {
+      if (!told.has(note)) this.#options.logger.info({ note }, 'left out');
+    }
   }
 
   #newRecord(desired: Parameters<typeof newRecord>[0]): ObjectRecord {

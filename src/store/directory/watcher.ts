@@ -77,7 +77,7 @@ export const startWatcher = (options: {
     rescanWithin: (delayMs) => scheduleAt(Math.min(dueMs, clock.monotonicMs() + delayMs)),
     rewatch: () => {
       if (isStopped) return;
-      void files.close();
+      files.close().catch(() => {});
       files = watchFiles(options, onEvent);
     },
     stop: async () => {

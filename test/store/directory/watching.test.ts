@@ -56,6 +56,24 @@ describe('watching a directory', { concurrency: 4 }, () => {
     assert.equal(store.deployment('default', 'a')?.metadata.generation, 3);
   });
 
+  test('a document that is back before its object is gone makes a new object afterwards', async (t) => {
+    const { folders, store } = await setup(t, { 'a.yaml': deploymentText('a') });
+    const key = { kind: 'ModelDeployment', namespace: 'default', name: 'a' } as const;
+    const old = () => store.deployment('default', 'a')?.metadata;
+    const { uid } = old()!;
+    await store.addFinalizer(key, 'espalier.dev/ranks');
+    rmSync(join(folders.directory, 'a.yaml'));
+    await eventually('a is being deleted', () => old()?.deletionTimestamp);
+    folders.save('a.yaml', deploymentText('a', '  replicas: 2\n'));
+    folders.save('marker.yaml', nodeText('marker'));
+    await eventually('the file is read', () => store.node('marker'));
+    assert.equal(old()?.uid, uid);
+    await store.removeFinalizer(key, 'espalier.dev/ranks');
+    const anew = await eventually('a is back', () => store.deployment('default', 'a'));
+    assert.notEqual(anew.metadata.uid, uid);
+    assert.deepEqual([anew.metadata.generation, anew.spec.replicas], [1, 2]);
+  });
+
   test('a document that moves to another file stays the same object', async (t) => {
     const { folders, store } = await setup(t, { 'a.yaml': deploymentText('a') });
     const before = store.deployment('default', 'a');
