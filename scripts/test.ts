@@ -28,7 +28,7 @@ if (paths.length === 0) {
   run('Types', bin('tsc'), ['--noEmit', '-p', 'tsconfig.json']);
   run('Lint', bin('oxlint'), ['--type-aware', '--deny-warnings']);
   if (process.env['CI']) run('Package', process.execPath, ['scripts/check-package.ts']);
-  run('Native tests', 'ctest', ['--test-dir', 'native/build', '--output-on-failure', '-j1']);
+  run('Native tests', 'ctest', ['--test-dir', 'native/build/test', '--output-on-failure', '-j1']);
 }
 const files = globSync(
   paths.length === 0
