@@ -49,14 +49,14 @@ const stopDeadlineMs = 10_000;
 export const createController = (options: ControllerOptions): Controller => {
   const { store, nodeLink, clock, random, logger } = options;
   const queue = createQueue({ clock, random });
-  const publisher = createPublisher(store, nodeLink);
+  const publisher = createPublisher(store, nodeLink, clock);
   let startedAtMs = clock.monotonicMs();
   const sources = (): FleetSources => ({
     store,
     nodeLink,
     sinceStartMs: clock.monotonicMs() - startedAtMs,
     now: clock.now(),
-    publishedVersion: (nodeName) => publisher.version(nodeName),
+    published: (nodeName) => publisher.published(nodeName),
   });
   const context: Context = {
     store,

@@ -1,5 +1,12 @@
 import { buildNodeDocument } from './documents.ts';
+import type { Clock } from '../base/clock.ts';
 import type { NodeLink, Store } from './ports.ts';
+
+export interface PublishedDocument {
+  version: string;
+  /** Since it last became another one. */
+  ageMs: number;
+}
 
 /** Hands documents to the nodes, always built from what is persisted. */
 export interface Publisher {
@@ -7,14 +14,14 @@ export interface Publisher {
   publishAll(): void;
   /** The ClusterNode is gone. */
   retract(nodeName: string): void;
-  /** Of the document that the node should have. */
-  version(nodeName: string): string | undefined;
+  /** The document that the node should have. */
+  published(nodeName: string): PublishedDocument | undefined;
   /** Nothing is published any more. */
   stop(): void;
 }
 
-export const createPublisher = (store: Store, nodeLink: NodeLink): Publisher => {
-  const versions = new Map<string, string>();
+export const createPublisher = (store: Store, nodeLink: NodeLink, clock: Clock): Publisher => {
+  const documents = new Map<string, { version: string; sinceMs: number }>();
   let isStopped = false;
 
   const publish = (nodeNames: Iterable<string>): void => {
@@ -22,7 +29,9 @@ export const createPublisher = (store: Store, nodeLink: NodeLink): Publisher => 
     for (const nodeName of new Set(nodeNames)) {
       if (!store.node(nodeName)) continue;
       const document = buildNodeDocument(nodeName, store);
-      versions.set(nodeName, document.version);
+      if (documents.get(nodeName)?.version !== document.version) {
+        documents.set(nodeName, { version: document.version, sinceMs: clock.monotonicMs() });
+      }
       nodeLink.publish(document);
     }
   };
@@ -32,10 +41,18 @@ export const createPublisher = (store: Store, nodeLink: NodeLink): Publisher => 
     publishAll: () => publish(store.nodes().map(({ metadata }) => metadata.name)),
     retract: (nodeName) => {
       if (isStopped) return;
-      versions.delete(nodeName);
+      documents.delete(nodeName);
       nodeLink.retract(nodeName);
     },
-    version: (nodeName) => versions.get(nodeName),
+    published: (nodeName) => {
+      const document = documents.get(nodeName);
+      return (
+        document && {
+          version: document.version,
+          ageMs: clock.monotonicMs() - document.sinceMs,
+        }
+      );
+    },
     stop: () => {
       isStopped = true;
     },

@@ -68,7 +68,7 @@ const view = (name: string, ranks: RankReport[], overrides: Partial<NodeView> = 
   },
   presence: 'Present',
   silentMs: 0,
-  documentVersion: 'v1',
+  hasAnswered: true,
   report: nodeReport({ nodeName: name, observedVersion: 'v1', ranks }),
   ...overrides,
 });
@@ -200,13 +200,13 @@ const rows: Row[] = [
   {
     title: 'a rank that was reported is missing, under another boot: it vanished',
     group: group({}),
-    views: [view('a', [rank(0, 'Ready')]), view('b', [], { documentVersion: 'v2' })],
+    views: [view('a', [rank(0, 'Ready')]), view('b', [], { hasAnswered: false })],
     expect: { state: 'Stopping', after: 'Restart', reason: 'RankFailed' },
   },
   {
     title: 'a rank that was never reported by a node that has not had its document: wait',
     group: group({ state: 'Starting' }, 'Pending'),
-    views: [view('a', [rank(0, 'Pending')]), view('b', [], { documentVersion: 'v2' })],
+    views: [view('a', [rank(0, 'Pending')]), view('b', [], { hasAnswered: false })],
     expect: { state: 'Starting' },
   },
   {
@@ -242,7 +242,7 @@ const rows: Row[] = [
   {
     title: 'stopping: a node that has not answered its document holds the group',
     group: stopped,
-    views: [view('a', []), view('b', [], { documentVersion: 'v2' })],
+    views: [view('a', []), view('b', [], { hasAnswered: false })],
     expect: { state: 'Stopping' },
   },
   {

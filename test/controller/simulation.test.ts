@@ -16,7 +16,7 @@ import { assertHonestConditions } from './honest-conditions.ts';
 const seeds = process.env['SEED']
   ? [Number(process.env['SEED'])]
   : range(Number(process.env['SEEDS'] ?? 25));
-const steps = 100;
+const steps = 150;
 const nodeNames = ['a', 'b', 'c'];
 const deploymentNames = ['m', 'n'];
 
@@ -38,9 +38,9 @@ function range(count: number): number[] {
 const simulate = async (world: Harness): Promise<void> => {
   const lostOnce = new Set<string>();
   await world.startControlPlane();
-  world.state.applyDeployment('m', randomSpec(world));
+  repairEverything(world);
   for (let step = 0; step < steps; step += 1) {
-    if (world.random() < 0.25) await disturb(world);
+    if (world.random() < 0.15) await disturb(world);
     world.fleet.step();
     await world.clock.advance(world.random() < 0.1 ? 5000 : 500);
     check(world, lostOnce);
@@ -48,24 +48,45 @@ const simulate = async (world: Harness): Promise<void> => {
   await converge(world, lostOnce);
 };
 
-/** One random thing goes wrong, or is changed by the user. */
+/** One random thing goes wrong, is changed by the user, or is repaired, so that much runs most of the time. */
 const disturb = async (world: Harness): Promise<void> => {
-  const node = pick(world, world.fleet.nodes);
   const name = pick(world, deploymentNames);
+  const node = pick(world, world.fleet.nodes);
+  const kill = () => killSomeRank(world);
+  const repair = () => repairEverything(world);
   const disturbances: (() => void | Promise<unknown>)[] = [
-    () => node.kill(pick(world, [...node.ranks.keys()]) ?? ''),
+    ...[kill, kill, kill, kill],
+    ...[repair, repair, repair],
     () => node.crash(),
-    () => (node.isUp ? undefined : node.boot()),
     () => {
-      node.isCutOff = !node.isCutOff;
+      node.isCutOff = true;
     },
     () => world.state.applyDeployment(name, randomSpec(world)),
     () => world.state.delete({ kind: 'ModelDeployment', namespace: 'default', name }),
     () => world.state.applyNode(node.name, randomNodeSpec(world)),
     () => world.startControlPlane(),
-    () => world.state.failWith(world.random() < 0.5 ? new Error('disk full') : undefined),
+    () => world.state.failWith(new Error('disk full')),
   ];
   await pick(world, disturbances)();
+};
+
+const killSomeRank = (world: Harness): void => {
+  const busy = world.fleet.nodes.filter(({ ranks }) => ranks.size > 0);
+  if (busy.length === 0) return;
+  const node = pick(world, busy);
+  node.kill(pick(world, [...node.ranks.keys()]));
+};
+
+const repairEverything = (world: Harness): void => {
+  world.state.failWith(undefined);
+  for (const node of world.fleet.nodes) {
+    if (!node.isUp) node.boot();
+    node.isCutOff = false;
+    world.state.applyNode(node.name, nodeSpec());
+  }
+  for (const name of deploymentNames) {
+    if (!world.state.deployment(name)) world.state.applyDeployment(name, randomSpec(world));
+  }
 };
 
 const pick = <T>(world: Harness, list: readonly T[]): T =>
@@ -78,7 +99,7 @@ const randomSpec = (world: Harness) =>
       { parallelism: { strategy: 'Pipeline' as const, pipelineSize: 2 } },
       { parallelism: { strategy: 'Single' as const } },
     ]),
-    replicas: pick(world, [0, 1, 1, 1, 2]),
+    replicas: pick(world, [0, 1, 1, 1, 1, 2]),
     paused: world.random() < 0.1,
     minReadySeconds: pick(world, [0, 5]),
     restartPolicy: { maxGroupRestarts: 50, backoffSeconds: 1 },
@@ -118,7 +139,7 @@ const assertOneStartPerGroup = (world: Harness, except: Set<string>): void => {
   const starts = new Map<string, string>();
   for (const node of world.fleet.nodes.filter(({ name, isUp }) => isUp && !except.has(name))) {
     for (const [id, { state }] of node.ranks) {
-      if (state === 'Failed' || state === 'Stopping') continue;
+      if (state === 'Failed') continue;
       const [namespace, deployment, index, incarnation] = id.split('/');
       const group = `${namespace}/${deployment}/${index}`;
       const other = starts.get(group);
@@ -164,12 +185,7 @@ const isUnderFault = (world: Harness): boolean =>
 
 /** All faults end; the last words of the user hold. */
 const converge = async (world: Harness, lostOnce: Set<string>): Promise<void> => {
-  world.state.failWith(undefined);
-  for (const node of world.fleet.nodes) {
-    if (!node.isUp) node.boot();
-    node.isCutOff = false;
-    world.state.applyNode(node.name, nodeSpec());
-  }
+  repairEverything(world);
   for (const name of deploymentNames) {
     const deployment = world.state.deployment(name);
     if (deployment && !deployment.metadata.deletionTimestamp) {

@@ -41,7 +41,7 @@ export const simFleet = (names: string[], clock: FakeClock, random: Random): Sim
   const exchange = (node: SimNode): void => {
     if (!node.isUp || node.isCutOff) return;
     const document = hub.handOut(node.name);
-    if (document && random() < 0.7) node.receive(document);
+    if (document && random() < 0.4) node.receive(document);
     node.step();
     if (random() < 0.7) hub.accept(node.report());
   };

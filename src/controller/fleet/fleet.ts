@@ -1,6 +1,7 @@
 import type { NodeReport } from '../../nodedoc/types.ts';
 import type { ClusterNode, Toleration } from '../../resources/types.ts';
 import type { NodeLink, Store } from '../ports.ts';
+import type { PublishedDocument } from '../publisher.ts';
 
 /**
  * Present: reported within its tolerance. Lost: silent for longer. Unheard: silent since this control plane
@@ -17,8 +18,11 @@ export interface NodeView {
   report?: NodeReport;
   /** Since the last report, or since this control plane started. */
   silentMs: number;
-  /** Of the document that the node should have. */
-  documentVersion?: string;
+  /**
+   * Its last report answers the document that it should have, and came after that was published. The version alone
+   * would not do: a document can become again what it was two changes ago, while the one between is being obeyed.
+   */
+  hasAnswered: boolean;
 }
 
 export type Fleet = ReadonlyMap<string, NodeView>;
@@ -28,7 +32,7 @@ export interface FleetSources {
   nodeLink: Pick<NodeLink, 'latest'>;
   sinceStartMs: number;
   now: Date;
-  publishedVersion: (nodeName: string) => string | undefined;
+  published: (nodeName: string) => PublishedDocument | undefined;
 }
 
 /** The fleet as it is seen now, by name. */
@@ -37,11 +41,11 @@ export const readFleet = (sources: FleetSources): Fleet =>
 
 export const viewNode = (
   node: ClusterNode,
-  { nodeLink, sinceStartMs, now, publishedVersion }: FleetSources,
+  { nodeLink, sinceStartMs, now, published }: FleetSources,
 ): NodeView => {
   const { name } = node.metadata;
   const received = nodeLink.latest(name);
-  const documentVersion = publishedVersion(name);
+  const document = published(name);
   const silentMs = received?.ageMs ?? Math.min(sinceStartMs, ageOf(node, now));
   const isLost = silentMs > toleranceMs(node);
   return {
@@ -50,7 +54,11 @@ export const viewNode = (
     presence: isLost ? 'Lost' : received ? 'Present' : 'Unheard',
     silentMs,
     ...(received ? { report: received.report } : {}),
-    ...(documentVersion === undefined ? {} : { documentVersion }),
+    hasAnswered:
+      received !== undefined &&
+      document !== undefined &&
+      received.report.observedVersion === document.version &&
+      received.ageMs < document.ageMs,
   };
 };
 

@@ -2,7 +2,6 @@ import type { RankError, RankReport } from '../../nodedoc/types.ts';
 import type { GroupMember, GroupStatus, Toleration } from '../../resources/types.ts';
 import { evictingTaint } from '../fleet/fleet.ts';
 import type { Fleet, NodeView } from '../fleet/fleet.ts';
-import { hasAnsweredDocument } from './holders.ts';
 import { rankId } from './rank-id.ts';
 import type { Owner } from './rank-id.ts';
 
@@ -124,7 +123,7 @@ const failed = (
 
 /** A rank that its node once reported, or that its node's answer to the document leaves out. */
 const vanished = ({ member }: MemberInput, view: NodeView): GroupFailure | undefined => {
-  if (member.state === 'Pending' && !hasAnsweredDocument(view)) return undefined;
+  if (member.state === 'Pending' && !view.hasAnswered) return undefined;
   const boot = view.report?.bootId ?? 'unknown';
   return restart(
     `rank ${member.rank} on ${member.nodeName} vanished: its node reports without it (boot ${boot})`,

@@ -17,8 +17,7 @@ export const holders = (owner: Owner, group: GroupStatus, fleet: Fleet): string[
     .filter(
       (view) =>
         view.presence !== 'Lost' &&
-        (runsRanksOf(owner, group.index, view) ||
-          (members.has(view.name) && !hasAnsweredDocument(view))),
+        (runsRanksOf(owner, group.index, view) || (members.has(view.name) && !view.hasAnswered)),
     )
     .map(({ name }) => name);
 };
@@ -38,9 +37,6 @@ export const nextIncarnation = (owner: Owner, group: GroupStatus, fleet: Fleet):
     .map(({ id }) => parseRankId(id)?.incarnation ?? 0);
   return Math.max(group.incarnation, ...seen) + 1;
 };
-
-export const hasAnsweredDocument = ({ report, documentVersion }: NodeView): boolean =>
-  report !== undefined && report.observedVersion === documentVersion;
 
 const runsRanksOf = (owner: Owner, index: number, { report }: NodeView): boolean => {
   const prefix = groupPrefix(owner, index);

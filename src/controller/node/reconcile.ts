@@ -7,7 +7,7 @@ import { problemsOf } from '../deployment/readings.ts';
 import { toleranceMs } from '../fleet/fleet.ts';
 import type { NodeView } from '../fleet/fleet.ts';
 import { holdsMemory, planningHash } from '../fleet/plan-nodes.ts';
-import { hasAnsweredDocument, isLive } from '../groups/holders.ts';
+import { isLive } from '../groups/holders.ts';
 import { parseRankId } from '../groups/rank-id.ts';
 import { deploymentKey, nodeKey } from '../keys.ts';
 import { done } from '../loop.ts';
@@ -43,7 +43,7 @@ export const reconcileNode = async (
 /** The ClusterNode is gone, or was never declared. */
 const forget = ({ store, nodeLink, publisher, ...context }: Context, name: string): Outcome => {
   const wasKnown = context.planningHashes.delete(name);
-  if (wasKnown || publisher.version(name) !== undefined) {
+  if (wasKnown || publisher.published(name) !== undefined) {
     publisher.retract(name);
     for (const key of concerned({ store, nodeLink }, name)) context.enqueue(key);
     return done;
@@ -129,7 +129,7 @@ const isEmpty = ({ store }: Context, view: NodeView): boolean => {
   if (isUsed) return false;
   if (view.presence === 'Lost') return true;
   const isQuiet = view.report !== undefined && !view.report.ranks.some(isLive);
-  return isQuiet && hasAnsweredDocument(view);
+  return isQuiet && view.hasAnswered;
 };
 
 const nextLookMs = (view: NodeView): number =>
