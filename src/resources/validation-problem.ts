@@ -108,7 +108,8 @@ const unknownField = (path: FieldPath, schema: Record<string, unknown>): FieldPr
   return {
     path,
     at: 'key',
-    expected: known.length === 0 ? 'no fields' : `one of the fields ${known.join(', ')}`,
+    // The list is long; it helps only whoever gets no suggestion.
+    expected: meant === undefined ? `one of the fields ${known.join(', ')}` : 'a known field',
     got: `the unknown field ${quoted(name)}`,
     hint: meant === undefined ? 'remove it' : `did you mean ${quoted(meant)}?`,
   };
