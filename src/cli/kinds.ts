@@ -13,7 +13,7 @@ const kinds = [
 export type KindName = (typeof kinds)[number]['kind'];
 
 /** A kind by any of its names; `mdep/sprout` is split by the caller. */
-export const kindOf = (text: string): KindName => {
+const kindOf = (text: string): KindName => {
   const found = kinds.find(({ names }) => names.some((name) => name === text.toLowerCase()));
   if (found) return found.kind;
   throw new CommandFailure(

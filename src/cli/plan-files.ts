@@ -4,7 +4,7 @@ import { readModelProfile } from '../catalogue/model-folder.ts';
 import { plan } from '../planner/plan.ts';
 import type { PlanNode, PlanResult } from '../planner/types.ts';
 import { validateFiles } from '../resources/read-files.ts';
-import type { ClusterNode, ModelDeployment } from '../resources/types.ts';
+import type { DesiredClusterNode, DesiredModelDeployment } from '../resources/documents.ts';
 import type { ValidationProblem } from '../resources/validation-problem.ts';
 
 export interface PlannedDeployment {
@@ -21,10 +21,12 @@ export const planFiles = async (
   paths: readonly string[],
 ): Promise<{ plans: PlannedDeployment[]; problems: ValidationProblem[] }> => {
   const { objects, problems } = validateFiles(paths);
-  const nodes = objects.filter(isNode).map(declaredNode);
+  const nodes = objects.filter((object) => object.kind === 'ClusterNode').map(declaredNode);
   const plans: PlannedDeployment[] = [];
-  for (const deployment of objects.filter(isDeployment).toSorted(byName)) {
-    const { name, namespace = 'default' } = deployment.metadata;
+  for (const deployment of objects
+    .filter((object) => object.kind === 'ModelDeployment')
+    .toSorted(byName)) {
+    const { name, namespace } = deployment.metadata;
     const result = await planOne(namespace, deployment, nodes);
     plans.push({ namespace, name, result });
     if (result.ok) reserve(nodes, result, deployment.spec.replicas);
@@ -34,7 +36,7 @@ export const planFiles = async (
 
 const planOne = async (
   namespace: string,
-  { metadata: { name }, spec }: Pick<ModelDeployment, 'metadata' | 'spec'>,
+  { metadata: { name }, spec }: DesiredModelDeployment,
   nodes: PlanNode[],
 ): Promise<PlanResult> => {
   try {
@@ -56,7 +58,7 @@ const reserve = (nodes: PlanNode[], result: PlanResult & { ok: true }, replicas:
 };
 
 /** Without spec.hardware.memory nothing fits on a node, and the plan says so. */
-const declaredNode = ({ metadata, spec }: Pick<ClusterNode, 'metadata' | 'spec'>): PlanNode => ({
+const declaredNode = ({ metadata, spec }: DesiredClusterNode): PlanNode => ({
   name: metadata.name,
   labels: metadata.labels ?? {},
   spec,
@@ -83,11 +85,6 @@ const declaredNode = ({ metadata, spec }: Pick<ClusterNode, 'metadata' | 'spec'>
   })),
 });
 
-type Declared = ReturnType<typeof validateFiles>['objects'][number];
-const isNode = (object: Declared): object is Declared & ClusterNode =>
-  object.kind === 'ClusterNode';
-const isDeployment = (object: Declared): object is Declared & ModelDeployment =>
-  object.kind === 'ModelDeployment';
 const byName = (
   left: { metadata: { name: string } },
   right: { metadata: { name: string } },

@@ -10,9 +10,10 @@ export const printerCell = (column: PrinterColumn, object: unknown, now: Date): 
     (value) => value !== undefined && value !== null,
   );
   if (values.length === 0) return '';
-  if (column.type === 'date') return age(String(values[0]), now);
+  const [first] = values;
+  if (column.type === 'date') return typeof first === 'string' ? age(first, now) : '';
   return values
-    .map((value) => (typeof value === 'object' ? JSON.stringify(value) : String(value)))
+    .map((value) => (typeof value === 'string' ? value : JSON.stringify(value)))
     .join(',');
 };
 

@@ -57,7 +57,7 @@ const logPathOf = (report: NodeReport, rank: RankReport): string => {
 
 const printLog = async (path: string, follow: boolean): Promise<void> => {
   let offset = 0;
-  do {
+  for (;;) {
     const { size } = statSync(path);
     if (size < offset) offset = 0;
     if (size > offset) {
@@ -66,8 +66,9 @@ const printLog = async (path: string, follow: boolean): Promise<void> => {
       }
       offset = size;
     }
-    if (follow) await sleep(500);
-  } while (follow);
+    if (!follow) return;
+    await sleep(500);
+  }
 };
 
 const wholeNumber = (text: string): number => {

@@ -44,21 +44,18 @@ Examples:
 const up = async (options: UpOptions): Promise<void> => {
   const logger = createLogger({ name: 'espalier' });
   const signalled = stopSignal();
-  let fence: (reason: string) => void = () => undefined;
-  const fenced = new Promise<string>((resolve) => {
-    fence = resolve;
-  });
+  const fenced = Promise.withResolvers<string>();
   const operator = await startOperator({
     directory: options.directory,
     stateDirectory: options.stateDir,
     hub: { host: options.hubHost, port: options.hubPort },
     router: { host: '127.0.0.1', port: options.routerPort },
     logger,
-    onFenced: (reason) => fence(reason),
+    onFenced: fenced.resolve,
   });
   note(`hub     ${operator.hubUrl}   (espalier node --name NAME --hub ${operator.hubUrl})`);
   note(`router  ${operator.routerUrl}/v1`);
-  const fencedBy = await Promise.race([signalled.then(() => undefined), fenced]);
+  const fencedBy = await Promise.race([signalled.then(() => undefined), fenced.promise]);
   await operator.stop();
   if (fencedBy !== undefined) {
     throw new CommandFailure(

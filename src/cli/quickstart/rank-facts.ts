@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RankReport } from '../../nodedoc/types.ts';
 import type { ModelDeployment } from '../../resources/types.ts';
 import { fetchReports } from '../reports.ts';
 
@@ -7,28 +9,50 @@ export interface RankFacts {
   rank: number;
   residentBytes: number;
   shardBytes: number;
-  allReduces: number;
 }
+
+/** Nodes report counters every two seconds while they change. */
+const settleMs = 8_000;
 
 /** What the nodes report of the deployment's ranks, by rank. */
 export const rankFacts = async (
   hubUrl: string,
   deployment: ModelDeployment,
-): Promise<RankFacts[]> => {
-  const prefix = `${deployment.metadata.namespace ?? 'default'}/${deployment.metadata.name}/`;
-  const reports = await fetchReports(hubUrl);
-  return reports
-    .flatMap(({ report }) =>
-      report.ranks
-        .filter(({ id }) => id.startsWith(prefix))
-        .map(({ rank, pid, residentBytes, shardBytes, allReduces }) => ({
-          node: report.nodeName,
-          pid: pid ?? 0,
-          rank,
-          residentBytes: residentBytes ?? 0,
-          shardBytes: shardBytes ?? 0,
-          allReduces: allReduces ?? 0,
-        })),
+): Promise<RankFacts[]> =>
+  (await ranksOf(hubUrl, deployment)).map(({ node, report }) => ({
+    node,
+    pid: report.pid ?? 0,
+    rank: report.rank,
+    residentBytes: report.residentBytes ?? 0,
+    shardBytes: report.shardBytes ?? 0,
+  }));
+
+/** The same once the counters stand still: two equal readings of a number of all-reduces that is not 0. */
+export const settledRankFacts = async (
+  hubUrl: string,
+  deployment: ModelDeployment,
+): Promise<{ ranks: RankFacts[]; allReduces: number }> => {
+  const deadlineMs = performance.now() + settleMs;
+  let before = -1;
+  for (;;) {
+    const ranks = await ranksOf(hubUrl, deployment);
+    const allReduces = Math.min(...ranks.map(({ report }) => report.allReduces ?? 0));
+    if ((allReduces > 0 && allReduces === before) || performance.now() > deadlineMs) {
+      return { ranks: await rankFacts(hubUrl, deployment), allReduces };
+    }
+    before = allReduces;
+    await sleep(2_500);
+  }
+};
+
+const ranksOf = async (
+  hubUrl: string,
+  deployment: ModelDeployment,
+): Promise<{ node: string; report: RankReport }[]> => {
+  const prefix = `${deployment.metadata.namespace}/${deployment.metadata.name}/`;
+  return (await fetchReports(hubUrl))
+    .flatMap(({ report: { nodeName, ranks } }) =>
+      ranks.filter(({ id }) => id.startsWith(prefix)).map((report) => ({ node: nodeName, report })),
     )
-    .toSorted((left, right) => left.rank - right.rank);
+    .toSorted((left, right) => left.report.rank - right.report.rank);
 };

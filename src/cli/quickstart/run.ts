@@ -2,19 +2,20 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { readModelProfile } from '../../catalogue/model-folder.ts';
-import type { DesiredModelDeployment } from '../../resources/documents.ts';
-import { validateFiles } from '../../resources/read-files.ts';
+import type { ModelDeployment } from '../../resources/types.ts';
+import { formatBytes } from '../../base/quantity.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
 import { note, print } from '../output.ts';
 import { packageRoot } from '../package-root.ts';
 import { stopSignal } from '../signals.ts';
 import { ask } from './ask.ts';
+import type { Answer } from './ask.ts';
 import { awaitReady } from './await-ready.ts';
-import { freePort } from './ports.ts';
 import { createProgress } from './progress.ts';
 import type { Progress } from './progress.ts';
 import { askSingleRank } from './reference.ts';
-import { rankFacts } from './rank-facts.ts';
+import { rankFacts, settledRankFacts } from './rank-facts.ts';
+import { startServices } from './services.ts';
 import { Supervisor } from './supervisor.ts';
 
 export interface QuickstartOptions {
@@ -63,119 +64,105 @@ interface Stage {
 }
 
 const serve = async (options: QuickstartOptions, stage: Stage): Promise<void> => {
-  const { progress, workspace } = stage;
+  const { progress, workspace, supervisor } = stage;
   const startedMs = performance.now();
-  const { hubUrl, services, spec } = await startServices(options, stage);
+  const { hubUrl, services, desired } = await startServices({
+    workspace,
+    supervisor,
+    usualPorts: !options.once,
+  });
   progress.done(`started ${services.join(', ')}`);
   const deployment = await awaitReady({
     ...stage,
+    ...desired.metadata,
     stateDirectory: join(workspace, 'state'),
-    namespace: spec.metadata.namespace,
-    name: spec.metadata.name,
     services,
     timeoutMs: readyTimeoutMs,
   });
   const readySeconds = (performance.now() - startedMs) / 1000;
-  const { plan } = deployment.status;
+  const { name } = desired.metadata;
   progress.done(
-    `${spec.metadata.name} is Ready after ${readySeconds.toFixed(1)} s: ${plan?.explanation}`,
+    `${name} is Ready after ${readySeconds.toFixed(1)} s: ${deployment.status.plan?.explanation}`,
   );
-  const ranks = await rankFacts(hubUrl, deployment);
-  for (const { rank, node, pid, shardBytes, residentBytes } of ranks) {
-    progress.done(
-      `rank ${rank} on ${node}: pid ${pid}, ${shardBytes} B of weights, ${residentBytes} B resident`,
-    );
+  for (const { rank, node, pid, shardBytes } of await rankFacts(hubUrl, deployment)) {
+    progress.done(`rank ${rank} on ${node}: pid ${pid}, ${formatBytes(shardBytes)} of weights`);
   }
-  const baseUrl = deployment.status.endpoint?.url ?? '';
-  const question = {
-    model: spec.spec.model.servedNames[0] ?? spec.metadata.name,
+  const answer = await askAloud(options, deployment);
+  progress.done(`${answer.tokens} tokens at ${answer.decodeTokensPerSecond} tokens/s`);
+  if (options.once) await prove(options, stage, { hubUrl, deployment, answer });
+  else invite(deployment, options.prompt);
+};
+
+/** Asks through the router; on a terminal the text appears as it is generated. */
+const askAloud = async (
+  { json, prompt }: QuickstartOptions,
+  deployment: ModelDeployment,
+): Promise<Answer> => {
+  if (!json) process.stdout.write(`\n${prompt}`);
+  const answer = await ask({
+    baseUrl: deployment.status.endpoint?.url ?? '',
+    model: modelName(deployment),
+    prompt,
+    maxTokens,
+    timeoutMs: answerTimeoutMs,
+    ...(json ? {} : { onText: (text: string) => void process.stdout.write(text) }),
+  });
+  if (!json) process.stdout.write('\n\n');
+  return answer;
+};
+
+/** Asks one rank the same, and prints what was seen. Throws when the two answers differ. */
+const prove = async (
+  options: QuickstartOptions,
+  { progress }: Stage,
+  seen: { hubUrl: string; deployment: ModelDeployment; answer: Answer },
+): Promise<void> => {
+  const { deployment, answer } = seen;
+  const { model, runtime } = deployment.spec;
+  progress.doing('asking one rank that holds the whole model');
+  const { layers } = await readModelProfile(model.uri);
+  const single = await askSingleRank({
+    modelUri: model.uri,
+    layers,
+    contextLength: runtime.contextLength,
     prompt: options.prompt,
     maxTokens,
     timeoutMs: answerTimeoutMs,
-  };
-  if (!options.json) print(`\n${options.prompt}`.trimEnd());
-  const answer = await ask({
-    baseUrl,
-    ...question,
-    ...(options.json ? {} : { onText: (text: string) => void process.stdout.write(text) }),
   });
-  if (!options.json) print('\n');
-  progress.done(`${answer.tokens} tokens at ${answer.decodeTokensPerSecond} tokens/s`);
-  if (!options.once) return invite(baseUrl, question.model, options.prompt);
-
-  progress.doing('asking one rank that holds the whole model');
-  const { layers } = await readModelProfile(spec.spec.model.uri);
-  const single = await askSingleRank({
-    ...question,
-    modelUri: spec.spec.model.uri,
-    layers,
-    contextLength: spec.spec.runtime.contextLength,
-  });
-  const identicalToSingleRank = single.completion === answer.completion;
+  const identicalToSingleRank =
+    single.completion === answer.completion && single.tokens === answer.tokens;
   progress.done(`identical to a single rank: ${identicalToSingleRank}`);
-  const settled = await rankFacts(hubUrl, deployment);
-  if (options.json) {
-    print(
-      JSON.stringify({
-        ready: true,
-        deployment: `${spec.metadata.namespace}/${spec.metadata.name}`,
-        plan,
-        ranks: settled.map(({ allReduces: _, ...rank }) => rank),
-        prompt: options.prompt,
-        completion: answer.completion,
-        tokens: answer.tokens,
-        decodeTokensPerSecond: answer.decodeTokensPerSecond,
-        allReduces: Math.max(...settled.map(({ allReduces }) => allReduces)),
-        identicalToSingleRank,
-      }),
-    );
-  }
+  const { ranks, allReduces } = await settledRankFacts(seen.hubUrl, deployment);
+  const result = {
+    ready: true,
+    deployment: `${deployment.metadata.namespace}/${deployment.metadata.name}`,
+    plan: deployment.status.plan,
+    ranks,
+    prompt: options.prompt,
+    ...answer,
+    allReduces,
+    identicalToSingleRank,
+  };
+  if (options.json) print(JSON.stringify(result));
   if (!identicalToSingleRank) {
     throw new CommandFailure(exitCodes.failure, 'two ranks and one rank gave different tokens');
   }
 };
 
-const startServices = async (
-  options: QuickstartOptions,
-  { workspace, supervisor }: Stage,
-): Promise<{
-  hubUrl: string;
-  services: string[];
-  spec: DesiredModelDeployment;
-}> => {
-  const directory = join(packageRoot(), 'examples', 'quickstart');
-  const { objects } = validateFiles([directory]);
-  const spec = objects.find((object) => object.kind === 'ModelDeployment');
-  if (!spec) throw new CommandFailure(exitCodes.invalidInput, `no ModelDeployment in ${directory}`);
-  const hubPort = await freePort(options.once ? undefined : 7480);
-  const routerPort = await freePort(options.once ? undefined : 8080);
-  const hubUrl = `http://127.0.0.1:${hubPort}`;
-  supervisor.start({
-    name: 'control-plane',
-    args: [
-      ...['up', '--directory', directory, '--state-dir', join(workspace, 'state')],
-      ...['--hub-port', String(hubPort), '--router-port', String(routerPort)],
-    ],
+const invite = (deployment: ModelDeployment, prompt: string): void => {
+  const body = JSON.stringify({
+    model: modelName(deployment),
+    prompt,
+    max_tokens: 40,
+    temperature: 0.7,
   });
-  const nodes = objects
-    .filter(({ kind }) => kind === 'ClusterNode')
-    .map(({ metadata }) => metadata.name);
-  for (const name of nodes) {
-    const dataDirectory = join(workspace, 'nodes', name);
-    supervisor.start({
-      name,
-      args: ['node', '--name', name, '--hub', hubUrl, '--data-dir', dataDirectory, '--stop-ranks'],
-    });
-  }
-  return { hubUrl, services: ['control-plane', ...nodes], spec };
-};
-
-const invite = (baseUrl: string, model: string, prompt: string): void => {
-  const body = JSON.stringify({ model, prompt, max_tokens: 40, temperature: 0 });
   note(`
-It stays up until Ctrl-C. Try:
-  curl -s ${baseUrl}/completions -H 'content-type: application/json' -d '${body}'
+It stays up until Ctrl-C. In another terminal:
+  curl -s ${deployment.status.endpoint?.url}/completions -H 'content-type: application/json' -d '${body}'
   npm run espalier -- get mdep
-  npm run espalier -- describe mdep sprout
+  npm run espalier -- describe mdep ${deployment.metadata.name}
 Edit examples/quickstart/*.yaml, kill a rank, kill -9 a daemon: it comes back to what the YAML says.`);
 };
+
+const modelName = ({ metadata, spec }: ModelDeployment): string =>
+  spec.model.servedNames[0] ?? metadata.name;
