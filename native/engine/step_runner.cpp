@@ -2,11 +2,21 @@
 
 #include <algorithm>
 #include <span>
+#include <string>
 #include <utility>
 
 namespace espalier::engine {
 
 using transport::DataType;
+
+namespace {
+
+/// Failures of a rank, which a group shares with the groups that were split from it.
+bool endsAllGroups(const std::string& code) {
+  return code == "PeerLost" || code == "PeerStopped" || code == "PeerLeft" || code == "GroupAborted";
+}
+
+}  // namespace
 
 StepRunner::StepRunner(Model& model, const Shard& shard, transport::Group& world,
                        transport::Group* tensorGroup)
@@ -66,8 +76,13 @@ Status StepRunner::returnTokens(std::vector<int32_t>& sampled) {
 }
 
 Status StepRunner::inWorldRanks(Status status) const {
-  if (status.rank >= 0 && tensorGroup_ != nullptr && tensorGroup_ != &world_) {
+  if (status.ok() || tensorGroup_ == nullptr || tensorGroup_ == &world_) return status;
+  if (status.rank >= 0) {
     status.rank += shard_.stage * shard_.tensorSize;
+  } else if (endsAllGroups(status.code)) {
+    // The stage's group has no number for a rank of another stage. The world is as dead, and says at once why.
+    const Status whole = world_.barrier();
+    if (!whole.ok()) return whole;
   }
   return status;
 }
