@@ -15,7 +15,7 @@ import { assertHonestConditions } from './honest-conditions.ts';
  */
 const seeds = process.env['SEED']
   ? [Number(process.env['SEED'])]
-  : range(Number(process.env['SEEDS'] ?? 25));
+  : range(Number(process.env['SEEDS'] ?? 20));
 const steps = 150;
 const nodeNames = ['a', 'b', 'c'];
 const deploymentNames = ['m', 'n'];
