@@ -88,12 +88,15 @@ export class Converger {
 
   #converge(): void {
     if (!this.#desired || this.#isStopping) return;
-    const assignments = new Map(this.#desired.ranks.map((one) => [one.id, one]));
+    const assignments = this.#desired.ranks;
     for (const rank of this.#ranks.values()) {
-      if (!assignments.has(rank.id) && !rank.isLeaving) void this.#remove(rank);
+      const isWanted = assignments.some((assignment) => rank.isOf(assignment));
+      if (!isWanted && !rank.isLeaving) void this.#remove(rank);
     }
-    for (const assignment of assignments.values()) {
+    for (const assignment of assignments) {
       const rank = this.#ranks.get(assignment.id) ?? this.#newRank(assignment);
+      // One of another group under the same id leaves first; then this is looked at again.
+      if (!rank.isOf(assignment)) continue;
       rank.update(assignment);
       if (this.#mayStart) rank.start();
     }

@@ -42,6 +42,17 @@ export class Rank {
     return this.#assignment.id;
   }
 
+  /**
+   * Whether this is the same start of the same rank. Ids begin again when a deployment is deleted and made
+   * anew under its name; the group's secret does not.
+   */
+  isOf(assignment: RankAssignment): boolean {
+    return (
+      this.id === assignment.id &&
+      this.#assignment.rendezvous.secret === assignment.rendezvous.secret
+    );
+  }
+
   /** On its way out: stopping, or gone. */
   get isLeaving(): boolean {
     return this.#stopped !== undefined;

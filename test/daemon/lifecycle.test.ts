@@ -70,6 +70,19 @@ test('a rank that ignores SIGTERM is killed with its children, and its successor
   assert.match(await readFile(ready.logPath!, 'utf8'), /SIGTERM ignored/);
 });
 
+test('a rank of another group under the same id is replaced, not taken over', async (t) => {
+  const { newDaemon, publish, rankIn, report } = await daemonFixture(t);
+  publish([assignment()]);
+  await newDaemon().start();
+  const old = await rankIn('Ready');
+  publish([assignment({ rendezvous: { address: null, secret: 'of the deployment made anew' } })]);
+  await eventually('another process is Ready', () => {
+    const [rank] = report()?.ranks ?? [];
+    return rank?.state === 'Ready' && rank.pid !== old.pid;
+  });
+  assert.equal(await isAlive(old.pid!), false);
+});
+
 test('a rank that has no room on disk is Failed, and says so', async (t) => {
   const { newDaemon, publish, rankIn, dataDirectory } = await daemonFixture(t);
   await newDaemon().start();
