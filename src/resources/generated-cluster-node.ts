@@ -20,7 +20,7 @@ export interface ClusterNodeSpec {
     /** Observe only looks at network settings; Manage may change those that RDMA needs. */
     manageNetwork: 'Observe' | 'Manage';
   };
-  /** Age of the last report at which the node counts as lost and its groups are planned elsewhere, by the control plane's own clock. */
+  /** Age of the last report at which the node counts as lost and its groups are planned elsewhere, by the control plane's own clock. Daemons report at least every 10 seconds. */
   nodeLostToleranceSeconds: number;
   /** What planning assumes before the daemon has reported. */
   hardware?: {

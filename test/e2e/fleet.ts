@@ -25,7 +25,7 @@ const main = join(root, 'src/cli/main.ts');
 
 export const nodeYaml = (name: string, spec: Record<string, unknown> = {}): string =>
   `apiVersion: espalier.dev/v1alpha1\nkind: ClusterNode\nmetadata: {name: ${name}}\n` +
-  `spec: ${JSON.stringify({ reservedMemory: '1Gi', nodeLostToleranceSeconds: 12, ...spec })}\n`;
+  `spec: ${JSON.stringify({ reservedMemory: '1Gi', nodeLostToleranceSeconds: 15, ...spec })}\n`;
 
 export const deploymentYaml = (name: string, spec: Record<string, unknown> = {}): string =>
   `apiVersion: espalier.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {name: ${name}, namespace: default}\n` +
