@@ -36,9 +36,10 @@ const files = globSync(
     : paths.map((path) => (path.endsWith('.ts') ? path : `${path}/**/*.test.ts`)),
   { cwd: root },
 );
-run('Tests', process.execPath, [
-  '--test',
-  '--test-concurrency=2',
-  '--test-timeout=120000',
-  ...files.toSorted(),
-]);
+const tests = ['--test', '--test-concurrency=2', '--test-timeout=180000', ...files.toSorted()];
+if (process.env['CI']) {
+  const gate = ['--check-coverage', '--lines', '85', '--reporter', 'text-summary', '--src', 'src'];
+  run('Tests', bin('c8'), [...gate, '--include', 'src/**', process.execPath, ...tests]);
+} else {
+  run('Tests', process.execPath, tests);
+}

@@ -9,7 +9,7 @@ import type { Shape } from './shapes.ts';
 import type { MemoryBreakdown, Plan } from './types.ts';
 
 /** "41.2 GiB (weights 38.0 GiB + KV cache 2.1 GiB + workspace 1.1 GiB)". */
-export const describeMemory = (memory: MemoryBreakdown): string => {
+const describeMemory = (memory: MemoryBreakdown): string => {
   const weights = memory.shardedWeightsBytes + memory.replicatedWeightsBytes;
   return `${formatBytes(memory.totalBytes)} (weights ${formatBytes(weights)} + KV cache ${formatBytes(memory.kvCacheBytes)} + workspace ${formatBytes(memory.workspaceBytes)})`;
 };
@@ -35,7 +35,7 @@ export const describeShortfall = (
 };
 
 /** "29.7 GiB free of 48.0 GiB (4.8 GiB reserved, 8.0 GiB headroom, 5.5 GiB held by other deployments)". */
-export const describeRoom = (candidate: Candidate, leftBytes: number): string => {
+const describeRoom = (candidate: Candidate, leftBytes: number): string => {
   const { node, reserveBytes, headroomBytes } = candidate;
   const ownBytes = node.memoryBytes - reserveBytes - headroomBytes - node.usedMemoryBytes;
   const parts = [

@@ -40,7 +40,7 @@ export interface Router {
  * A stream may think for two minutes about a long prompt; an answer in one piece takes as long as all of its
  * tokens, and ten minutes is where OpenAI's own clients give up.
  */
-export const defaultDeadlines: Deadlines = {
+const defaultDeadlines: Deadlines = {
   connectMs: 3_000,
   firstByteMs: 120_000,
   responseMs: 600_000,

@@ -27,7 +27,7 @@ export const quickTiming: Partial<DaemonTiming> = {
   resumeAfterMs: 60_000,
 };
 
-export const silent = createLogger({
+const silent = createLogger({
   name: 'test',
   level: process.env['ESPALIER_TEST_LOG'] ?? 'silent',
 });

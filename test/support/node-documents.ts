@@ -7,7 +7,7 @@ import type {
 } from '../../src/nodedoc/types.ts';
 
 /** Deadlines that a test never meets by accident on a slow machine. */
-export const patientDeadlines: PhaseDeadlines = {
+const patientDeadlines: PhaseDeadlines = {
   stageMs: 30_000,
   loadMs: 30_000,
   rendezvousMs: 30_000,

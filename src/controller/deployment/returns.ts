@@ -1,7 +1,7 @@
 import type { Clock } from '../../base/clock.ts';
 
 /** A better plan must have been possible for this long before a group is restarted for it: nodes may flap. */
-export const returnAfterMs = 30_000;
+const returnAfterMs = 30_000;
 
 /** Watches for how long a degraded group could have had the plan that was asked for. */
 export interface Returns {

@@ -6,7 +6,7 @@ import { rankId } from './rank-id.ts';
 import type { Owner } from './rank-id.ts';
 
 /** A group that was Ready for this long has proved itself: earlier failures no longer count. */
-export const provenAfterMs = 300_000;
+const provenAfterMs = 300_000;
 
 /** A Ready group without its past failures, once it has been Ready for long enough. */
 export const proven = (group: GroupStatus, now: Date): GroupStatus => {

@@ -14,7 +14,7 @@ import { done } from '../loop.ts';
 import type { Outcome } from '../loop.ts';
 import { summarizeNode } from './summarize.ts';
 
-export const nodeFinalizer = 'espalier.dev/ranks';
+const nodeFinalizer = 'espalier.dev/ranks';
 
 /** A lost node may come back with the very report it sent last, which nobody tells. */
 const lostLookMs = 1000;

@@ -8,4 +8,4 @@ export const serialQueue = () => {
   };
 };
 
-export type SerialQueue = ReturnType<typeof serialQueue>;
+type SerialQueue = ReturnType<typeof serialQueue>;
