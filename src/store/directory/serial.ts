@@ -7,5 +7,3 @@ export const serialQueue = () => {
     return result;
   };
 };
-
-type SerialQueue = ReturnType<typeof serialQueue>;
