@@ -14,9 +14,12 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-/// Looks before giving way. On shared memory some 50 µs, which covers the usual skew between ranks that work on
-/// the same layer; on TCP, where each look is a system call, about a millisecond.
+/// Looks before giving way: some 50 µs on shared memory, which covers the usual skew between ranks that work on
+/// the same layer. On TCP each look is a system call, so there the time is the bound: who spins for longer keeps a
+/// rank from running that shares its core, and giving way costs nothing where nobody else wants the core.
 constexpr int kSpins = 2'000;
+constexpr auto kSpinFor = microseconds(50);
+constexpr int kSpinsPerGlance = 16;  // at the clock
 /// How long to give way by sched_yield before sleeping: a wake-up costs some 50 µs, so sleeping earlier would cost
 /// more than it saves.
 constexpr auto kYieldFor = microseconds(400);
@@ -37,7 +40,10 @@ void relax() {
 
 void Mesh::Waiter::pause(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming) {
   if (rounds_++ == 0) began_ = Clock::now();
-  if (rounds_ < kSpins && !mesh_.place_.crowded) return relax();
+  if (rounds_ < kSpins && !mesh_.place_.crowded) {
+    if (rounds_ % kSpinsPerGlance == 0 && Clock::now() - began_ > kSpinFor) rounds_ = kSpins;
+    return relax();
+  }
   const Deadline now = Clock::now();
   if (now - began_ < kYieldFor) {
     sched_yield();
