@@ -199,3 +199,13 @@ export const isRunning = (pid: number): boolean => {
     return false;
   }
 };
+
+/** What /proc says of a process, for messages of failed assertions. */
+export const stateOf = (pid: number): string => {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    return `${pid} ${/State:.*/.exec(status)?.[0]} ${/PPid:.*/.exec(status)?.[0]} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`;
+  } catch (error) {
+    return `${pid} ${String(error)}`;
+  }
+};

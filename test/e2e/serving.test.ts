@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import OpenAI from 'openai';
 import { eventually } from '../support/eventually.ts';
-import { deploymentYaml, Fleet, isRunning, nodeYaml } from './fleet.ts';
+import { deploymentYaml, Fleet, isRunning, nodeYaml, stateOf } from './fleet.ts';
 
 let fleet: Fleet;
 
@@ -167,6 +167,6 @@ test('deleting the file stops every rank and forgets the deployment', async () =
   await eventually('deployment gone', () => fleet.deployment('sprout') === undefined, {
     timeoutMs: 30_000,
   });
-  assert.ok(pids.every((pid) => !isRunning(pid)));
+  assert.deepEqual(pids.filter(isRunning).map(stateOf), []);
   await eventually('404', async () => (await fleet.complete('sprout')).status === 404);
 });

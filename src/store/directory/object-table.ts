@@ -7,8 +7,10 @@ import { byKey, keyOf, keyText } from './state-layout.ts';
 import type { ObjectRecord } from './state-layout.ts';
 
 /**
- * All objects and revisions, in memory and on disk. A change is in memory only after it is durable, and
- * callers make one change at a time. Every change throws EpochFenced or StateNotWritable.
+ * All objects and revisions, in memory and on disk; callers make one change at a time. An object changes in
+ * memory just before it does on disk, so that whoever reads the state directory never knows more than the
+ * router, which reads memory; it changes back when the disk refuses. A change is durable when it resolves, and
+ * throws EpochFenced or StateNotWritable.
  */
 export interface ObjectTable {
   records: ReadonlyMap<string, ObjectRecord>;
@@ -31,6 +33,11 @@ export const createObjectTable = (state: StateDirectory): ObjectTable => {
     state.revisions.map((revision) => [revisionKey(revision), frozenCopy(revision)]),
   );
 
+  const restore = (key: ObjectKey, before: ObjectRecord | undefined): void => {
+    if (before) records.set(keyText(key), before);
+    else records.delete(keyText(key));
+  };
+
   const dropRevision = async (namespace: string, name: string): Promise<void> => {
     await state.remove(layout.revision(namespace, name));
     revisions.delete(`${namespace}/${name}`);
@@ -41,18 +48,30 @@ export const createObjectTable = (state: StateDirectory): ObjectTable => {
     revisions,
     put: async (record) => {
       const key = keyOf(record.object);
-      await state.write(layout.object(key), record);
+      const before = records.get(keyText(key));
       records.set(keyText(key), frozenCopy(record));
+      try {
+        await state.write(layout.object(key), record);
+      } catch (error) {
+        restore(key, before);
+        throw error;
+      }
     },
     // Revisions first: killed in between, the object is still there and is dropped again.
     drop: async (key) => {
-      const uid = records.get(keyText(key))?.object.metadata.uid;
+      const before = records.get(keyText(key));
+      const uid = before?.object.metadata.uid;
       for (const revision of revisions.values()) {
         const { namespace = '', name, ownerReferences = [] } = revision.metadata;
         if (ownerReferences.some((owner) => owner.uid === uid)) await dropRevision(namespace, name);
       }
-      await state.remove(layout.object(key));
       records.delete(keyText(key));
+      try {
+        await state.remove(layout.object(key));
+      } catch (error) {
+        restore(key, before);
+        throw error;
+      }
     },
     putRevision: async (revision) => {
       const { namespace = '', name } = revision.metadata;
