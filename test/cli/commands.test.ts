@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { parse } from 'yaml';
+
+const folder = mkdtempSync(join(tmpdir(), 'espalier-cli-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+const espalier = async (...args: string[]): Promise<Outcome> =>
+  new Promise((resolve) => {
+    const options = { timeout: 60_000, killSignal: 'SIGKILL' } as const;
+    execFile(process.execPath, ['src/cli/main.ts', ...args], options, (error, stdout, stderr) =>
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
+    );
+  });
+
+test('every command has help with an example', async () => {
+  const { stdout } = await espalier('--help');
+  const names = [...stdout.matchAll(/^ {2}([a-z]+) (?:\[options\]|<)/gm)].map(([, name]) => name!);
+  assert.ok(names.length >= 9, stdout);
+  for (const name of names) {
+    const help = await espalier(name, '--help');
+    assert.equal(help.code, 0);
+    assert.match(help.stdout, /Examples?:\n\s+espalier/, name);
+  }
+});
+
+test('an unknown option, command or kind is a usage error', async () => {
+  assert.equal((await espalier('get', '--colour', 'red')).code, 2);
+  assert.equal((await espalier('gte')).code, 2);
+  assert.equal((await espalier('get', 'pods')).code, 2);
+  assert.equal((await espalier('up', '-d', '.', '--hub-port', '70000')).code, 2);
+});
+
+test('validate: 0 for good files, 3 with file, line and field for bad ones', async () => {
+  assert.equal((await espalier('validate', '-f', 'examples/quickstart')).code, 0);
+  const bad = await espalier('validate', '-f', 'examples/broken/unknown-field.yaml', '-o', 'json');
+  assert.equal(bad.code, 3);
+  const { problems } = JSON.parse(bad.stdout) as { problems: { file: string; line: number }[] };
+  assert.equal(problems[0]?.file, 'examples/broken/unknown-field.yaml');
+  assert.ok((problems[0]?.line ?? 0) > 1);
+  assert.equal((await espalier('validate', '-f', join(folder, 'absent.yaml'))).code, 3);
+});
+
+test('plan: 0 with a plan, 4 with the bytes that are missing, 3 without a deployment', async () => {
+  const planned = await espalier('plan', '-f', 'examples/four-minis', '-o', 'yaml');
+  assert.equal(planned.code, 0);
+  const { plans } = parse(planned.stdout) as { plans: { result: { ok: boolean } }[] };
+  assert.equal(plans[0]?.result.ok, true);
+  const short = await espalier('plan', '-f', 'examples/does-not-fit');
+  assert.equal(short.code, 4);
+  assert.match(short.stdout, /on mini-1, .*short by .* \([\d,]+ bytes\)/);
+  writeFileSync(join(folder, 'empty.yaml'), '# nothing\n');
+  assert.equal((await espalier('plan', '-f', join(folder, 'empty.yaml'))).code, 3);
+});
+
+test('get, describe, events and logs say that there is no control plane, and where they looked', async () => {
+  const state = join(folder, 'nowhere');
+  const commands = [['get', 'mdep'], ['describe', 'mdep', 'x'], ['events'], ['logs', 'x']];
+  for (const command of commands) {
+    const { code, stderr } = await espalier(...command, '--state-dir', state);
+    assert.ok(code === 1 || code === 5, command.join(' '));
+    assert.match(stderr, new RegExp(state));
+  }
+});
