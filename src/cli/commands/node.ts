@@ -3,9 +3,6 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { createLogger } from '../../base/logger.ts';
-import { thisHost } from '../../daemon/host/this-host.ts';
-import { runNode } from '../../daemon/run-node.ts';
-import { createBuiltInEngine } from '../../engines/builtin/engine.ts';
 import { packageRoot } from '../package-root.ts';
 
 interface NodeOptions {
@@ -36,6 +33,9 @@ Examples:
   espalier node --name mini-1 --hub http://127.0.0.1:7480 --data-dir /var/lib/espalier`,
     )
     .action(async (options: NodeOptions) => {
+      const { thisHost } = await import('../../daemon/host/this-host.ts');
+      const { runNode } = await import('../../daemon/run-node.ts');
+      const { createBuiltInEngine } = await import('../../engines/builtin/engine.ts');
       const host = thisHost();
       const facts = await host.facts();
       const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {

@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { runQuickstart } from '../quickstart/run.ts';
 
 export const quickstartCommand = (): Command =>
   new Command('quickstart')
@@ -22,6 +21,7 @@ Examples:
   espalier quickstart
   espalier quickstart --once --json`,
     )
-    .action(async (options: { once: boolean; json: boolean; prompt: string }) =>
-      runQuickstart(options),
-    );
+    .action(async (options: { once: boolean; json: boolean; prompt: string }) => {
+      const { runQuickstart } = await import('../quickstart/run.ts');
+      await runQuickstart(options);
+    });
