@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import {
   mkdtempSync,
@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { fetchReports } from '../../src/cli/reports.ts';
 import type { NodeReport, RankReport } from '../../src/nodedoc/types.ts';
 import type { ClusterNode, Condition, ModelDeployment } from '../../src/resources/types.ts';
@@ -162,6 +163,13 @@ export class Fleet {
       body: JSON.stringify({ model, prompt: 'Once', max_tokens: 4, temperature: 0, ...body }),
       signal: AbortSignal.timeout(15_000),
     });
+  }
+
+  /** Stdout of a command that looks at this fleet's state. Throws when it fails. */
+  async espalier(...args: string[]): Promise<string> {
+    const command = [main, ...args, '--state-dir', this.stateDirectory];
+    const options = { cwd: root, timeout: 30_000, killSignal: 'SIGKILL' } as const;
+    return (await promisify(execFile)(process.execPath, command, options)).stdout;
   }
 
   async stop(): Promise<void> {

@@ -61,6 +61,20 @@ test('a prompt that is too long, a broken body and an unknown model are refused 
   assert.deepEqual(await fleet.pids(), pids);
 });
 
+test('get, describe, events and logs show what runs', async () => {
+  const wide = await fleet.espalier('get', 'mdep', '-o', 'wide');
+  assert.match(wide, /^sprout .*True.*1.*mini-\d,mini-\d/m);
+  assert.match(await fleet.espalier('get', 'cnode'), /^mini-3 .*True/m);
+  const described = await fleet.espalier('describe', 'mdep/sprout');
+  assert.match(described, /tensorSize: 2/);
+  assert.match(described, /Ready +True/);
+  assert.match(
+    await fleet.espalier('events', '--for', 'mdep/sprout'),
+    /mdep|ModelDeployment\/sprout/,
+  );
+  assert.match(await fleet.espalier('logs', 'sprout', '--rank', '1'), /sprout\/0\/\d+\/1.*Serving/);
+});
+
 for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
   test(`after ${signal} of a rank the group starts again and no request hangs`, async () => {
     const before = await fleet.ready('sprout');
