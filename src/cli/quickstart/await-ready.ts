@@ -4,18 +4,20 @@ import type { ModelDeployment } from '../../resources/types.ts';
 import { openReadOnly } from '../../store/directory/read-only.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
 import type { Progress } from './progress.ts';
+import { servingRanks } from './rank-facts.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /** Restarts after which a service is not going to come up by itself. */
 const restartLimit = 3;
 
 /**
- * Waits until the deployment is Ready, telling what it is doing meanwhile. Throws CommandFailure with the
+ * Waits until the deployment is Ready and its nodes say so too (a status may be of an earlier quickstart), telling what it is doing meanwhile. Throws CommandFailure with the
  * condition's message when it is Stalled, with the end of the log when a service does not come up, and with
  * the last thing known when `timeoutMs` passes.
  */
 export const awaitReady = async (options: {
   stateDirectory: string;
+  hubUrl: string;
   namespace: string;
   name: string;
   supervisor: Supervisor;
@@ -35,7 +37,13 @@ export const awaitReady = async (options: {
       throw new CommandFailure(exitCodes.failure, `${stalled.reason}: ${stalled.message}`);
     }
     const ready = condition('Ready');
-    if (deployment && ready?.status === 'True') return deployment;
+    if (
+      deployment &&
+      ready?.status === 'True' &&
+      (await everyRankServes(options.hubUrl, deployment))
+    ) {
+      return deployment;
+    }
     const text = ready ? `${ready.reason}: ${ready.message}` : 'waiting for the control plane';
     if (text !== said) options.progress.doing(text);
     said = text;
@@ -45,6 +53,11 @@ export const awaitReady = async (options: {
     exitCodes.failure,
     `${options.namespace}/${options.name} was not Ready within ${options.timeoutMs / 1000} s: ${said}`,
   );
+};
+
+const everyRankServes = async (hubUrl: string, deployment: ModelDeployment): Promise<boolean> => {
+  const expected = deployment.status.groups.flatMap(({ members }) => members).length;
+  return (await servingRanks(hubUrl, deployment).catch(() => 0)) === expected;
 };
 
 /** The state directory is not there before the control plane has made it. */

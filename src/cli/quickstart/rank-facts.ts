@@ -27,6 +27,19 @@ export const rankFacts = async (
     shardBytes: report.shardBytes ?? 0,
   }));
 
+/** How many ranks of the deployment's present groups are Ready by their nodes' own word. */
+export const servingRanks = async (
+  hubUrl: string,
+  deployment: ModelDeployment,
+): Promise<number> => {
+  const { groups } = deployment.status;
+  return (await ranksOf(hubUrl, deployment)).filter(
+    ({ report: { id, state } }) =>
+      state === 'Ready' &&
+      groups.some(({ index, incarnation }) => id.includes(`/${index}/${incarnation}/`)),
+  ).length;
+};
+
 /** The same once the counters stand still: two equal readings of a number of all-reduces that is not 0. */
 export const settledRankFacts = async (
   hubUrl: string,

@@ -40,7 +40,8 @@ export const runQuickstart = async (options: QuickstartOptions): Promise<void> =
     logDirectory: join(workspace, 'logs'),
     workingDirectory: packageRoot(),
   });
-  const interrupted = stopSignal().then((signal): never => {
+  // A terminal that closes must not leave all of it behind.
+  const interrupted = stopSignal(['SIGINT', 'SIGTERM', 'SIGHUP']).then((signal): never => {
     throw new CommandFailure(signal === 'SIGINT' ? 130 : 143, '');
   });
   interrupted.catch(() => undefined);
@@ -76,6 +77,7 @@ const serve = async (options: QuickstartOptions, stage: Stage): Promise<void> =>
     ...stage,
     ...desired.metadata,
     stateDirectory: join(workspace, 'state'),
+    hubUrl,
     services,
     timeoutMs: readyTimeoutMs,
   });

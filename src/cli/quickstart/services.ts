@@ -22,17 +22,22 @@ export const startServices = async (options: {
   if (!desired) {
     throw new CommandFailure(exitCodes.invalidInput, `no valid ModelDeployment in ${directory}`);
   }
+  // Before the ports are chosen: leftovers may hold them.
+  const state = join(workspace, 'state');
+  const nodes = objects.filter(({ kind }) => kind === 'ClusterNode');
+  const names = nodes.map(({ metadata }) => metadata.name);
+  await supervisor.clear([
+    { name: 'control-plane', mark: state },
+    ...names.map((name) => ({ name, mark: join(workspace, 'nodes', name) })),
+  ]);
   const hubPort = String(await freePort(options.usualPorts ? 7480 : undefined));
   const routerPort = String(await freePort(options.usualPorts ? 8080 : undefined));
   const hubUrl = `http://127.0.0.1:${hubPort}`;
-  const state = join(workspace, 'state');
   const up = ['up', '--directory', directory, '--state-dir', state];
   supervisor.start({
     name: 'control-plane',
     args: [...up, '--hub-port', hubPort, '--router-port', routerPort],
   });
-  const nodes = objects.filter(({ kind }) => kind === 'ClusterNode');
-  const names = nodes.map(({ metadata }) => metadata.name);
   for (const name of names) {
     const node = ['node', '--name', name, '--hub', hubUrl, '--stop-ranks'];
     supervisor.start({ name, args: [...node, '--data-dir', join(workspace, 'nodes', name)] });

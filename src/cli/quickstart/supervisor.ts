@@ -4,6 +4,10 @@ import { mkdirSync, openSync, closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { backoffMs } from '../../base/random.ts';
 import { selfCommand } from '../package-root.ts';
+import { rememberProcess, stopLeftover } from './leftovers.ts';
+
+/** A daemon that ends its ranks may need their grace. */
+const leftoverMs = 20_000;
 
 /** A long-running `espalier` command that the quickstart keeps alive, as launchd or systemd would. */
 export interface ServiceSpec {
@@ -22,6 +26,13 @@ export class Supervisor {
     this.#logDirectory = options.logDirectory;
     this.#workingDirectory = options.workingDirectory;
     mkdirSync(options.logDirectory, { recursive: true });
+  }
+
+  /** Ends what an earlier supervisor of the same folder left; `mark` is an argument that only the service has. */
+  async clear(services: readonly { name: string; mark: string }[]): Promise<void> {
+    for (const { name, mark } of services) {
+      await stopLeftover(this.#pidFile(name), mark, leftoverMs);
+    }
   }
 
   start(spec: ServiceSpec): void {
@@ -51,6 +62,10 @@ export class Supervisor {
     await Promise.all(others.map(async (service) => stopService(service, graceMs)));
   }
 
+  #pidFile(name: string): string {
+    return join(this.#logDirectory, `${name}.pid`);
+  }
+
   #launch(service: Service): void {
     const { file, args } = selfCommand();
     const log = openSync(this.logPath(service.spec.name), 'a');
@@ -62,6 +77,7 @@ export class Supervisor {
     });
     closeSync(log);
     service.child = child;
+    if (child.pid !== undefined) rememberProcess(this.#pidFile(service.spec.name), child.pid);
     service.exited = new Promise((resolve) => {
       child.once('exit', () => resolve());
       child.once('error', () => resolve());
