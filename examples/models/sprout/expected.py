@@ -20,14 +20,14 @@ FOLDER = Path(__file__).parent
 LENGTH = 32
 SMALLEST_MARGIN = 0.05
 PROMPTS = [
-    "There was a little girl who",
     "It was a dark night, and the old man",
-    "Alice was beginning to get very tired of",
+    "Alice was beginning to",
+    "The boys were",
+    "The old man",
     "She could not help",
-    "Emma Woodhouse, handsome,",
-    "Mr. Darcy and his sister",
+    "One morning the boys",
     "Tom said that he",
-    "Tom went to the",
+    "There was a little girl who",
 ]
 LOGITS_PROMPT = "Once upon a time"
 

@@ -2,18 +2,24 @@
 
     python -m venv /tmp/sprout && /tmp/sprout/bin/pip install torch tokenizers numpy safetensors
     /tmp/sprout/bin/python train.py --work /tmp/sprout-work
+    /tmp/sprout/bin/python train.py --work /tmp/sprout-work --narrow
     /tmp/sprout/bin/python export.py --work /tmp/sprout-work
 
 One thread and one seed: the same torch on the same kind of processor gives the same weights.
-The learning rate is constant and falls over the last --cooldown steps only, so a run can be
-cut short before that: `--resume --steps N` ends it as a run of N steps would have ended. Rows are
-256 tokens long at first, which is faster, and 512 in the cooldown.
+
+The first stage reads all the books. Its learning rate is constant and falls over the last
+--cooldown steps only, so a run can be cut short before that: `--resume --steps N` ends it as a run
+of N steps would have ended. Rows are 256 tokens long at first, which is faster, and 512 in the
+cooldown. The second stage, --narrow, goes on from there with two of the books, over and over, at
+half the rate, which falls along a cosine: it learns them nearly by heart. Its scenes are cut anew
+in every epoch, so that any sentence may come first, as in a prompt.
 """
 
 import argparse
 import json
 import math
 import random
+import re
 import time
 from pathlib import Path
 
@@ -46,22 +52,29 @@ CONFIG = {
 }
 CONTEXT = CONFIG["max_position_embeddings"]
 SHORT_CONTEXT = 256
-BATCH_TOKENS = 4096
 VALIDATION_EVERY = 25  # One scene in 25 is held out.
+
+STAGES = {
+    "broad": {"steps": 1700, "cooldown": 300, "batch_tokens": 4096, "rate": 1.0, "warmup": 50},
+    "narrow": {"steps": 1150, "batch_tokens": 2048, "rate": 0.5, "warmup": 20},
+}
+NARROW_BOOKS = ("alice", "sawyer")
+CUT_CHANCE = 0.2  # before each sentence
+BETWEEN_SENTENCES = re.compile(r"(?<!\bMr)(?<!\bMrs)[.!?]\"?(\s+)(?=[\"A-Z])")
 
 
 def main():
     options = parse_options()
     torch.manual_seed(options.seed)
-    torch.set_num_threads(1)
+    torch.set_num_threads(options.threads)
     torch.use_deterministic_algorithms(True)
     work = Path(options.work)
     work.mkdir(parents=True, exist_ok=True)
 
     scenes = load_scenes(work)
     tokenizer = train_tokenizer(work, scenes)
-    training, validation = encode(tokenizer, scenes)
-    count = sum(len(scene) for scene in training)
+    training, validation = split(tokenizer, scenes, options)
+    count = sum(map(len, training(random.Random())))
     print(f"{count} training tokens an epoch, {sum(map(len, validation))} validation tokens")
     train(options, work, training, torch.tensor(pack(validation, CONTEXT)))
 
@@ -71,14 +84,20 @@ def parse_options():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", default=".cache/sprout", help="folder for texts and checkpoints")
-    parser.add_argument("--steps", type=int, default=1700, help="each of 4096 tokens")
-    parser.add_argument("--cooldown", type=int, default=300, help="last steps, of falling rate")
+    parser.add_argument("--narrow", action="store_true", help="the second stage")
+    parser.add_argument("--steps", type=int, help="each of 4096 tokens, or 2048 if narrow")
+    parser.add_argument("--cooldown", type=int, help="last steps, of falling rate; not if narrow")
     parser.add_argument("--muon-rate", type=float, default=6e-3, help="for the matrices of layers")
     parser.add_argument("--adam-rate", type=float, default=3e-3, help="for embeddings and norms")
     parser.add_argument("--seed", type=int, default=1865)
     parser.add_argument("--stop", type=int, help="stop after this step, to be resumed")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    return parser.parse_args()
+    parser.add_argument("--threads", type=int, default=1, help="more are not reproducible")
+    options = parser.parse_args()
+    for name, value in STAGES["narrow" if options.narrow else "broad"].items():
+        if getattr(options, name, None) is None:
+            setattr(options, name, value)
+    return options
 
 
 def train_tokenizer(work, scenes):
@@ -101,15 +120,40 @@ def train_tokenizer(work, scenes):
     return tokenizer
 
 
-def encode(tokenizer, scenes):
-    """Return (training, validation): each a list of scenes as ids, <s> first and </s> last."""
+def split(tokenizer, scenes, options):
+    """Return (training, validation): scenes as ids, <s> first and </s> last.
+
+    The training scenes are a function that draws those of one epoch, given a random.Random. The
+    second stage holds the same scenes out as the first, but for the openings of its books.
+    """
     training, validation = [], []
-    for name, texts in scenes.items():
-        rows = [item.ids + [CONFIG["eos_token_id"]] for item in tokenizer.encode_batch(texts)]
-        validation += rows[::VALIDATION_EVERY]
-        kept = [row for index, row in enumerate(rows) if index % VALIDATION_EVERY]
-        training += kept * REPEATS.get(name, 1)
-    return training, validation
+    opening = [0] if options.narrow else []
+    for name in NARROW_BOOKS if options.narrow else scenes:
+        held = set(range(0, len(scenes[name]), VALIDATION_EVERY)).difference(opening)
+        validation += [scenes[name][index] for index in sorted(held)]
+        kept = [text for index, text in enumerate(scenes[name]) if index not in held]
+        training += kept * (1 if options.narrow else REPEATS.get(name, 1))
+    if options.narrow:
+        return lambda order: cut(tokenizer, training, order), encode(tokenizer, validation)
+    rows = encode(tokenizer, training)
+    return lambda order: rows[:], encode(tokenizer, validation)
+
+
+def encode(tokenizer, texts):
+    return [item.ids + [CONFIG["eos_token_id"]] for item in tokenizer.encode_batch(texts)]
+
+
+def cut(tokenizer, texts, order):
+    """Cut texts between sentences, here and there; each piece has <s>, and a last one </s>."""
+    pieces = []
+    for text in texts:
+        start = 0
+        for match in BETWEEN_SENTENCES.finditer(text):
+            if order.random() < CUT_CHANCE:
+                pieces.append(tokenizer.encode(text[start : match.start(1)]).ids)
+                start = match.end(1)
+        pieces += encode(tokenizer, [text[start:]])
+    return pieces
 
 
 def pack(scenes, context):
@@ -119,14 +163,14 @@ def pack(scenes, context):
     return [stream[start : start + context + 1] for start in range(0, last + 1, context)]
 
 
-def batches(training, context, seed):
+def batches(training, context, seed, batch_tokens):
     """Yield batches for ever; each epoch is shuffled by its own seed."""
     epoch, rows = 0, []
-    size = BATCH_TOKENS // context
+    size = batch_tokens // context
     while True:
         while len(rows) < size:
             order = random.Random(seed * 1000 + epoch)
-            shuffled = training[:]
+            shuffled = training(order)
             order.shuffle(shuffled)
             fresh = pack(shuffled, context)
             order.shuffle(fresh)
@@ -146,8 +190,10 @@ def train(options, work, training, validation):
         ),
         torch.optim.AdamW(others, lr=options.adam_rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
-    checkpoint = work / "checkpoint.pt"
+    checkpoint = work / ("narrow.pt" if options.narrow else "checkpoint.pt")
     first = 0
+    if options.narrow and not options.resume:
+        model.load_state_dict(torch.load(work / "checkpoint.pt")["model"])
     if options.resume:
         state = torch.load(checkpoint)
         model.load_state_dict(state["model"])
@@ -155,19 +201,21 @@ def train(options, work, training, validation):
             optimizer.load_state_dict(saved)
         first = state["step"]
     rates = [options.muon_rate, options.adam_rate]
-    short_rows = batches(training, SHORT_CONTEXT, options.seed)
-    long_rows = batches(training, CONTEXT, options.seed + 1)
-    warm = options.steps - options.cooldown
+    short_rows = batches(training, SHORT_CONTEXT, options.seed, options.batch_tokens)
+    long_rows = batches(training, CONTEXT, options.seed + 1, options.batch_tokens)
     for step in range(first):
-        next(short_rows if step < warm else long_rows)
+        next(long_rows if has_long_rows(step, options) else short_rows)
 
+    # Where a piece was cut off, what comes next is not for the model to know.
+    ignored = CONFIG["bos_token_id"] if options.narrow else -100
     started = time.monotonic()
     losses = []
     for step in range(first, options.stop or options.steps):
         factor = rate_factor(step, options)
         for optimizer, rate in zip(optimizers, rates, strict=True):
             optimizer.param_groups[0]["lr"] = rate * factor
-        loss = loss_of(model, next(short_rows if step < warm else long_rows))
+        rows = next(long_rows if has_long_rows(step, options) else short_rows)
+        loss = loss_of(model, rows, ignored)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
@@ -184,24 +232,38 @@ def train(options, work, training, validation):
             saved = {"model": model.state_dict(), "optimizers": states, "step": done}
             torch.save(saved, checkpoint.with_suffix(".part"))
             checkpoint.with_suffix(".part").replace(checkpoint)
-        if done % 200 == 0 or done == options.steps:
-            print(json.dumps({"step": done, "validation": evaluate(model, validation)}), flush=True)
+        if done % (100 if options.narrow else 200) == 0 or done == options.steps:
+            print(json.dumps({"step": done, "validation": evaluate(model, validation, ignored)}), flush=True)
 
 
 def rate_factor(step, options):
-    """Warm up over 50 steps, stay at 1, then fall to 0 over the last --cooldown steps."""
-    return min(1.0, (step + 1) / 50, (options.steps - step) / options.cooldown)
+    """Warm up; then stay at 1 until the rate falls to 0 over the last --cooldown steps.
+
+    In the second stage it falls from the beginning, along half a cosine.
+    """
+    left = options.steps - step
+    if options.narrow:
+        fall = 0.5 - 0.5 * math.cos(math.pi * left / options.steps)
+    else:
+        fall = left / options.cooldown
+    return options.rate * min(1.0, (step + 1) / options.warmup, fall)
 
 
-def loss_of(model, rows):
+def has_long_rows(step, options):
+    if options.narrow:
+        return step % 8 == 7
+    return step >= options.steps - options.cooldown
+
+
+def loss_of(model, rows, ignored=-100):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(rows[:, :-1])
-    return functional.cross_entropy(logits.flatten(0, 1).float(), rows[:, 1:].flatten())
+    return functional.cross_entropy(logits.flatten(0, 1).float(), rows[:, 1:].flatten(), ignore_index=ignored)
 
 
 @torch.no_grad()
-def evaluate(model, validation):
-    parts = [loss_of(model, rows).item() * len(rows) for rows in validation.split(8)]
+def evaluate(model, validation, ignored):
+    parts = [loss_of(model, rows, ignored).item() * len(rows) for rows in validation.split(8)]
     return round(sum(parts) / len(validation), 4)
 
 
