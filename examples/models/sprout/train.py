@@ -233,7 +233,8 @@ def train(options, work, training, validation):
             torch.save(saved, checkpoint.with_suffix(".part"))
             checkpoint.with_suffix(".part").replace(checkpoint)
         if done % (100 if options.narrow else 200) == 0 or done == options.steps:
-            print(json.dumps({"step": done, "validation": evaluate(model, validation, ignored)}), flush=True)
+            held_out = evaluate(model, validation, ignored)
+            print(json.dumps({"step": done, "validation": held_out}), flush=True)
 
 
 def rate_factor(step, options):
@@ -258,7 +259,8 @@ def has_long_rows(step, options):
 def loss_of(model, rows, ignored=-100):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         logits = model(rows[:, :-1])
-    return functional.cross_entropy(logits.flatten(0, 1).float(), rows[:, 1:].flatten(), ignore_index=ignored)
+    targets = rows[:, 1:].flatten()
+    return functional.cross_entropy(logits.flatten(0, 1).float(), targets, ignore_index=ignored)
 
 
 @torch.no_grad()
