@@ -11,7 +11,7 @@ export const quickstartCommand = (): Command =>
       false,
     )
     .option('--json', 'print one JSON document on stdout', false)
-    .option('--prompt <text>', 'what the model continues', 'Once upon a time there was')
+    .option('--prompt <text>', 'what the model continues', 'Alice was beginning to')
     .addHelpText(
       'after',
       `
