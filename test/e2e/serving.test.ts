@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import OpenAI from 'openai';
 import { eventually } from '../support/eventually.ts';
@@ -173,6 +175,20 @@ test('a node that is lost with its rank leads to a new plan on the nodes that ar
       .node(nodeName)
       ?.status.conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
   );
+});
+
+test('no prompt and no secret is in any log, status, event or document of the control plane', async () => {
+  const prompt = 'the walrus and the carpenter';
+  assert.equal((await fleet.complete('sprout', { prompt })).status, 200);
+  const key = readFileSync(join(fleet.stateDirectory, 'group-secret')).toString('hex');
+  for (const name of readdirSync(fleet.folder, { recursive: true, encoding: 'utf8' })) {
+    const path = join(fleet.folder, name);
+    if (!/\.(log|json|jsonl)$/.test(name) || !statSync(path).isFile()) continue;
+    const text = readFileSync(path, 'utf8');
+    assert.ok(!text.includes(prompt) && !text.includes(key), path);
+    const isOwnersOnly = (statSync(path).mode & 0o077) === 0;
+    assert.ok(isOwnersOnly || !/"secret":\s*"[0-9a-f]{64}"/.test(text), path);
+  }
 });
 
 test('deleting the file stops every rank and forgets the deployment', async () => {
