@@ -75,7 +75,7 @@ const measureRound = async (context: {
       const decoding = await measureDecoding({ model, shape, bandwidths, signal });
       const { ranks, threads, link } = shape;
       progress(
-        `  ${model.name} ${ranks} × ${threads} ${link}: ${decoding.tokensPerSecond} tok/s, ` +
+        `  ${model.name} ${ranks} × ${threads} ${link}: ${decoding.tokensPerSecond.toFixed(1)} tok/s, ` +
           `others ${decoding.othersPercent?.toFixed(0)} %`,
       );
       measured.decodings.push(decoding);

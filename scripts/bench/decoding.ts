@@ -28,10 +28,13 @@ export const shapes: readonly GroupShape[] = [
   { ranks: 4, threads: 1, link: 'tcp' },
 ];
 
-const warmUpTokens = 8;
 const answerTimeoutMs = 120_000;
+const fewestTokens = 32;
 
-/** Starts the ranks, warms them up, asks one question over HTTP and takes the time from first to last token. */
+/**
+ * Starts the ranks, warms them up and asks one question over HTTP. The time is that of the answer less that of an
+ * answer of one token: a client which reads late would find first and last token together.
+ */
 export const measureDecoding = async (options: {
   model: BenchModel;
   shape: GroupShape;
@@ -40,16 +43,21 @@ export const measureDecoding = async (options: {
 }): Promise<Decoding> => {
   const { model, shape, bandwidths, signal } = options;
   return withRankGroup({ model, shape, signal }, async ({ endpointUrl, pids, weightBytes }) => {
-    const question = { baseUrl: endpointUrl, model: 'bench', prompt: model.prompt };
-    const limits = { timeoutMs: answerTimeoutMs };
-    await ask({ ...question, ...limits, maxTokens: warmUpTokens });
+    const timed = async (maxTokens: number) => {
+      const { prompt } = model;
+      const startedMs = performance.now();
+      const question = { baseUrl: endpointUrl, model: 'bench', prompt, maxTokens };
+      const { tokens } = await ask({ ...question, timeoutMs: answerTimeoutMs });
+      return { tokens, seconds: (performance.now() - startedMs) / 1000 };
+    };
+    await timed(8);
+    const one = [await timed(1), await timed(1), await timed(1)];
     const otherLoad = watchOtherLoad(pids);
-    const answer = await ask({ ...question, ...limits, maxTokens: model.maxTokens });
+    const { tokens, seconds } = await timed(model.maxTokens);
     const load = otherLoad();
-    if (answer.tokens !== model.maxTokens) {
-      throw new Error(`${model.name} ended after ${answer.tokens} of ${model.maxTokens} tokens`);
-    }
-    const tokensPerSecond = answer.decodeTokensPerSecond;
+    if (tokens < fewestTokens) throw new Error(`${model.name} ended after ${tokens} tokens`);
+    const oneSeconds = Math.min(...one.map((each) => each.seconds));
+    const tokensPerSecond = (tokens - 1) / (seconds - oneSeconds);
     const gigabytesPerSecond = (weightBytes * tokensPerSecond) / 1e9;
     const memory = bandwidths.get(busyThreads(shape))!;
     return {

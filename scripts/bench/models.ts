@@ -21,7 +21,7 @@ export const prepareModels = async (root: string): Promise<BenchModel[]> => {
   const synthetic = join(root, '.cache/llama-1b-4bit');
   if (!existsSync(synthetic)) writeSynthetic(root, { folder: synthetic, tokenizerFrom: sprout });
   return [
-    await describe('sprout', sprout, { prompt, maxTokens: 192 }),
+    await describe('sprout', sprout, { prompt, maxTokens: 400 }),
     await describe('llama-1b-4bit', synthetic, { prompt, maxTokens: 48 }),
   ];
 };

@@ -29,6 +29,9 @@ export interface Measurements {
 /** Weights below this lie in the processor's caches, so that memory's bandwidth says nothing about them. */
 const cachedBytes = 64 * 2 ** 20;
 
+/** Other processes had less than this of all cores' time. */
+const undisturbedPercent = 5;
+
 /** The tables of docs/benchmarks.md. */
 export const report = (measured: Measurements): string =>
   [
@@ -55,23 +58,29 @@ const percentages = (values: (number | null)[]): string => {
 
 const decodingTable = ({ decodings }: Measurements): string =>
   markdown(
-    ['model', 'ranks × threads', 'link', 'decode tok/s', 'share of read', 'share of copy'],
+    ['model', 'ranks × threads', 'link', 'tok/s', 'tok/s, undisturbed', 'share of read', 'of copy'],
     distinct(decodings.map(({ model, shape }) => JSON.stringify([model, shape]))).map((key) => {
       const [model, shape] = JSON.parse(key) as [string, GroupShape];
       const rows = decodings.filter((each) => JSON.stringify([each.model, each.shape]) === key);
-      const of = (field: 'tokensPerSecond' | 'shareOfRead' | 'shareOfCopy') =>
-        sampleOf(rows.map((row) => row[field]));
+      const of = (field: 'shareOfRead' | 'shareOfCopy') => sampleOf(rows.map((row) => row[field]));
       return [
         model,
         `${shape.ranks} × ${shape.threads}`,
         shape.ranks === 1 ? '–' : shape.link,
-        formatSample(of('tokensPerSecond'), of('tokensPerSecond').median < 100 ? 1 : 0),
+        speed(rows),
+        speed(rows.filter(({ othersPercent }) => (othersPercent ?? 100) < undisturbedPercent)),
         ...(rows[0]!.weightBytes < cachedBytes
           ? ['cached', 'cached']
           : [percent(of('shareOfRead')), percent(of('shareOfCopy'))]),
       ];
     }),
   );
+
+const speed = (rows: readonly Decoding[]): string => {
+  if (rows.length === 0) return '–';
+  const sample = sampleOf(rows.map(({ tokensPerSecond }) => tokensPerSecond));
+  return formatSample(sample, sample.median < 100 ? 1 : 0);
+};
 
 const bandwidthTable = ({ bandwidths }: Measurements): string =>
   markdown(
