@@ -148,8 +148,11 @@ export class Rank {
       isProven: this.#isProven,
       signal: this.#halt.signal,
       onLook: (status, state) => {
+        // The other ranks wait for the address; counters may wait for the next report.
+        const isNewAddress = status?.rendezvousAddress !== this.#status?.rendezvousAddress;
         this.#status = status;
         if (!this.isLeaving) this.#set(state);
+        if (isNewAddress) this.#context.onChange();
         onFirstLook?.();
       },
       onProven: () => {
