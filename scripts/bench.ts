@@ -21,8 +21,17 @@ const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '6' },
+    help: { type: 'boolean', default: false },
   },
 });
+if (options.help) {
+  process.stdout.write(
+    'npm run bench                  the tables of docs/benchmarks.md\n' +
+      'npm run bench -- --json        every single measurement\n' +
+      'npm run bench -- --rounds 2    fewer rounds than six\n',
+  );
+  process.exit();
+}
 const rounds = Number(options.rounds);
 if (!Number.isInteger(rounds) || rounds < 1) {
   throw new Error(`--rounds: expected a whole number above 0, got ${options.rounds}`);

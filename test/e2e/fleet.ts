@@ -24,6 +24,9 @@ import { eventually } from '../support/eventually.ts';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const main = join(root, 'src/cli/main.ts');
 
+/** Longer than a rank's own grace; what has not ended by then is killed, and its ranks fail the test. */
+const stopGraceMs = 30_000;
+
 export const nodeYaml = (name: string, spec: Record<string, unknown> = {}): string =>
   `apiVersion: espalier.dev/v1alpha1\nkind: ClusterNode\nmetadata: {name: ${name}}\n` +
   `spec: ${JSON.stringify({ reservedMemory: '1Gi', nodeLostToleranceSeconds: 15, ...spec })}\n`;
@@ -181,7 +184,9 @@ export class Fleet {
       running.map(async (child) => {
         const exited = new Promise((resolve) => child.once('exit', resolve));
         child.kill('SIGTERM');
+        const timer = setTimeout(() => child.kill('SIGKILL'), stopGraceMs);
         await exited;
+        clearTimeout(timer);
       }),
     );
     await eventually('all ranks gone', () => pids.every((pid) => !isRunning(pid)));
