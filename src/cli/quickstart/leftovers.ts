@@ -32,6 +32,13 @@ export const stopLeftover = async (
   rmSync(pidFile, { force: true });
 };
 
+/** Pids of all processes, of services and ranks alike, that have a path inside `workspace` on their command line. */
+export const processesIn = async (workspace: string): Promise<number[]> =>
+  (await runCommand('ps', ['-A', '-ww', '-o', 'pid=,command=']))
+    .split('\n')
+    .filter((line) => line.includes(`${workspace}/`))
+    .map((line) => Number.parseInt(line, 10));
+
 const readPid = (pidFile: string): number | undefined => {
   try {
     return Number(readFileSync(pidFile, 'utf8')) || undefined;

@@ -11,6 +11,7 @@ import { stopSignal } from '../signals.ts';
 import { ask } from './ask.ts';
 import type { Answer } from './ask.ts';
 import { awaitReady } from './await-ready.ts';
+import { processesIn } from './leftovers.ts';
 import { createProgress } from './progress.ts';
 import type { Progress } from './progress.ts';
 import { askSingleRank } from './reference.ts';
@@ -53,8 +54,13 @@ export const runQuickstart = async (options: QuickstartOptions): Promise<void> =
   } finally {
     progress.doing('stopping ranks, daemons and control plane');
     await supervisor.stop(stopGraceMs);
+    const left = await processesIn(workspace);
+    if (left.length === 0) progress.done('stopped; nothing is left running');
+    else {
+      note(`still running, end them with kill -9: ${left.join(' ')}`);
+      process.exitCode = exitCodes.failure;
+    }
     if (options.once) await rm(workspace, { recursive: true, force: true });
-    progress.done('stopped; nothing is left running');
   }
 };
 
