@@ -12,7 +12,7 @@ const [entry, ...args] = process.argv.slice(2);
 
 try {
   await ensureDependencies(root);
-  await ensureNative(root, entry.startsWith('scripts/') ? 'all' : 'espalier_addon');
+  await ensureNative(root, entry.startsWith('scripts/') ? 'all' : 'espalier_runtime');
 } catch (error) {
   process.stderr.write(`${error.message}\n`);
   process.exit(1);

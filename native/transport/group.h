@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,6 +18,12 @@ enum class DataType : uint8_t {
 enum class ReduceOp : uint8_t { Sum, Max, Min };
 enum class LinkKind : uint8_t { Tcp, SharedMemory, Verbs };
 
+/// The RDMA device of this rank that a cable joins to `peer`: on a Mac rdma_en2 and the like.
+struct VerbsCable {
+  int peer = -1;
+  std::string device;
+};
+
 /// What a rank needs to join a group. Ranks may start in any order, minutes apart, within `rendezvousTimeoutMs`.
 struct GroupOptions {
   int rank = 0;
@@ -32,8 +39,14 @@ struct GroupOptions {
   uint64_t epoch = 0;
   /// Names the host: ranks with equal hostId may share memory.
   std::string hostId;
-  /// Links this rank may use; each pair takes the best that both allow.
+  /// Links this rank may use; each pair takes the best that both allow: shared memory, then verbs, then TCP.
   std::vector<LinkKind> links = {LinkKind::SharedMemory, LinkKind::Tcp};
+  /// RDMA cables of this rank, at most one per peer. A peer that is not named here takes the only active device,
+  /// if there is just one.
+  std::vector<VerbsCable> verbsCables;
+  /// Ranks that this rank has a wire to; empty: all. A pair has a direct link only if both ends name each other;
+  /// any other pair is joined through ranks between them. The group must be connected.
+  std::vector<int> directPeers;
   int rendezvousTimeoutMs = 60'000;
   /// A peer that is silent for this long on the side channel is dead. At most 2000 by contract.
   int livenessTimeoutMs = 1'500;
@@ -43,6 +56,10 @@ struct GroupOptions {
   /// Rank 0 only: called once with the bound port, before waiting for the others.
   void (*onListening)(uint16_t port, void* context) = nullptr;
   void* onListeningContext = nullptr;
+  /// Called with one line of text for what an operator should know though the group goes on: a stranger was refused, a
+  /// better link was not to be had, and why. Once per cause; never with a secret. Any thread.
+  void (*onNotice)(const char* text, void* context) = nullptr;
+  void* onNoticeContext = nullptr;
 };
 
 struct CollectiveStats {
@@ -51,10 +68,13 @@ struct CollectiveStats {
   uint64_t bytes = 0;
   double totalUs = 0;
   double maxUs = 0;
+  /// Calls by duration: bucket i counts those of [2^i, 2^(i+1)) × 0.25 µs, the first and the last are open.
+  std::array<uint64_t, 32> histogram{};
 };
 struct PeerStats {
   int rank = -1;
   LinkKind link = LinkKind::Tcp;
+  int via = -1;  ///< first rank on the way, where there is no wire to that peer
   uint64_t bytesSent = 0;
   uint64_t bytesReceived = 0;
   double stallUs = 0;

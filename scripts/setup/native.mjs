@@ -5,7 +5,7 @@ import { runCommand } from './command.mjs';
 
 /**
  * Builds native/ into native/build when a source has changed since the last build of the same target.
- * @param {'all' | 'espalier_addon'} target `all` adds the C++ tests and benchmarks.
+ * @param {'all' | 'espalier_runtime'} target `all` adds the C++ tests and benchmarks.
  */
 export const ensureNative = async (root, target) => {
   const build = `${root}/native/build`;
