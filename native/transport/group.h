@@ -74,10 +74,10 @@ struct CollectiveStats {
 struct PeerStats {
   int rank = -1;
   LinkKind link = LinkKind::Tcp;
-  int via = -1;  ///< first rank on the way, where there is no wire to that peer
   uint64_t bytesSent = 0;
   uint64_t bytesReceived = 0;
   double stallUs = 0;
+  int via = -1;  ///< first rank on the way, where there is no wire to that peer
 };
 struct GroupStats {
   std::vector<CollectiveStats> collectives;
