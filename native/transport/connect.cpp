@@ -139,7 +139,7 @@ Status acceptPeers(const Wiring& wiring, DataPort dataPort, const Liveness& live
   int missing = static_cast<int>(wiring.members.size()) - 1 - wiring.rank;
   Status trouble;
   Acceptor acceptor(
-      std::move(dataPort.listener), wiring.secret, [&](const Hello& hello) { return judge(wiring, hello, links); },
+      std::move(dataPort.listener), wiring.secret, "data port", *wiring.notices, [&](const Hello& hello) { return judge(wiring, hello, links); },
       [&](Arrival arrival) {
         const int peer = arrival.hello.rank;
         Negotiation negotiation(wiring, peer, liveness.wakeFd(), deadline);

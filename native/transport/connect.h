@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "transport/collectives/mesh.h"
+#include "transport/notices.h"
 
 namespace espalier::transport {
 
@@ -21,6 +22,7 @@ struct Wiring {
   std::vector<Member> members;
   std::string secret;
   uint64_t epoch = 0;
+  std::shared_ptr<Notices> notices;
 };
 
 /// Builds one link to every other rank: each pair settles on the best that both allow. The higher rank dials the

@@ -64,6 +64,7 @@ std::unique_ptr<Group> createOrThrow(const GroupOptions& options, Status& status
   self.hostId = options.hostId;
   self.linkMask = maskOf(options.links);
   self.dataHost = options.dataHost;
+  const auto notices = std::make_shared<Notices>(options);
   DataPort dataPort;
   Roster roster;
   if (options.size == 1) {
@@ -71,7 +72,7 @@ std::unique_ptr<Group> createOrThrow(const GroupOptions& options, Status& status
   } else {
     status = openDataPort(options.dataHost, dataPort);
     self.dataPort = dataPort.port;
-    if (status.ok()) status = rendezvous(options, self, deadline, roster);
+    if (status.ok()) status = rendezvous(options, self, deadline, *notices, roster);
     if (!status.ok()) return nullptr;
   }
   auto liveness = std::make_shared<Liveness>(options.rank, options.size, options.livenessTimeoutMs,
@@ -82,8 +83,8 @@ std::unique_ptr<Group> createOrThrow(const GroupOptions& options, Status& status
   for (int rank = 0; rank < options.size; ++rank) place.familyRanks.push_back(rank);
   place.operationTimeoutMs = options.operationTimeoutMs;
   place.crowded = isCrowded(roster.members, self);
-  const Wiring wiring{options.rank, roster.members, options.secret, options.epoch};
-  MeshGroup::Identity identity{self, roster.members, options.secret, options.epoch};
+  const Wiring wiring{options.rank, roster.members, options.secret, options.epoch, notices};
+  MeshGroup::Identity identity{self, roster.members, options.secret, options.epoch, notices};
   // The rendezvous may have used up its time waiting for the last rank; the links get some of their own.
   const Deadline linksBy = std::max(deadline, deadlineAfterMs(5'000));
   return buildGroup(wiring, std::move(place), std::move(dataPort), std::move(liveness), std::move(identity), linksBy,

@@ -17,6 +17,7 @@ class MeshGroup final : public Group {
     std::vector<Member> members;  ///< of the first group
     std::string secret;
     uint64_t epoch = 0;
+    std::shared_ptr<Notices> notices;
   };
   MeshGroup(Mesh::Place place, std::vector<std::unique_ptr<Link>> links, std::shared_ptr<Liveness> liveness,
             Identity identity);

@@ -43,7 +43,7 @@ std::unique_ptr<Group> MeshGroup::splitOrThrow(int color, int key, Status& statu
   Mesh::Place place = mesh_.place();
   place.size = static_cast<int>(members.size());
   place.familyRanks.clear();
-  Wiring wiring{0, {}, identity_.secret, identity_.epoch};
+  Wiring wiring{0, {}, identity_.secret, identity_.epoch, identity_.notices};
   for (int i = 0; i < place.size; ++i) {
     const int rank = members[i];
     if (rank == mesh_.rank()) place.rank = wiring.rank = i;

@@ -18,6 +18,10 @@ export const errorCatalogue = {
     summary: 'A prompt does not fit in the context of the model.',
   },
   DaemonAlreadyRunning: { kind: 'retry', summary: 'Another daemon runs on this data directory.' },
+  DataLost: {
+    kind: 'retry',
+    summary: 'A link swallows what one rank sends to another, though both live.',
+  },
   DataNotWritable: { kind: 'retry', summary: 'The data directory is read-only, full or not ours.' },
   DuplicateNode: { kind: 'waiting', summary: 'Two daemons report under one node name.' },
   DuplicateRank: {
@@ -34,6 +38,10 @@ export const errorCatalogue = {
     summary: 'The engine of a rank is not on this node, or cannot run there.',
   },
   EpochFenced: { kind: 'terminal', summary: 'A newer control plane has taken over.' },
+  FrameCorrupt: {
+    kind: 'retry',
+    summary: 'What came from another rank was damaged on the way.',
+  },
   GroupAborted: { kind: 'retry', summary: 'A rank ended its group for a reason that it gave.' },
   HostRebooted: { kind: 'retry', summary: 'A rank ended because its host booted again.' },
   HostUnsupported: { kind: 'terminal', summary: 'The daemon runs on macOS and Linux only.' },

@@ -82,7 +82,7 @@ void Liveness::watch() {
       if (peer.open) fds.push_back({peer.socket.fd(), POLLIN, 0});
     }
     if (fds.size() == 1) return;  // everybody has left
-    poll(fds.data(), static_cast<nfds_t>(fds.size()), remainingMs(nextBeat));
+    poll(fds.data(), static_cast<nfds_t>(fds.size()), remainingMs(std::min(nextBeat, soonestSilence())));
     for (Peer& peer : peers_) {
       if (peer.open && !dead()) listenTo(peer);
     }
@@ -103,7 +103,8 @@ void Liveness::watch() {
 void Liveness::listenTo(Peer& peer) {
   Frame frame;
   for (;;) {
-    switch (peer.reader.read(peer.socket.fd(), frame)) {
+    const FrameResult read = peer.reader.read(peer.socket.fd(), frame);
+    switch (read) {
       case FrameResult::NotYet: return;
       case FrameResult::Frame:
         peer.lastHeard = Clock::now();
@@ -113,9 +114,12 @@ void Liveness::listenTo(Peer& peer) {
       case FrameResult::Closed:
       case FrameResult::Garbage:
         close(peer);
-        fail(failure("PeerLost", "rank " + std::to_string(peer.rank) + " of " + std::to_string(size_) +
-                                     " died: its side connection closed without a goodbye (killed or crashed)",
-                     peer.rank));
+        fail(read == FrameResult::Closed
+                 ? failure("PeerLost", nameOf(peer) + " died: its side connection closed without a goodbye (killed or "
+                                                      "crashed)", peer.rank)
+                 : failure("FrameCorrupt", "the side connection from " + nameOf(peer) + " to rank " +
+                                               std::to_string(rank_) + " carried what is no frame: it was damaged on "
+                                               "the way, or another program writes to it", peer.rank));
         return;
     }
   }
@@ -146,13 +150,24 @@ void Liveness::beat() {
   }
 }
 
+Deadline Liveness::soonestSilence() const {
+  Deadline soonest = Deadline::max();
+  for (const Peer& peer : peers_) {
+    if (peer.open) soonest = std::min(soonest, peer.lastHeard + std::chrono::milliseconds(timeoutMs_));
+  }
+  return soonest;
+}
+
+std::string Liveness::nameOf(const Peer& peer) const {
+  return "rank " + std::to_string(peer.rank) + " of " + std::to_string(size_);
+}
+
 void Liveness::findSilent(Deadline now) {
   for (const Peer& peer : peers_) {
     if (!peer.open || now - peer.lastHeard < std::chrono::milliseconds(timeoutMs_)) continue;
-    fail(failure("PeerStopped", "rank " + std::to_string(peer.rank) + " of " + std::to_string(size_) +
-                                    " has been silent for " + std::to_string(timeoutMs_) +
-                                    " ms: its process is stopped, or its host is down or cut off",
-                 peer.rank));
+    fail(failure("PeerStopped", nameOf(peer) + " has been silent for " + std::to_string(timeoutMs_) + " ms, as rank " +
+                                    std::to_string(rank_) + " hears it: its process is stopped, or its host is down "
+                                    "or cut off", peer.rank));
     return;
   }
 }

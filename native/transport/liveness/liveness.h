@@ -46,6 +46,8 @@ class Liveness {
   void close(Peer& peer);
   void beat();
   void findSilent(Deadline now);
+  Deadline soonestSilence() const;
+  std::string nameOf(const Peer& peer) const;
   bool declare(const Status& status);
   void tell(const Status& status, int exceptRank);
 

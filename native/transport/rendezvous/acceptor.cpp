@@ -15,12 +15,20 @@ constexpr size_t kMaxPending = 128;
 
 }  // namespace
 
-Acceptor::Acceptor(Socket listener, std::string secret, std::function<Status(const Hello&)> admit,
+Acceptor::Acceptor(Socket listener, std::string secret, const char* place, Notices& notices,
+                   std::function<Status(const Hello&)> admit,
                    std::function<void(Arrival)> welcome)
     : listener_(std::move(listener)),
       secret_(std::move(secret)),
+      place_(place),
+      notices_(notices),
       admit_(std::move(admit)),
       welcome_(std::move(welcome)) {}
+
+Acceptor::~Acceptor() {
+  // All who were to come have come: these are strangers.
+  for (const Pending& pending : pending_) report(pending, Refusal::Silent);
+}
 
 void Acceptor::step(int timeoutMs, int wakeFd) {
   std::vector<pollfd> fds = {{listener_.fd(), POLLIN, 0}};
@@ -32,37 +40,81 @@ void Acceptor::step(int timeoutMs, int wakeFd) {
   if (wakeFd >= 0) fds.push_back({wakeFd, POLLIN, 0});
   poll(fds.data(), static_cast<nfds_t>(fds.size()), remainingMs(soonest));
   const Deadline now = Clock::now();
-  pending_.remove_if([&](Pending& pending) { return !advance(pending) || pending.deadline <= now; });
+  pending_.remove_if([&](Pending& pending) {
+    if (!advance(pending)) return true;
+    if (pending.deadline > now) return false;
+    report(pending, Refusal::Silent);
+    return true;
+  });
   acceptAll();
 }
 
 void Acceptor::acceptAll() {
   for (size_t taken = 0; taken < kMaxPending; ++taken) {
-    Socket socket = acceptOne(listener_);
+    PeerAddress from;
+    Socket socket = acceptOne(listener_, from);
     if (!socket.valid()) return;
-    if (pending_.size() == kMaxPending) pending_.pop_front();
+    if (pending_.size() == kMaxPending) {
+      report(pending_.front(), Refusal::Crowded);
+      pending_.pop_front();
+    }
     Pending& fresh = pending_.emplace_back();
     fresh.socket = std::move(socket);
+    fresh.from = std::move(from);
+    fresh.reader.limitTo(kMaxStrangerFrameBytes);
     fresh.deadline = deadlineAfterMs(kExaminationMs);
   }
+}
+
+void Acceptor::report(const Pending& pending, Refusal refusal) {
+  const bool challenged = pending.examination.challenged();
+  switch (refusal) {
+    case Refusal::Closed:
+      return challenged ? report(pending, "Withdrew", "it left when challenged to prove the group's secret: it holds "
+                                                      "another one, or none")
+                        : report(pending, "Closed", "it closed the connection without a word, as a port scanner does");
+    case Refusal::Garbage: return report(pending, "Garbage", "it does not speak this transport's handshake");
+    case Refusal::Silent: return report(pending, "Silent", "it did not finish the handshake in time");
+    case Refusal::Crowded:
+      return report(pending, "Crowded", "more than " + std::to_string(kMaxPending) + " connections wait to be examined");
+  }
+}
+
+void Acceptor::report(const Pending& pending, const std::string& cause, const std::string& text) {
+  notices_.tell(std::string(place_) + cause + pending.from.host,
+                std::string(place_) + ": refused " + pending.from.host + ":" + std::to_string(pending.from.port) + ": " +
+                    text);
 }
 
 bool Acceptor::advance(Pending& pending) {
   for (;;) {
     Frame frame;
-    switch (pending.reader.read(pending.socket.fd(), frame)) {
+    const FrameResult read = pending.reader.read(pending.socket.fd(), frame);
+    switch (read) {
       case FrameResult::NotYet: return true;
       case FrameResult::Closed:
-      case FrameResult::Garbage: return false;
+      case FrameResult::Garbage:
+        report(pending, read == FrameResult::Closed ? Refusal::Closed : Refusal::Garbage);
+        return false;
       case FrameResult::Frame: break;
     }
     switch (pending.examination.consume(pending.socket.fd(), frame, secret_)) {
       case Examination::Outcome::Continue: continue;
-      case Examination::Outcome::Refused: return false;
+      case Examination::Outcome::Refused: {
+        const Status& verdict = pending.examination.verdict();
+        if (verdict.ok()) {
+          report(pending, Refusal::Garbage);
+        } else {
+          report(pending, verdict.code, verdict.message);
+        }
+        return false;
+      }
       case Examination::Outcome::Proved: break;
     }
     const Status verdict = admit_(pending.examination.hello());
+    if (!verdict.ok()) report(pending, verdict.code, verdict.message);
     if (sendVerdict(pending.socket.fd(), verdict) && verdict.ok()) {
+      pending.reader.limitTo(kMaxFrameBytes);
       welcome_({std::move(pending.socket), std::move(pending.reader), pending.examination.hello()});
     }
     return false;

@@ -3,6 +3,7 @@
 #include <list>
 #include <string>
 
+#include "transport/notices.h"
 #include "transport/rendezvous/handshake.h"
 
 namespace espalier::transport {
@@ -15,12 +16,14 @@ struct Arrival {
 };
 
 /// Listens and examines any number of connections at once. Scanners, garbage and silent connections are dropped
-/// at their own deadline and delay nobody.
+/// at their own deadline, delay nobody, and are reported once per cause and address.
 class Acceptor {
  public:
-  /// `admit` judges a dialer that has proved the secret; on success `welcome` gets the connection.
-  Acceptor(Socket listener, std::string secret, std::function<Status(const Hello&)> admit,
+  /// `admit` judges a dialer that has proved the secret; on success `welcome` gets the connection. `place` names
+  /// this port in notices.
+  Acceptor(Socket listener, std::string secret, const char* place, Notices& notices, std::function<Status(const Hello&)> admit,
            std::function<void(Arrival)> welcome);
+  ~Acceptor();
   /// Handles what happens within `timeoutMs`, or less. Returns early when `wakeFd` (unless -1) is readable.
   void step(int timeoutMs, int wakeFd);
 
@@ -30,13 +33,19 @@ class Acceptor {
     FrameReader reader;
     Examination examination;
     Deadline deadline;
+    PeerAddress from;
   };
+  enum class Refusal : uint8_t { Closed, Garbage, Silent, Crowded };
+  void report(const Pending& pending, Refusal refusal);
+  void report(const Pending& pending, const std::string& cause, const std::string& text);
   void acceptAll();
   /// False when the connection is settled, one way or the other.
   bool advance(Pending& pending);
 
   Socket listener_;
   std::string secret_;
+  const char* place_;
+  Notices& notices_;
   std::function<Status(const Hello&)> admit_;
   std::function<void(Arrival)> welcome_;
   std::list<Pending> pending_;

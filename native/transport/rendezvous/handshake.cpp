@@ -101,8 +101,8 @@ Examination::Outcome Examination::consume(int fd, const Frame& frame, const std:
   Digest given;
   std::memcpy(given.data(), frame.payload.data(), given.size());
   if (!sameDigest(given, proof(secret, kDialerLabel, nonce_, helloBytes_))) {
-    sendVerdict(fd, failure("WrongSecret", "the secret given does not match this group's"));
-    return Outcome::Refused;
+    return refuse(fd, failure("WrongSecret", "its proof does not match this group's secret: it holds another one, or "
+                                             "replays what it overheard"));
   }
   return Outcome::Proved;
 }
@@ -113,10 +113,9 @@ Examination::Outcome Examination::challenge(int fd, const Frame& frame, const st
   ByteReader reader(helloBytes_);
   const auto version = reader.get<uint16_t>();
   if (version != kWireVersion) {
-    sendVerdict(fd, failure("RendezvousRefused", "this group speaks transport version " +
+    return refuse(fd, failure("RendezvousRefused", "this group speaks transport version " +
                                                      std::to_string(kWireVersion) + ", the rank that joins speaks " +
                                                      std::to_string(version) + "; run one release on all nodes"));
-    return Outcome::Refused;
   }
   Digest dialerNonce;
   reader.getRaw(dialerNonce);
@@ -131,6 +130,12 @@ Examination::Outcome Examination::challenge(int fd, const Frame& frame, const st
   answer.putRaw(proof(secret, kAcceptorLabel, nonce_, helloBytes_));
   challenged_ = true;
   return sendFrame(fd, FrameType::Challenge, answer.bytes()) ? Outcome::Continue : Outcome::Refused;
+}
+
+Examination::Outcome Examination::refuse(int fd, Status verdict) {
+  sendVerdict(fd, verdict);
+  verdict_ = std::move(verdict);
+  return Outcome::Refused;
 }
 
 bool sendVerdict(int fd, const Status& verdict) {

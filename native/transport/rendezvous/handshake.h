@@ -47,14 +47,19 @@ class Examination {
   /// Consumes one frame, answers it on `fd`. Proved: hello() is to be believed, and a verdict is owed.
   Outcome consume(int fd, const Frame& frame, const std::string& secret);
   const Hello& hello() const { return hello_; }
+  /// Why the dialer was refused; success if it does not even speak the protocol.
+  const Status& verdict() const { return verdict_; }
+  bool challenged() const { return challenged_; }
 
  private:
   Outcome challenge(int fd, const Frame& frame, const std::string& secret);
+  Outcome refuse(int fd, Status verdict);
 
   bool challenged_ = false;
   Bytes helloBytes_;
   Digest nonce_{};
   Hello hello_;
+  Status verdict_;
 };
 
 /// Tells the dialer that it is admitted (success) or why not.

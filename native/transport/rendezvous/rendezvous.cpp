@@ -39,7 +39,8 @@ Status timedOut(const GroupOptions& options, uint64_t missing) {
 /// Rank 0's side: collects the others.
 class Host {
  public:
-  Host(const GroupOptions& options, const Member& self) : options_(options), joined_(options.size) {
+  Host(const GroupOptions& options, const Member& self, Notices& notices)
+      : options_(options), notices_(notices), joined_(options.size) {
     roster_.members.resize(options.size);
     roster_.members[0] = self;
   }
@@ -51,7 +52,7 @@ class Host {
     if (!status.ok()) return status;
     if (options_.onListening != nullptr) options_.onListening(port, options_.onListeningContext);
     Acceptor acceptor(
-        std::move(listener), options_.secret, [this](const Hello& hello) { return judge(hello); },
+        std::move(listener), options_.secret, "rendezvous", notices_, [this](const Hello& hello) { return judge(hello); },
         [this](Arrival arrival) { welcome(std::move(arrival)); });
     while (missing() != 0) {
       if (Clock::now() >= deadline) return giveUp();
@@ -131,6 +132,7 @@ class Host {
   }
 
   const GroupOptions& options_;
+  Notices& notices_;
   std::vector<std::optional<ControlConnection>> joined_;
   Roster roster_;
 };
@@ -208,8 +210,9 @@ class Guest {
 
 }  // namespace
 
-Status rendezvous(const GroupOptions& options, const Member& self, Deadline deadline, Roster& roster) {
-  if (options.rank == 0) return Host(options, self).run(deadline, roster);
+Status rendezvous(const GroupOptions& options, const Member& self, Deadline deadline, Notices& notices,
+                  Roster& roster) {
+  if (options.rank == 0) return Host(options, self, notices).run(deadline, roster);
   return Guest(options, self).run(deadline, roster);
 }
 

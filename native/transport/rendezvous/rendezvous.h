@@ -20,6 +20,7 @@ struct Roster {
 
 /// Brings all ranks together at rank 0. Fails with RendezvousTimeout (names who is missing), WrongSecret,
 /// WrongEpoch, WrongSize, DuplicateRank, RendezvousRefused, AddressInUse or InvalidArgument.
-Status rendezvous(const GroupOptions& options, const Member& self, Deadline deadline, Roster& roster);
+Status rendezvous(const GroupOptions& options, const Member& self, Deadline deadline, Notices& notices,
+                  Roster& roster);
 
 }  // namespace espalier::transport

@@ -4,20 +4,36 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstring>
 
 namespace espalier::transport {
 namespace {
 constexpr uint8_t kMagic[3] = {'e', 's', 'p'};
-constexpr size_t kPrefixBytes = 8;
+constexpr size_t kPrefixBytes = 12;
+
+/// CRC-32 as in IEEE 802.3, bit by bit: frames are small and few.
+uint32_t checksum(uint8_t type, uint32_t length, const uint8_t* payload) {
+  uint32_t crc = ~0u;
+  const auto absorb = [&](uint8_t byte) {
+    crc ^= byte;
+    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (0xedb88320u & (0u - (crc & 1u)));
+  };
+  absorb(type);
+  for (int shift = 0; shift < 32; shift += 8) absorb(static_cast<uint8_t>(length >> shift));
+  for (uint32_t i = 0; i < length; ++i) absorb(payload[i]);
+  return ~crc;
+}
 }  // namespace
 
 bool sendFrame(int fd, FrameType type, ByteView payload) {
-  ByteWriter writer;
-  writer.putRaw(kMagic);
-  writer.put(static_cast<uint8_t>(type));
-  writer.put(static_cast<uint32_t>(payload.size()));
-  writer.putRaw(payload);
-  const Bytes& bytes = writer.bytes();
+  const auto length = static_cast<uint32_t>(payload.size());
+  const uint32_t check = checksum(static_cast<uint8_t>(type), length, payload.data());
+  Bytes bytes(kPrefixBytes + payload.size());
+  std::memcpy(bytes.data(), kMagic, sizeof kMagic);
+  bytes[sizeof kMagic] = static_cast<uint8_t>(type);
+  std::memcpy(bytes.data() + 4, &length, sizeof length);
+  std::memcpy(bytes.data() + 8, &check, sizeof check);
+  if (length > 0) std::memcpy(bytes.data() + kPrefixBytes, payload.data(), length);
   return sendSome(fd, bytes.data(), bytes.size()) == static_cast<int64_t>(bytes.size());
 }
 
@@ -44,8 +60,12 @@ FrameResult FrameReader::parse(Frame& frame) {
   ByteReader prefix(ByteView(buffer_).subspan(sizeof kMagic));
   const auto type = static_cast<FrameType>(prefix.get<uint8_t>());
   const auto length = prefix.get<uint32_t>();
-  if (length > kMaxFrameBytes) return FrameResult::Garbage;
+  const auto expected = prefix.get<uint32_t>();
+  if (length > maxPayloadBytes_) return FrameResult::Garbage;
   if (buffer_.size() < kPrefixBytes + length) return FrameResult::NotYet;
+  if (checksum(static_cast<uint8_t>(type), length, buffer_.data() + kPrefixBytes) != expected) {
+    return FrameResult::Garbage;
+  }
   frame.type = type;
   frame.payload.assign(buffer_.begin() + kPrefixBytes, buffer_.begin() + kPrefixBytes + length);
   buffer_.erase(buffer_.begin(), buffer_.begin() + kPrefixBytes + length);

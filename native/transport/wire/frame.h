@@ -16,8 +16,10 @@ struct Frame {
   Bytes payload;
 };
 
-/// A frame on the wire: 3 bytes "esp", 1 byte type, 4 bytes length, payload. At most 64 KiB.
+/// A frame on the wire: 3 bytes "esp", 1 byte type, 4 bytes length, 4 bytes CRC-32 of type, length and payload, payload.
 inline constexpr size_t kMaxFrameBytes = 64 * 1024;
+/// What a stranger may make us hold before it has proved who it is: a Hello has 500 bytes at most.
+inline constexpr size_t kMaxStrangerFrameBytes = 4 * 1024;
 
 /// Sends a whole frame. False when the connection is gone or its buffer is full; it is then of no more use.
 bool sendFrame(int fd, FrameType type, ByteView payload = {});
@@ -27,13 +29,16 @@ enum class FrameResult : uint8_t { Frame, NotYet, Closed, Garbage };
 /// Assembles frames from a non-blocking socket, a few bytes at a time if need be.
 class FrameReader {
  public:
+  /// Garbage: no frame, or one that was damaged on the way, or longer than the limit.
   FrameResult read(int fd, Frame& frame);
+  void limitTo(size_t maxPayloadBytes) { maxPayloadBytes_ = maxPayloadBytes; }
   /// Bytes that came behind the last frame and belong to whoever uses the connection next.
   Bytes takeRest() { return std::move(buffer_); }
 
  private:
   FrameResult parse(Frame& frame);
   Bytes buffer_;
+  size_t maxPayloadBytes_ = kMaxFrameBytes;
 };
 
 /// Waits for the next frame. NotYet: deadline passed or `wakeFd` was raised.

@@ -140,14 +140,23 @@ Status dialOnce(const std::string& host, uint16_t port, Deadline deadline, int w
   return failure("Unreachable", where + ": " + errnoText(code));
 }
 
-Socket acceptOne(const Socket& listener) {
+Socket acceptOne(const Socket& listener, PeerAddress& from) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  auto* dialer = reinterpret_cast<sockaddr*>(&address);
 #ifdef __linux__
-  Socket socket(accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  Socket socket(accept4(listener.fd(), dialer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK));
 #else
-  Socket socket(accept(listener.fd(), nullptr, nullptr));
+  Socket socket(accept(listener.fd(), dialer, &length));
   if (socket.valid()) makePrivateAndNonBlocking(socket.fd());
 #endif
-  if (socket.valid()) tune(socket.fd());
+  if (!socket.valid()) return socket;
+  tune(socket.fd());
+  char host[NI_MAXHOST] = "?";
+  getnameinfo(dialer, length, host, sizeof host, nullptr, 0, NI_NUMERICHOST);
+  from.host = host;
+  from.port = ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
+                                                  : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
   return socket;
 }
 

@@ -36,8 +36,12 @@ class Socket {
 Status listenOn(const std::string& host, uint16_t port, Socket& listener, uint16_t& boundPort);
 /// One attempt to connect. Fails with a message that holds the reason; `code` is "Unreachable".
 Status dialOnce(const std::string& host, uint16_t port, Deadline deadline, int wakeFd, Socket& socket);
-/// Takes one waiting connection; invalid when there is none.
-Socket acceptOne(const Socket& listener);
+/// Takes one waiting connection; invalid when there is none. `from` becomes the dialer's numeric address and port.
+struct PeerAddress {
+  std::string host;
+  uint16_t port = 0;
+};
+Socket acceptOne(const Socket& listener, PeerAddress& from);
 
 /// Waits for `events` on `fd`. False at the deadline or when `wakeFd` (unless -1) became readable.
 bool waitFor(int fd, short events, Deadline deadline, int wakeFd);

@@ -1,0 +1,284 @@
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+#include "test/transport/ranks.h"
+#include "transport/rendezvous/handshake.h"
+#include "transport/wire/frame.h"
+
+namespace espalier::test {
+namespace {
+
+using transport::Bytes;
+using transport::ByteView;
+using transport::Frame;
+using transport::FrameReader;
+using transport::FrameResult;
+using transport::FrameType;
+using transport::Socket;
+
+/// What a group told its operator.
+class Notebook {
+ public:
+  void attachTo(GroupOptions& options) {
+    options.onNoticeContext = this;
+    options.onNotice = [](const char* text, void* context) {
+      auto* self = static_cast<Notebook*>(context);
+      const std::lock_guard lock(self->mutex_);
+      self->lines_.emplace_back(text);
+    };
+  }
+  std::vector<std::string> lines() const {
+    const std::lock_guard lock(mutex_);
+    return lines_;
+  }
+  int count(const std::string& part) const {
+    const auto all = lines();
+    return static_cast<int>(std::count_if(all.begin(), all.end(), [&](const std::string& line) {
+      return line.find(part) != std::string::npos;
+    }));
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::string> lines_;
+};
+
+Socket knock(Board* board) {
+  Socket socket;
+  CHECK_OK(transport::dialOnce("127.0.0.1", static_cast<uint16_t>(board->port), transport::deadlineAfterMs(2'000), -1,
+                               socket));
+  return socket;
+}
+
+void say(const Socket& socket, ByteView bytes) {
+  CHECK(transport::sendSome(socket.fd(), bytes.data(), bytes.size()) == static_cast<int64_t>(bytes.size()));
+}
+
+/// Waits until the other side has closed the connection, or reset it.
+void awaitRefusal(const Socket& socket) {
+  char byte;
+  eventually("the stranger is shown out", 10, [&] {
+    const auto got = recv(socket.fd(), &byte, 1, MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+  });
+}
+
+/// A group of two forms although `intrude` goes on first. Returns what its rank 0 told the operator meanwhile.
+void formDespite(const std::function<void(Board*)>& intrude, Notebook& notebook) {
+  SharedBoard board;
+  runThreads(3, [&](int rank) {
+    if (rank == 2) {
+      eventually("rank 0 listens", 10, [&] { return board->port != 0; });
+      intrude(board.get());
+      board->marks[0] = 1;
+      return;
+    }
+    if (rank == 1) eventually("the intruder is through", 20, [&] { return board->marks[0] != 0; });
+    GroupOptions options = optionsFor(rank, 2, LinkKind::Tcp, board.get());
+    options.rendezvousTimeoutMs = 20'000;
+    if (rank == 0) notebook.attachTo(options);
+    CHECK_OK(join(options)->barrier());
+  });
+  for (const std::string& line : notebook.lines()) {
+    CHECK(line.size() <= 400);
+    CHECK(line.find("a secret for tests") == std::string::npos);
+    CHECK(line.find("127.0.0.1:") != std::string::npos);
+  }
+}
+
+/// The same intrusion three times over is one line.
+void checkReportedOnce(const std::function<void(Board*)>& intrude, const std::string& says) {
+  Notebook notebook;
+  formDespite([&](Board* board) {
+    for (int i = 0; i < 3; ++i) intrude(board);
+  }, notebook);
+  CHECK_EQ(notebook.count(says), 1);
+  CHECK_EQ(notebook.lines().size(), size_t{1});
+}
+
+TEST("a port scanner is reported once, with its address") {
+  checkReportedOnce([](Board* board) {
+    Socket socket = knock(board);
+    shutdown(socket.fd(), SHUT_WR);
+    awaitRefusal(socket);
+  }, "port scanner");
+}
+
+TEST("garbage is reported once") {
+  checkReportedOnce([](Board* board) {
+    const Socket socket = knock(board);
+    const std::string text = "GET / HTTP/1.1\r\nHost: espalier\r\n\r\n";
+    say(socket, {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+    awaitRefusal(socket);
+  }, "does not speak");
+}
+
+TEST("a stranger may not make a rank hold more than a hello's length") {
+  checkReportedOnce([](Board* board) {
+    const Socket socket = knock(board);
+    const Bytes big(8'000);
+    transport::sendFrame(socket.fd(), FrameType::Hello, big);
+    awaitRefusal(socket);
+  }, "does not speak");
+}
+
+void refusedWith(Board* board, const std::function<void(GroupOptions&)>& spoil, const char* code) {
+  GroupOptions options = optionsFor(1, 2, LinkKind::Tcp, board);
+  spoil(options);
+  Status status;
+  CHECK(Group::create(options, status) == nullptr);
+  CHECK_EQ(status.code, std::string(code));
+}
+
+TEST("a wrong secret is reported once") {
+  checkReportedOnce([](Board* board) {
+    refusedWith(board, [](GroupOptions& options) { options.secret = "another"; }, "WrongSecret");
+  }, "it holds another one");
+}
+TEST("a wrong epoch is reported once") {
+  checkReportedOnce([](Board* board) {
+    refusedWith(board, [](GroupOptions& options) { options.epoch = 6; }, "WrongEpoch");
+  }, "epoch 7, rank 1 came with 6");
+}
+TEST("a wrong size is reported once") {
+  checkReportedOnce([](Board* board) {
+    refusedWith(board, [](GroupOptions& options) { options.size = 5; }, "WrongSize");
+  }, "started for 5");
+}
+
+TEST("slow-loris connections delay nobody and are reported once") {
+  Notebook notebook;
+  std::vector<Socket> open;
+  formDespite([&](Board* board) {
+    for (int i = 0; i < 200; ++i) {  // more than are examined at a time
+      open.push_back(knock(board));
+      say(open.back(), ByteView(reinterpret_cast<const uint8_t*>("esp"), 1 + static_cast<size_t>(i % 3)));
+    }
+  }, notebook);
+  CHECK(notebook.count("in time") == 1);
+  CHECK(notebook.lines().size() <= 2);  // and one for the crowd
+}
+
+
+Frame nextFrame(const Socket& socket, FrameReader& reader) {
+  Frame frame;
+  CHECK(transport::receiveFrame(socket.fd(), reader, frame, transport::deadlineAfterMs(5'000), -1) ==
+        FrameResult::Frame);
+  return frame;
+}
+
+/// Passes everything between a right dialer and the rendezvous, and keeps the dialer's bytes.
+Bytes overhear(Board* board, const Socket& listener) {
+  transport::PeerAddress from;
+  Socket inner;
+  eventually("the right rank dials", 10, [&] {
+    inner = transport::acceptOne(listener, from);
+    return inner.valid();
+  });
+  const Socket outer = knock(board);
+  Bytes recorded;
+  // The dialer gives up while it waits for the others: then it has said all it had to.
+  for (bool open = true; open;) {
+    uint8_t chunk[4096];
+    const auto pass = [&](const Socket& source, const Socket& target, Bytes* record) {
+      const auto got = recv(source.fd(), chunk, sizeof chunk, MSG_DONTWAIT);
+      if (got == 0) open = false;
+      if (got <= 0) return;
+      if (record != nullptr) record->insert(record->end(), chunk, chunk + got);
+      say(target, {chunk, static_cast<size_t>(got)});
+    };
+    pass(inner, outer, &recorded);
+    pass(outer, inner, nullptr);
+    usleep(500);
+  }
+  return recorded;
+}
+
+TEST("a replay of all that a right rank said is refused, reported once, and the group still forms") {
+  Notebook notebook;
+  SharedBoard board, detour;
+  Socket listener;
+  uint16_t port = 0;
+  CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port));
+  detour->port = port;
+  runThreads(5, [&](int thread) {
+    if (thread == 4) {  // the eavesdropper, and then the replay
+      eventually("rank 0 listens", 10, [&] { return board->port != 0; });
+      const Bytes recorded = overhear(board.get(), listener);
+      CHECK(recorded.size() > 100);
+      for (int i = 0; i < 3; ++i) {
+        const Socket socket = knock(board.get());
+        say(socket, recorded);
+        awaitRefusal(socket);
+      }
+      board->marks[0] = 1;
+      return;
+    }
+    if (thread == 3) {  // a right rank 1 that comes by the detour and gives up early, as rank 2 is not there
+      GroupOptions options = optionsFor(1, 3, LinkKind::Tcp, detour.get());
+      options.rendezvousTimeoutMs = 400;
+      Status status;
+      CHECK(Group::create(options, status) == nullptr);
+      CHECK_EQ(status.code, "RendezvousTimeout");
+      return;
+    }
+    if (thread > 0) eventually("the replay is through", 20, [&] { return board->marks[0] != 0; });
+    GroupOptions options = optionsFor(thread, 3, LinkKind::Tcp, board.get());
+    options.rendezvousTimeoutMs = 20'000;
+    if (thread == 0) notebook.attachTo(options);
+    CHECK_OK(join(options)->barrier());
+  });
+  CHECK_EQ(notebook.count("replays what it overheard"), 1);
+}
+
+Bytes helloOf(int rank) {
+  transport::ByteWriter writer;
+  writer.put(transport::kWireVersion);
+  writer.putRaw(Bytes(32, 9));
+  writer.put(static_cast<uint8_t>(transport::Purpose::Join));
+  writer.put(static_cast<int32_t>(rank));
+  writer.put(int32_t{2});
+  writer.put(uint64_t{7});
+  transport::Member{}.write(writer);
+  return writer.bytes();
+}
+
+TEST("an acceptor's own proof, reflected, does not admit anybody") {
+  checkReportedOnce([](Board* board) {
+    const Socket socket = knock(board);
+    FrameReader reader;
+    CHECK(transport::sendFrame(socket.fd(), FrameType::Hello, helloOf(1)));
+    const Frame challenge = nextFrame(socket, reader);
+    CHECK(challenge.type == FrameType::Challenge);
+    CHECK(transport::sendFrame(socket.fd(), FrameType::Proof, ByteView(challenge.payload).subspan(32, 32)));
+    const Frame verdict = nextFrame(socket, reader);
+    transport::ByteReader fields(verdict.payload);
+    CHECK_EQ(transport::readStatus(fields).code, "WrongSecret");
+    awaitRefusal(socket);
+  }, "does not match this group's secret");
+}
+
+TEST("every challenge has a nonce of its own") {
+  Notebook notebook;
+  formDespite([](Board* board) {
+    std::vector<Bytes> nonces;
+    for (int i = 0; i < 8; ++i) {
+      const Socket socket = knock(board);
+      FrameReader reader;
+      CHECK(transport::sendFrame(socket.fd(), FrameType::Hello, helloOf(1)));
+      const Frame challenge = nextFrame(socket, reader);
+      CHECK_EQ(challenge.payload.size(), size_t{64});
+      nonces.emplace_back(challenge.payload.begin(), challenge.payload.begin() + 32);
+    }
+    std::sort(nonces.begin(), nonces.end());
+    CHECK(std::adjacent_find(nonces.begin(), nonces.end()) == nonces.end());
+  }, notebook);
+}
+
+}  // namespace
+}  // namespace espalier::test
