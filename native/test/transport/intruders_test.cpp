@@ -50,7 +50,7 @@ class Notebook {
 
 Socket knock(Board* board) {
   Socket socket;
-  CHECK_OK(transport::dialOnce("127.0.0.1", static_cast<uint16_t>(board->port), transport::deadlineAfterMs(2'000), -1,
+  CHECK_OK(transport::dialOnce("127.0.0.1", static_cast<uint16_t>(board->port), transport::deadlineAfterMs(10'000), -1,
                                socket));
   return socket;
 }
@@ -167,7 +167,7 @@ TEST("slow-loris connections delay nobody and are reported once") {
 
 Frame nextFrame(const Socket& socket, FrameReader& reader) {
   Frame frame;
-  CHECK(transport::receiveFrame(socket.fd(), reader, frame, transport::deadlineAfterMs(5'000), -1) ==
+  CHECK(transport::receiveFrame(socket.fd(), reader, frame, transport::deadlineAfterMs(10'000), -1) ==
         FrameResult::Frame);
   return frame;
 }

@@ -77,7 +77,7 @@ TEST("a second rank 1 is refused while the first one waits") {
 TEST("another wire version is refused with both versions") {
   formDespite([](Board* board) {
     transport::Socket socket;
-    CHECK_OK(transport::dialOnce("127.0.0.1", static_cast<uint16_t>(board->port), transport::deadlineAfterMs(1'000), -1,
+    CHECK_OK(transport::dialOnce("127.0.0.1", static_cast<uint16_t>(board->port), transport::deadlineAfterMs(10'000), -1,
                                  socket));
     transport::ByteWriter hello;
     hello.put(uint16_t{99});
@@ -104,7 +104,7 @@ TEST("scanners and garbage neither block nor break the rendezvous") {
       for (const std::string& bytes : junk) {
         transport::Socket socket;
         CHECK_OK(transport::dialOnce("127.0.0.1", static_cast<uint16_t>(board->port),
-                                     transport::deadlineAfterMs(1'000), -1, socket));
+                                     transport::deadlineAfterMs(10'000), -1, socket));
         transport::sendSome(socket.fd(), bytes.data(), bytes.size());
         if (round % 2 == 0) open.push_back(std::move(socket));  // some stay and say no more
       }
