@@ -116,7 +116,7 @@ std::unique_ptr<Group> buildGroup(const Wiring& wiring, Mesh::Place place, DataP
   }
   auto group = std::make_unique<MeshGroup>(std::move(place), std::move(links), std::move(liveness),
                                            std::move(identity));
-  status = group->barrier();
+  status = group->settle();
   if (!status.ok()) return nullptr;
   return group;
 }

@@ -6,8 +6,9 @@
 
 namespace espalier::transport {
 
-/// Longest payload of one message; longer transfers are cut into pieces. Small enough that a piece stays in a
-/// core's second-level cache between the copy in and the reduction, large enough to hide the per-message cost.
+/// Longest payload of one message that every link carries; longer transfers are cut into pieces. Small enough that a
+/// piece stays in a core's second-level cache between the copy in and the reduction, large enough to hide the
+/// per-message cost. A link may carry more (Link::maxPayloadBytes); what a group uses is Mesh::pieceBytes().
 inline constexpr size_t kPieceBytes = 64 * 1024;
 
 enum class Operation : uint8_t {
@@ -43,6 +44,7 @@ enum class LinkResult : uint8_t {
   NotYet,
   Left,    ///< the peer closed the link in order and nothing more will come
   Broken,  ///< the link is gone without a goodbye; why() says more
+  Corrupted,  ///< what came is not what a rank sends; why() says more
 };
 
 /// One ordered, reliable point-to-point connection to one peer. Never blocks, except in park(). Used by one
@@ -51,11 +53,17 @@ class Link {
  public:
   virtual ~Link() = default;
   virtual LinkKind kind() const = 0;
+  /// Longest payload of one message on this link, the same at both ends, at least kPieceBytes.
+  virtual size_t maxPayloadBytes() const { return kPieceBytes; }
 
   /// Sends `header.pieceBytes` bytes at `payload`. NotYet: call again with the same arguments; the payload must
   /// stay as it is until Done. Done: the payload may be reused, the peer need not have seen it.
   virtual LinkResult trySend(const Header& header, const void* payload) = 0;
 
+  /// Before tryReceive: the link may put the next message's payload at `target` instead of memory of its own, if it
+  /// has exactly `bytes`; Message::payload tells. Whatever comes, the bytes at `target` may change. The target must
+  /// stay until that message is released. Calling it again for the same message changes nothing.
+  virtual void aim(std::byte* target, size_t bytes) {}
   /// Done: `message` shows the next message in place (payload 8-byte aligned), valid until release().
   /// Calling again before release() gives the same message.
   virtual LinkResult tryReceive(Message& message) = 0;

@@ -54,6 +54,15 @@ MeshGroup::~MeshGroup() {
   for (void* memory : allocations_) std::free(memory);
 }
 
+Status MeshGroup::settle() {
+  return call(Operation::Barrier, 0, DataType::Uint8, [&] {
+    auto pieceBytes = static_cast<int64_t>(mesh_.ownPieceBytes());
+    const Status status = collectives_.allReduce(&pieceBytes, &pieceBytes, 1, DataType::Int64, ReduceOp::Min);
+    if (status.ok()) mesh_.agreeOnPieces(static_cast<size_t>(pieceBytes));
+    return status;
+  });
+}
+
 template <class Body>
 Status MeshGroup::call(Operation operation, size_t count, DataType type, Body body) {
   try {

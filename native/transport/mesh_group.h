@@ -23,6 +23,9 @@ class MeshGroup final : public Group {
             Identity identity);
   ~MeshGroup() override;
 
+  /// Meets all members and agrees with them on what depends on everybody's links. Before any other call.
+  Status settle();
+
   int rank() const override { return mesh_.rank(); }
   int size() const override { return mesh_.size(); }
   Status allReduce(const void* in, void* out, size_t count, DataType type, ReduceOp op) override;

@@ -44,14 +44,15 @@ Status Collectives::reduceByBlocks(Header header, const std::byte* in, std::byte
   const auto ranks = static_cast<size_t>(mesh_.size());
   const size_t perRank = (bytes + ranks - 1) / ranks;
   const size_t blockBytes = (perRank + kBlockAlignBytes - 1) / kBlockAlignBytes * kBlockAlignBytes;
-  const auto pieces = static_cast<uint32_t>((blockBytes + kPieceBytes - 1) / kPieceBytes);
+  const size_t pieceBytes = mesh_.pieceBytes();
+  const auto pieces = static_cast<uint32_t>((blockBytes + pieceBytes - 1) / pieceBytes);
 
   struct Range {
     size_t offset, length;
   };
   const auto rangeOf = [&](int rank, uint32_t piece) {
-    const size_t begin = std::min(rank * blockBytes + piece * kPieceBytes, bytes);
-    const size_t end = std::min({begin + kPieceBytes, (rank + 1) * blockBytes, bytes});
+    const size_t begin = std::min(rank * blockBytes + piece * pieceBytes, bytes);
+    const size_t end = std::min({begin + pieceBytes, (rank + 1) * blockBytes, bytes});
     return Range{begin, end > begin ? end - begin : 0};
   };
   // Even piece numbers on the wire travel in, odd ones back.
@@ -90,14 +91,12 @@ Status Collectives::reduceByBlocks(Header header, const std::byte* in, std::byte
     if (piece == 0) continue;
     for (int step = 1; step < mesh_.size(); ++step) {
       const int peer = (mesh_.rank() + step) % mesh_.size();
-      receiveFrom(peer, headerOf(2 * (piece - 1) + 1, rangeOf(peer, piece - 1).length));
+      const Range range = rangeOf(peer, piece - 1);
+      receiveFrom(peer, headerOf(2 * (piece - 1) + 1, range.length), out + range.offset);
     }
     const Status status = run();
     if (!status.ok()) return status;
-    for (const Incoming& received : incoming_) {
-      const Range range = rangeOf(received.peer, piece - 1);
-      if (range.length > 0) std::memcpy(out + range.offset, received.payload, range.length);
-    }
+    for (const Incoming& received : incoming_) received.settle();
     mesh_.release(incoming_);
     clear();
   }

@@ -11,11 +11,11 @@ namespace {
 /// Calls `body(offset, length, index)` for each piece; once, with length 0, when there is nothing to carry, so that
 /// ranks that disagree on the size find out.
 template <class Body>
-Status forEachPiece(size_t bytes, Body body) {
+Status forEachPiece(size_t bytes, size_t pieceBytes, Body body) {
   uint32_t index = 0;
   size_t offset = 0;
   do {
-    const size_t length = std::min(bytes - offset, kPieceBytes);
+    const size_t length = std::min(bytes - offset, pieceBytes);
     const Status status = body(offset, length, index++);
     if (!status.ok()) return status;
     offset += length;
@@ -44,14 +44,13 @@ Status Collectives::allGather(const void* in, void* out, size_t count, DataType 
   auto* to = static_cast<std::byte*>(out);
   const size_t bytes = header.callBytes;
   if (bytes > 0 && to + mesh_.rank() * bytes != from) std::memcpy(to + mesh_.rank() * bytes, from, bytes);
-  return forEachPiece(bytes, [&](size_t offset, size_t length, uint32_t index) {
+  return forEachPiece(bytes, mesh_.pieceBytes(), [&](size_t offset, size_t length, uint32_t index) {
     clear();
     swapWithAll(pieceOf(header, index, length), from + offset);
+    for (Incoming& wanted : incoming_) wanted.target = to + wanted.peer * bytes + offset;
     const Status status = run();
     if (!status.ok()) return status;
-    for (const Incoming& received : incoming_) {
-      if (length > 0) std::memcpy(to + received.peer * bytes + offset, received.payload, length);
-    }
+    for (const Incoming& received : incoming_) received.settle();
     mesh_.release(incoming_);
     return status;
   });
@@ -62,7 +61,7 @@ Status Collectives::reduceScatter(const void* in, void* out, size_t count, DataT
   header.reduce = op;
   const auto* from = static_cast<const std::byte*>(in);
   const size_t bytes = header.callBytes;
-  return forEachPiece(bytes, [&](size_t offset, size_t length, uint32_t index) {
+  return forEachPiece(bytes, mesh_.pieceBytes(), [&](size_t offset, size_t length, uint32_t index) {
     clear();
     const Header piece = pieceOf(header, index, length);
     for (int step = 1; step < mesh_.size(); ++step) {
@@ -81,18 +80,16 @@ Status Collectives::broadcast(void* data, size_t count, DataType type, int root)
   Header header = open(Operation::Broadcast, count, type);
   header.root = static_cast<uint8_t>(root);
   auto* bytes = static_cast<std::byte*>(data);
-  return forEachPiece(header.callBytes, [&](size_t offset, size_t length, uint32_t index) {
+  return forEachPiece(header.callBytes, mesh_.pieceBytes(), [&](size_t offset, size_t length, uint32_t index) {
     clear();
     const Header piece = pieceOf(header, index, length);
-    if (mesh_.rank() != root) receiveFrom(root, piece);
+    if (mesh_.rank() != root) receiveFrom(root, piece, bytes + offset);
     for (int step = 1; step < mesh_.size() && mesh_.rank() == root; ++step) {
       sendTo((root + step) % mesh_.size(), piece, bytes + offset);
     }
     const Status status = run();
     if (!status.ok()) return status;
-    for (const Incoming& received : incoming_) {
-      if (length > 0) std::memcpy(bytes + offset, received.payload, length);
-    }
+    for (const Incoming& received : incoming_) received.settle();
     mesh_.release(incoming_);
     return status;
   });
@@ -102,7 +99,7 @@ Status Collectives::send(const void* data, size_t count, DataType type, int peer
   Header header = open(Operation::Send, count, type);
   --sequence_;  // a matter of two ranks: the others do not count it
   header.sequence = sendSequence_[peer]++;
-  return forEachPiece(header.callBytes, [&](size_t offset, size_t length, uint32_t index) {
+  return forEachPiece(header.callBytes, mesh_.pieceBytes(), [&](size_t offset, size_t length, uint32_t index) {
     clear();
     sendTo(peer, pieceOf(header, index, length), static_cast<const std::byte*>(data) + offset);
     return run();
@@ -113,12 +110,12 @@ Status Collectives::recv(void* data, size_t count, DataType type, int peer) {
   Header header = open(Operation::Send, count, type);
   --sequence_;
   header.sequence = receiveSequence_[peer]++;
-  return forEachPiece(header.callBytes, [&](size_t offset, size_t length, uint32_t index) {
+  return forEachPiece(header.callBytes, mesh_.pieceBytes(), [&](size_t offset, size_t length, uint32_t index) {
     clear();
-    receiveFrom(peer, pieceOf(header, index, length));
+    receiveFrom(peer, pieceOf(header, index, length), static_cast<std::byte*>(data) + offset);
     const Status status = run();
     if (!status.ok()) return status;
-    if (length > 0) std::memcpy(static_cast<std::byte*>(data) + offset, incoming_[0].payload, length);
+    incoming_[0].settle();
     mesh_.release(incoming_);
     return status;
   });
@@ -151,7 +148,9 @@ void Collectives::sendTo(int peer, const Header& header, const void* payload) {
   outgoing_.push_back({peer, header, payload});
 }
 
-void Collectives::receiveFrom(int peer, const Header& expected) { incoming_.push_back({peer, expected}); }
+void Collectives::receiveFrom(int peer, const Header& expected, std::byte* target) {
+  incoming_.push_back({peer, expected, target});
+}
 
 void Collectives::sendToAll(const Header& header, const void* payload) {
   // Each rank starts with its right neighbour, so that not all of them write to rank 0 first.

@@ -27,7 +27,7 @@ class Collectives {
 
   void clear();
   void sendTo(int peer, const Header& header, const void* payload);
-  void receiveFrom(int peer, const Header& expected);
+  void receiveFrom(int peer, const Header& expected, std::byte* target = nullptr);
   void sendToAll(const Header& header, const void* payload);
   /// Sends the same to all others and expects the same kind from all.
   void swapWithAll(const Header& header, const void* payload);

@@ -1,5 +1,7 @@
 #include "transport/collectives/mesh.h"
 
+#include <algorithm>
+#include <limits>
 #include <string>
 
 #include "transport/collectives/waiter.h"
@@ -36,6 +38,19 @@ Mesh::~Mesh() {
   for (const auto& link : links_) {
     if (link) link->leave();
   }
+}
+
+size_t Mesh::ownPieceBytes() const {
+  size_t least = std::numeric_limits<int32_t>::max();
+  for (const auto& link : links_) {
+    if (link) least = std::min(least, link->maxPayloadBytes());
+  }
+  return least;
+}
+
+void Mesh::agreeOnPieces(size_t bytes) {
+  pieceBytes_ = bytes;
+  for (PeerCounters& counters : counters_) counters.bytesSent = counters.bytesReceived = counters.stallNs = 0;
 }
 
 Status Mesh::begin() {
@@ -77,6 +92,7 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
       if (!allDone) link.progress();
       continue;
     }
+    if (in.target != nullptr) link.aim(in.target, in.expected.pieceBytes);
     Message message;
     const LinkResult result = link.tryReceive(message);
     if (result != LinkResult::Done) {
@@ -99,6 +115,12 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
 
 void Mesh::settle(int peer, LinkResult result, Waiter& waiter) {
   if (result == LinkResult::Broken) waiter.suspect(peer);
+  if (result == LinkResult::Corrupted) {
+    fail(failure("FrameCorrupt", "the data from rank " + std::to_string(place_.familyRanks[peer]) + " is damaged: " +
+                                       links_[peer]->why() + "; check the " + linkName(links_[peer]->kind()) +
+                                       " path between the two ranks",
+                 peer));
+  }
   if (result == LinkResult::Left) {
     fail(failure("PeerLeft", "rank " + std::to_string(place_.familyRanks[peer]) +
                                  " left the group in order, while this rank still had business with it",

@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <vector>
@@ -18,8 +19,15 @@ struct Outgoing {
 struct Incoming {
   int peer;
   Header expected;
+  /// Where the payload is wanted in the end, or null: a link that can puts it there, and then `payload` equals it.
+  std::byte* target = nullptr;
   const std::byte* payload = nullptr;  ///< set by exchange(), valid until Mesh::release()
   bool done = false;
+
+  /// Has the payload at `target`, however the link delivered it. After exchange(), before release().
+  void settle() const {
+    if (payload != target && expected.pieceBytes > 0) std::memcpy(target, payload, expected.pieceBytes);
+  }
 };
 
 /// Relaxed counters that stats() may read while the group works.
@@ -50,6 +58,12 @@ class Mesh {
   int size() const { return place_.size; }
   const Place& place() const { return place_; }
   const std::shared_ptr<Liveness>& liveness() const { return liveness_; }
+  /// Longest piece that this rank's links carry.
+  size_t ownPieceBytes() const;
+  /// Longest piece that all of the group's links carry: every rank must cut alike. kPieceBytes until agreed on.
+  size_t pieceBytes() const { return pieceBytes_; }
+  /// Ends the set-up: what it sent does not count in the statistics.
+  void agreeOnPieces(size_t bytes);
   const Link* link(int peer) const { return links_[peer].get(); }
   const PeerCounters& counters(int peer) const { return counters_[peer]; }
 
@@ -74,6 +88,7 @@ class Mesh {
   std::shared_ptr<Liveness> liveness_;
   std::vector<PeerCounters> counters_;
   Deadline deadline_{};
+  size_t pieceBytes_ = kPieceBytes;
 };
 
 }  // namespace espalier::transport
