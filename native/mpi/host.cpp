@@ -1,0 +1,94 @@
+#include "mpi/host.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#if defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
+#include <cerrno>
+#include <cstring>
+
+#include "transport/wire/socket.h"
+
+namespace espalier::mpi {
+namespace {
+
+constexpr size_t kSecretBytes = 32;
+constexpr off_t kMaxFileBytes = 4096;
+
+using transport::Socket;
+
+Status wrongFile(const std::string& path, const std::string& what) {
+  Status status = Status::failure("InvalidArgument", path + " " + what);
+  status.file = path;
+  return status;
+}
+
+}  // namespace
+
+std::string hostIdOfThisMachine() {
+  char text[128] = {};
+#if defined(__APPLE__)
+  size_t length = sizeof text - 1;
+  if (sysctlbyname("kern.bootsessionuuid", text, &length, nullptr, 0) == 0 && text[0] != 0) return text;
+#else
+  const Socket file(open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+  const auto got = file.valid() ? read(file.fd(), text, sizeof text - 1) : 0;
+  if (got > 1) return std::string(text, static_cast<size_t>(got) - 1);  // without the newline
+#endif
+  return gethostname(text, sizeof text - 1) == 0 ? text : "";
+}
+
+std::string ownAddressTowards(const std::string& host, uint16_t port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return "";
+  std::string address;
+  for (const addrinfo* one = found; one != nullptr && address.empty(); one = one->ai_next) {
+    const Socket socket(::socket(one->ai_family, SOCK_DGRAM, 0));
+    sockaddr_storage own{};
+    socklen_t length = sizeof own;
+    char text[NI_MAXHOST];
+    if (!socket.valid() || connect(socket.fd(), one->ai_addr, one->ai_addrlen) != 0 ||
+        getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&own), &length) != 0 ||
+        getnameinfo(reinterpret_cast<sockaddr*>(&own), length, text, sizeof text, nullptr, 0, NI_NUMERICHOST) != 0) {
+      continue;
+    }
+    address = text;
+  }
+  freeaddrinfo(found);
+  return address;
+}
+
+std::string randomSecret() {
+  const Socket source(open("/dev/urandom", O_RDONLY | O_CLOEXEC));
+  unsigned char bytes[kSecretBytes];
+  if (!source.valid() || read(source.fd(), bytes, sizeof bytes) != static_cast<ssize_t>(sizeof bytes)) return "";
+  std::string text;
+  for (const unsigned char byte : bytes) {
+    text += "0123456789abcdef"[byte >> 4];
+    text += "0123456789abcdef"[byte & 15];
+  }
+  return text;
+}
+
+Status readPrivateFile(const std::string& path, std::string& content, bool& missing) {
+  const Socket file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  missing = !file.valid() && errno == ENOENT;
+  if (!file.valid()) return wrongFile(path, "cannot be read: " + transport::errnoText(errno));
+  struct stat facts;
+  if (fstat(file.fd(), &facts) != 0 || !S_ISREG(facts.st_mode)) return wrongFile(path, "is not a regular file");
+  if (facts.st_uid != geteuid()) return wrongFile(path, "belongs to another user");
+  if ((facts.st_mode & 077) != 0) return wrongFile(path, "can be read by others; set its mode to 600");
+  if (facts.st_size > kMaxFileBytes) return wrongFile(path, "is longer than 4096 bytes");
+  content.resize(static_cast<size_t>(facts.st_size));
+  if (read(file.fd(), content.data(), content.size()) != facts.st_size) return wrongFile(path, "cannot be read whole");
+  return Status::success();
+}
+
+}  // namespace espalier::mpi

@@ -1,0 +1,112 @@
+#include "mpi/meeting.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <sstream>
+#include <thread>
+
+#include "mpi/communicator.h"
+#include "mpi/host.h"
+#include "transport/wire/socket.h"
+
+namespace espalier::mpi {
+namespace {
+
+using transport::Clock;
+using transport::Deadline;
+using transport::Group;
+using transport::GroupOptions;
+using transport::Socket;
+
+constexpr auto kLook = std::chrono::milliseconds(20);
+
+/// Rank 0's announcement. Made before the group is formed, so that a folder that cannot be written to is known at once.
+class Announcement {
+ public:
+  Announcement(std::string path, std::string secret)
+      : path_(std::move(path)),
+        draft_(path_ + "." + std::to_string(getpid())),
+        secret_(std::move(secret)),
+        file_(open(draft_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)),
+        error_(file_.valid() ? 0 : errno) {}
+  ~Announcement() {
+    if (file_.valid()) unlink((published_ ? path_ : draft_).c_str());
+  }
+  Announcement(const Announcement&) = delete;
+  Announcement& operator=(const Announcement&) = delete;
+
+  int error() const { return error_; }
+
+  void publish(uint16_t port) {
+    const std::string text = std::to_string(getpid()) + " " + std::to_string(port) + " " + secret_ + "\n";
+    const auto written = write(file_.fd(), text.data(), text.size());
+    published_ = written == static_cast<ssize_t>(text.size()) && rename(draft_.c_str(), path_.c_str()) == 0;
+    if (!published_) say("the other ranks will not find rank 0: " + path_ + ": " + transport::errnoText(errno));
+  }
+
+ private:
+  const std::string path_, draft_, secret_;
+  const Socket file_;
+  const int error_;
+  bool published_ = false;
+};
+
+std::unique_ptr<Group> announce(const std::string& path, GroupOptions options, Status& status) {
+  options.secret = randomSecret();
+  Announcement announcement(path, options.secret);
+  if (announcement.error() != 0) {
+    status = Status::failure("InvalidArgument", "rank 0 cannot write beside " + path + ": " +
+                                                    transport::errnoText(announcement.error()));
+    return nullptr;
+  }
+  options.rendezvousPort = 0;
+  options.onListening = [](uint16_t port, void* context) { static_cast<Announcement*>(context)->publish(port); };
+  options.onListeningContext = &announcement;
+  return Group::create(options, status);
+}
+
+/// True when `text` is the announcement of a living rank 0.
+bool take(const std::string& text, GroupOptions& options) {
+  std::istringstream in(text);
+  pid_t pid = 0;
+  if (!(in >> pid >> options.rendezvousPort >> options.secret)) return false;
+  return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+}
+
+std::unique_ptr<Group> follow(const std::string& path, GroupOptions options, Status& status) {
+  const Deadline deadline = transport::deadlineAfterMs(options.rendezvousTimeoutMs);
+  std::string text;
+  for (;;) {
+    bool missing = false;
+    status = readPrivateFile(path, text, missing);
+    if (!status.ok() && !missing) return nullptr;
+    if (status.ok() && take(text, options)) break;
+    if (Clock::now() >= deadline) {
+      status = Status::failure("RendezvousTimeout", "rank 0 did not write " + path + " within " +
+                                                        std::to_string(options.rendezvousTimeoutMs) +
+                                                        " ms; see whether it runs, on this host and as this user");
+      status.rank = 0;
+      return nullptr;
+    }
+    std::this_thread::sleep_for(kLook);
+  }
+  options.rendezvousTimeoutMs = std::max(1'000, transport::remainingMs(deadline));
+  return Group::create(options, status);
+}
+
+}  // namespace
+
+std::unique_ptr<Group> meetThroughFile(const std::string& path, GroupOptions options, Status& status) {
+  options.rendezvousHost = "127.0.0.1";
+  options.dataHost = "127.0.0.1";
+  if (options.size == 1) return Group::create(options, status);
+  return options.rank == 0 ? announce(path, std::move(options), status) : follow(path, std::move(options), status);
+}
+
+}  // namespace espalier::mpi

@@ -1,0 +1,116 @@
+#include "mpi/process.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "mpi/environment.h"
+#include "mpi/meeting.h"
+#include "mpi/report.h"
+
+namespace espalier::mpi {
+namespace {
+
+/// A call that was queued before its communicator was freed finds it open as long as no more than this many were
+/// freed since.
+constexpr size_t kLingering = 8;
+/// How long a call under way at the end of the program may take: its peers may be late, but must not be waited for
+/// without end.
+constexpr int kFinishPatienceMs = 5'000;
+
+[[noreturn]] void refuse(const Status& status) {
+  throw std::runtime_error("[espalier] " + status.code + ": " + status.message);
+}
+
+void passOn(const char* text, void* context) {
+  say("rank " + std::to_string(*static_cast<const int*>(context)) + ": " + text);
+}
+
+}  // namespace
+
+Process& Process::get() {
+  static auto* const process = new Process;
+  return *process;
+}
+
+bool Process::start() {
+  const std::lock_guard lock(mutex_);
+  if (!open_.empty()) throw std::runtime_error("[espalier] InvalidArgument: MPI_Init was called twice");
+  Environment environment;
+  Status status = readEnvironment(environment);
+  if (!status.ok()) refuse(status);
+  if (!environment.configured) {
+    if (!explained_) say(environmentHelp());
+    explained_ = true;
+    return false;
+  }
+  environment.group.onNotice = &passOn;
+  environment.group.onNoticeContext = new int(environment.group.rank);  // used by threads that outlive this call
+  auto group = environment.meetingFile.empty() ? transport::Group::create(environment.group, status)
+                                               : meetThroughFile(environment.meetingFile, environment.group, status);
+  if (!group) refuse(status);
+  pid_ = getpid();
+  wantsStats_ = environment.wantsStats;
+  open_.push_back(new Communicator(std::move(group)));
+  ompi_mpi_comm_world.communicator = open_.front();
+  return true;
+}
+
+CommunicatorHandle* Process::split(Communicator& parent, int color, int key) {
+  if (color < 0 && color != kUndefinedColor) {
+    throw std::runtime_error("[espalier] InvalidArgument: the color of a split is " + std::to_string(color) +
+                             ", must be 0 or more");
+  }
+  std::unique_ptr<transport::Group> group;
+  // Who wants no part gets one of its own, so that it still answers the others: a color that nobody else has.
+  const int groupColor = color == kUndefinedColor ? -1 - parent.rank() : color;
+  parent.call("MPI_Comm_split", [&](transport::Group& whole) {
+    Status status;
+    group = whole.split(groupColor, key, status);
+    return status;
+  });
+  if (color == kUndefinedColor) return nullptr;
+  auto* child = new Communicator(std::move(group));
+  const std::lock_guard lock(mutex_);
+  open_.push_back(child);
+  auto* handle = new CommunicatorHandle;
+  handle->communicator = child;
+  return handle;
+}
+
+void Process::free(CommunicatorHandle* handle) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find(open_.begin(), open_.end(), handle->communicator.load());
+  if (found == open_.begin() || found == open_.end() || getpid() != pid_) return;
+  freed_.push_back(*found);
+  open_.erase(found);
+  if (freed_.size() <= kLingering) return;
+  freed_.front()->close(kFinishPatienceMs);
+  freed_.erase(freed_.begin());
+}
+
+void Process::finish() noexcept {
+  const std::lock_guard lock(mutex_);
+  // A forked child that runs our exit handler must not say goodbye in its parent's name.
+  if (open_.empty() || getpid() != pid_) return;
+  if (wantsStats_) reportStats(*open_.front());
+  freed_.insert(freed_.end(), open_.rbegin(), open_.rend());  // the world last: it must outlive its parts
+  for (Communicator* communicator : freed_) communicator->close(kFinishPatienceMs);
+  freed_.clear();
+  open_.clear();
+}
+
+Communicator& communicatorOf(CommunicatorHandle* handle) {
+  if (handle == nullptr || handle->kind != HandleKind::Communicator) {
+    throw std::runtime_error("[espalier] InvalidArgument: not a communicator of this library; is a second MPI loaded, "
+                             "or is this the part of a split that this rank asked not to be in?");
+  }
+  Communicator* communicator = handle->communicator;
+  if (communicator == nullptr) {
+    throw std::runtime_error("[espalier] InvalidArgument: MPI_Init was not called, or found no group");
+  }
+  return *communicator;
+}
+
+}  // namespace espalier::mpi

@@ -1,0 +1,33 @@
+#pragma once
+#include "mpi/communicator.h"
+
+namespace espalier::mpi {
+
+/// All that this process has of MPI: the world and what was split from it. Lives until the process ends, for stream
+/// threads may still call while main() returns.
+class Process {
+ public:
+  static Process& get();
+
+  /// Forms the world from the environment (environment.h). False, with an explanation on stderr, when nothing was set: MLX
+  /// then runs without a group. Throws std::runtime_error when what was set is wrong or the ranks do not meet.
+  bool start();
+  /// Makes the part of `parent` that has this color; null for kUndefinedColor.
+  CommunicatorHandle* split(Communicator& parent, int color, int key);
+  void free(CommunicatorHandle* handle) noexcept;
+  /// Every communicator ends; later calls throw.
+  void finish() noexcept;
+
+ private:
+  std::mutex mutex_;
+  pid_t pid_ = 0;
+  bool explained_ = false;
+  bool wantsStats_ = false;
+  std::vector<Communicator*> open_;   ///< the world first
+  std::vector<Communicator*> freed_;  ///< oldest first, not closed yet
+};
+
+/// Throws std::runtime_error when `handle` is not one of ours, or null, or the world before MPI_Init.
+Communicator& communicatorOf(CommunicatorHandle* handle);
+
+}  // namespace espalier::mpi

@@ -1,0 +1,44 @@
+#include "mpi/report.h"
+
+#include <cstdio>
+
+namespace espalier::mpi {
+namespace {
+
+const char* kindName(transport::LinkKind kind) {
+  switch (kind) {
+    case transport::LinkKind::Tcp: return "tcp";
+    case transport::LinkKind::SharedMemory: return "shm";
+    case transport::LinkKind::Verbs: return "verbs";
+  }
+  return "";
+}
+
+}  // namespace
+
+void reportStats(Communicator& world) noexcept {
+  try {
+    world.call("MPI_Finalize", [&](transport::Group& group) {
+      const transport::GroupStats stats = group.stats();
+      const std::string who = "rank " + std::to_string(world.rank()) + ": ";
+      char text[200];
+      for (const transport::CollectiveStats& one : stats.collectives) {
+        std::snprintf(text, sizeof text, "%s %llu calls, %llu bytes, mean %.1f us, longest %.0f us", one.name.c_str(),
+                      static_cast<unsigned long long>(one.count), static_cast<unsigned long long>(one.bytes),
+                      one.totalUs / static_cast<double>(one.count), one.maxUs);
+        say(who + text);
+      }
+      for (const transport::PeerStats& peer : stats.peers) {
+        std::snprintf(text, sizeof text, "peer %d over %s: %llu bytes sent, %llu received, waited %.0f us", peer.rank,
+                      kindName(peer.link), static_cast<unsigned long long>(peer.bytesSent),
+                      static_cast<unsigned long long>(peer.bytesReceived), peer.stallUs);
+        say(who + text);
+      }
+      return Status::success();
+    });
+  } catch (const std::exception& error) {
+    say(std::string("no statistics: ") + error.what());
+  }
+}
+
+}  // namespace espalier::mpi
