@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "transport/failure.h"
+#include "transport/relay/relay_service.h"
 #include "transport/shm/shm_link.h"
 #include "transport/tcp/tcp_link.h"
 
@@ -24,7 +25,9 @@ class Negotiation {
         wakeFd_(wakeFd),
         deadline_(deadline),
         common_(wiring.members[wiring.rank].linkMask & wiring.members[peer].linkMask) {
-    if (wiring.members[wiring.rank].hostId != wiring.members[peer].hostId) {
+    if (!wiring.wired(peer)) {
+      common_ = bit(LinkKind::Tcp);
+    } else if (wiring.members[wiring.rank].hostId != wiring.members[peer].hostId) {
       common_ = static_cast<uint8_t>(common_ & ~bit(LinkKind::SharedMemory));
     }
   }
@@ -110,7 +113,10 @@ Status dialPeer(const Wiring& wiring, int peer, const Liveness& liveness, Deadli
                 std::unique_ptr<Link>& link) {
   const Member& member = wiring.members[peer];
   Socket socket;
-  Status status = dialOnce(member.dataHost, member.dataPort, deadline, liveness.wakeFd(), socket);
+  Status status = wiring.wired(peer)
+                      ? dialOnce(member.dataHost, member.dataPort, deadline, liveness.wakeFd(), socket)
+                      : dialThrough(*wiring.family, wiring.familyRanks[peer], member.dataPort, deadline,
+                                    liveness.wakeFd(), socket);
   if (!status.ok()) return noLink(peer, status.message);
   Hello hello;
   hello.purpose = Purpose::Data;

@@ -4,6 +4,7 @@
 
 #include "transport/collectives/mesh.h"
 #include "transport/notices.h"
+#include "transport/relay/family.h"
 
 namespace espalier::transport {
 
@@ -23,10 +24,15 @@ struct Wiring {
   std::string secret;
   uint64_t epoch = 0;
   std::shared_ptr<Notices> notices;
+  std::shared_ptr<const Family> family;
+  std::vector<int> familyRanks;  ///< of the members
+
+  bool wired(int peer) const { return family->graph.wired(familyRanks[rank], familyRanks[peer]); }
 };
 
 /// Builds one link to every other rank: each pair settles on the best that both allow. The higher rank dials the
-/// lower one; the connection then carries the offer of shared memory, or becomes the link itself.
+/// lower one; the connection then carries the offer of shared memory, or becomes the link itself. Two ranks without a
+/// wire are joined through the ranks between them, always by TCP: those relay bytes.
 /// Fails with LinkUnavailable, the liveness watch's own failure, or RendezvousTimeout. `status.rank` counts in
 /// this group.
 Status connectAll(const Wiring& wiring, DataPort dataPort, const Liveness& liveness, Deadline deadline,

@@ -46,7 +46,26 @@ Status check(const GroupOptions& options) {
     status.link = options.links.empty() ? "" : "verbs";
     return status;
   }
+  for (const int peer : options.directPeers) {
+    if (peer >= 0 && peer < options.size && peer != options.rank) continue;
+    return invalid("directPeers names rank " + std::to_string(peer) + ", which is no other rank of " +
+                   std::to_string(options.size));
+  }
   return Status::success();
+}
+
+uint64_t wiresOf(const GroupOptions& options) {
+  uint64_t wires = options.directPeers.empty() ? ~uint64_t{0} : 0;
+  for (const int peer : options.directPeers) wires |= uint64_t{1} << peer;
+  return wires;
+}
+
+std::shared_ptr<const Family> familyOf(const GroupOptions& options, const std::vector<Member>& members,
+                                       std::shared_ptr<Notices> notices) {
+  std::vector<uint64_t> wires;
+  for (const Member& member : members) wires.push_back(member.wires);
+  return std::make_shared<const Family>(
+      Family{options.rank, members, options.secret, options.epoch, WireGraph(wires), std::move(notices)});
 }
 
 /// Ranks that share this host and its cores.
@@ -65,15 +84,25 @@ std::unique_ptr<Group> createOrThrow(const GroupOptions& options, Status& status
   self.linkMask = maskOf(options.links);
   self.dataHost = options.dataHost;
   const auto notices = std::make_shared<Notices>(options);
-  DataPort dataPort;
+  self.wires = wiresOf(options);
+  DataPort dataPort, relayPort;
   Roster roster;
   if (options.size == 1) {
     roster.members = {self};
   } else {
     status = openDataPort(options.dataHost, dataPort);
     self.dataPort = dataPort.port;
+    if (status.ok() && options.size > 2) status = openDataPort(options.dataHost, relayPort);
+    self.relayPort = relayPort.port;
     if (status.ok()) status = rendezvous(options, self, deadline, *notices, roster);
     if (!status.ok()) return nullptr;
+  }
+  const auto family = familyOf(options, roster.members, notices);
+  const std::string parts = family->graph.separateParts();
+  if (!parts.empty()) {
+    status = failure("LinkUnavailable", "the wires that directPeers names leave the group in parts that nothing joins: " +
+                                            parts + "; a wire counts only if both its ends name it");
+    return nullptr;
   }
   auto liveness = std::make_shared<Liveness>(options.rank, options.size, options.livenessTimeoutMs,
                                              std::move(roster.control));
@@ -83,12 +112,28 @@ std::unique_ptr<Group> createOrThrow(const GroupOptions& options, Status& status
   for (int rank = 0; rank < options.size; ++rank) place.familyRanks.push_back(rank);
   place.operationTimeoutMs = options.operationTimeoutMs;
   place.crowded = isCrowded(roster.members, self);
-  const Wiring wiring{options.rank, roster.members, options.secret, options.epoch, notices};
-  MeshGroup::Identity identity{self, roster.members, options.secret, options.epoch, notices};
+  const Wiring wiring{options.rank, roster.members, options.secret, options.epoch, notices, family, place.familyRanks};
+  MeshGroup::Identity identity{family, nullptr};
+  if (family->graph.relays(options.rank)) {
+    identity.relay = std::make_shared<RelayService>(family, std::move(relayPort.listener), liveness);
+  }
+  relayPort = {};
   // The rendezvous may have used up its time waiting for the last rank; the links get some of their own.
   const Deadline linksBy = std::max(deadline, deadlineAfterMs(5'000));
   return buildGroup(wiring, std::move(place), std::move(dataPort), std::move(liveness), std::move(identity), linksBy,
                     status);
+}
+
+/// The first rank on the way to each, as the group that is being built counts.
+std::vector<int> viaOf(const Wiring& wiring) {
+  std::vector<int> via(wiring.members.size(), kDirect);
+  for (int peer = 0; peer < static_cast<int>(via.size()); ++peer) {
+    if (peer == wiring.rank || wiring.wired(peer)) continue;
+    const int next = wiring.family->graph.between(wiring.familyRanks[wiring.rank], wiring.familyRanks[peer]).front();
+    const auto found = std::find(wiring.familyRanks.begin(), wiring.familyRanks.end(), next);
+    via[peer] = found == wiring.familyRanks.end() ? kViaOutside : static_cast<int>(found - wiring.familyRanks.begin());
+  }
+  return via;
 }
 
 }  // namespace
@@ -98,6 +143,7 @@ std::unique_ptr<Group> buildGroup(const Wiring& wiring, Mesh::Place place, DataP
                                   Status& status) {
   std::vector<std::unique_ptr<Link>> links;
   const std::vector<int> familyRanks = place.familyRanks;
+  place.via = viaOf(wiring);
   if (place.size > 1) {
     status = connectAll(wiring, std::move(dataPort), *liveness, deadline, links);
   } else {

@@ -77,7 +77,8 @@ struct PeerStats {
   uint64_t bytesSent = 0;
   uint64_t bytesReceived = 0;
   double stallUs = 0;
-  int via = -1;  ///< first rank on the way, where there is no wire to that peer
+  /// First rank on the way, where there is no wire to that peer; -2 if that rank is not in this split; else -1.
+  int via = -1;
 };
 struct GroupStats {
   std::vector<CollectiveStats> collectives;

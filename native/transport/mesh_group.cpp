@@ -44,9 +44,9 @@ Status firstFailure(std::initializer_list<Status> checks) {
 MeshGroup::MeshGroup(Mesh::Place place, std::vector<std::unique_ptr<Link>> links,
                      std::shared_ptr<Liveness> liveness, Identity identity)
     : liveness_(std::move(liveness)),
+      identity_(std::move(identity)),
       mesh_(std::move(place), std::move(links), liveness_),
-      collectives_(mesh_),
-      identity_(std::move(identity)) {
+      collectives_(mesh_) {
   for (int rank = 0; rank < mesh_.size(); ++rank) isSplit_ |= mesh_.place().familyRanks[rank] != rank;
 }
 
@@ -147,7 +147,8 @@ GroupStats MeshGroup::stats() const {
     const PeerCounters& counters = mesh_.counters(peer);
     stats.peers.push_back({peer, link->kind(), counters.bytesSent.load(std::memory_order_relaxed),
                            counters.bytesReceived.load(std::memory_order_relaxed),
-                           static_cast<double>(counters.stallNs.load(std::memory_order_relaxed)) / 1e3});
+                           static_cast<double>(counters.stallNs.load(std::memory_order_relaxed)) / 1e3,
+                           mesh_.place().via[peer]});
   }
   return stats;
 }

@@ -4,6 +4,7 @@
 
 #include "transport/collectives/collectives.h"
 #include "transport/connect.h"
+#include "transport/relay/relay_service.h"
 #include "transport/stats.h"
 
 namespace espalier::transport {
@@ -13,11 +14,8 @@ class MeshGroup final : public Group {
  public:
   /// What a split needs again.
   struct Identity {
-    Member self;
-    std::vector<Member> members;  ///< of the first group
-    std::string secret;
-    uint64_t epoch = 0;
-    std::shared_ptr<Notices> notices;
+    std::shared_ptr<const Family> family;
+    std::shared_ptr<RelayService> relay;  ///< null unless this rank joins others
   };
   MeshGroup(Mesh::Place place, std::vector<std::unique_ptr<Link>> links, std::shared_ptr<Liveness> liveness,
             Identity identity);
@@ -48,10 +46,10 @@ class MeshGroup final : public Group {
   Status told(Status status) const;
 
   std::shared_ptr<Liveness> liveness_;
+  Identity identity_;  ///< outlives the mesh: this rank says goodbye before it waits for others' goodbyes
   Mesh mesh_;
   Collectives collectives_;
   CallCounters counters_;
-  Identity identity_;
   bool isSplit_ = false;
   std::mutex allocationsMutex_;
   std::vector<void*> allocations_;

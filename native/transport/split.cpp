@@ -22,14 +22,16 @@ struct Entry {
 std::unique_ptr<Group> MeshGroup::splitOrThrow(int color, int key, Status& status) {
   status = mesh_.begin();
   if (!status.ok()) return nullptr;
+  const Family& family = *identity_.family;
+  const Member& self = family.members[family.rank];
   DataPort dataPort;
-  status = openDataPort(identity_.self.dataHost, dataPort);
+  status = openDataPort(self.dataHost, dataPort);
   if (!status.ok()) {
     status = mesh_.fail(std::move(status));
     return nullptr;
   }
   Entry own{color, key, dataPort.port, {}};
-  identity_.self.dataHost.copy(own.dataHost, sizeof own.dataHost - 1);
+  self.dataHost.copy(own.dataHost, sizeof own.dataHost - 1);
   std::vector<Entry> entries(static_cast<size_t>(size()));
   status = collectives_.allGather(&own, entries.data(), sizeof own, DataType::Uint8, Operation::Split);
   if (!status.ok()) return nullptr;
@@ -43,16 +45,17 @@ std::unique_ptr<Group> MeshGroup::splitOrThrow(int color, int key, Status& statu
   Mesh::Place place = mesh_.place();
   place.size = static_cast<int>(members.size());
   place.familyRanks.clear();
-  Wiring wiring{0, {}, identity_.secret, identity_.epoch, identity_.notices};
+  Wiring wiring{0, {}, family.secret, family.epoch, family.notices, identity_.family, {}};
   for (int i = 0; i < place.size; ++i) {
     const int rank = members[i];
     if (rank == mesh_.rank()) place.rank = wiring.rank = i;
     place.familyRanks.push_back(mesh_.place().familyRanks[rank]);
-    Member member = identity_.members[place.familyRanks[i]];
+    Member member = family.members[place.familyRanks[i]];
     member.dataHost = entries[rank].dataHost;
     member.dataPort = entries[rank].dataPort;
     wiring.members.push_back(std::move(member));
   }
+  wiring.familyRanks = place.familyRanks;
   const int patienceMs = place.operationTimeoutMs > 0 ? place.operationTimeoutMs : kUnboundedSetupMs;
   return buildGroup(wiring, std::move(place), std::move(dataPort), liveness_, identity_, deadlineAfterMs(patienceMs),
                     status);

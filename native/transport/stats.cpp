@@ -1,6 +1,17 @@
 #include "transport/stats.h"
 
+#include <algorithm>
+#include <bit>
+
 namespace espalier::transport {
+
+size_t histogramBucket(uint64_t ns) {
+  constexpr uint64_t kFirstBucketNs = 250;
+  constexpr size_t kBuckets = std::tuple_size_v<decltype(CollectiveStats::histogram)>;
+  const auto bucket = static_cast<size_t>(std::bit_width(ns / kFirstBucketNs));
+  // width 1 is [1, 2) units: bucket 0, which also takes what is shorter.
+  return std::min(bucket > 0 ? bucket - 1 : 0, kBuckets - 1);
+}
 
 void CallCounters::add(Operation operation, uint64_t bytes, std::chrono::nanoseconds took) {
   Entry& entry = entries_[static_cast<size_t>(operation)];
@@ -12,6 +23,7 @@ void CallCounters::add(Operation operation, uint64_t bytes, std::chrono::nanosec
   raise(entry.count, 1);
   raise(entry.bytes, bytes);
   raise(entry.totalNs, ns);
+  raise(entry.histogram[histogramBucket(ns)], 1);
   if (ns > entry.maxNs.load(std::memory_order_relaxed)) entry.maxNs.store(ns, std::memory_order_relaxed);
 }
 
@@ -25,6 +37,9 @@ std::vector<CollectiveStats> CallCounters::read() const {
     stats.bytes = entry.bytes.load(std::memory_order_relaxed);
     stats.totalUs = static_cast<double>(entry.totalNs.load(std::memory_order_relaxed)) / 1e3;
     stats.maxUs = static_cast<double>(entry.maxNs.load(std::memory_order_relaxed)) / 1e3;
+    for (size_t bucket = 0; bucket < stats.histogram.size(); ++bucket) {
+      stats.histogram[bucket] = entry.histogram[bucket].load(std::memory_order_relaxed);
+    }
     if (stats.count > 0) all.push_back(std::move(stats));
   }
   return all;

@@ -128,6 +128,13 @@ void Mesh::settle(int peer, LinkResult result, Waiter& waiter) {
   }
 }
 
+std::string Mesh::wayTo(int peer) const {
+  const int via = place_.via[peer];
+  if (via == kDirect) return "";
+  return via == kViaOutside ? " (through ranks outside of this split)"
+                            : " (through rank " + std::to_string(place_.familyRanks[via]) + ")";
+}
+
 void Mesh::mismatch(const Incoming& incoming, const Header& got) {
   const std::string other = std::to_string(place_.familyRanks[incoming.peer]);
   const std::string self = std::to_string(place_.familyRanks[place_.rank]);

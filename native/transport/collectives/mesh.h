@@ -30,6 +30,10 @@ struct Incoming {
   }
 };
 
+inline constexpr int kDirect = -1;
+/// The way leads through a rank that is not in this split.
+inline constexpr int kViaOutside = -2;
+
 /// Relaxed counters that stats() may read while the group works.
 struct PeerCounters {
   std::atomic<uint64_t> bytesSent{0}, bytesReceived{0}, stallNs{0};
@@ -43,6 +47,8 @@ class Mesh {
     int rank = 0, size = 1;
     /// The first group's ranks of this group's members, as Liveness counts them.
     std::vector<int> familyRanks;
+    /// By peer: kDirect where there is a wire, otherwise the first rank on the way, or kViaOutside.
+    std::vector<int> via;
     int operationTimeoutMs = 0;
     /// More ranks on this host than cores: spinning would only keep the others from running.
     bool crowded = false;
@@ -81,6 +87,8 @@ class Mesh {
   class Waiter;
   bool step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Waiter& waiter);
   void settle(int peer, LinkResult result, Waiter& waiter);
+  /// "", or through whom, for messages.
+  std::string wayTo(int peer) const;
   void mismatch(const Incoming& incoming, const Header& got);
 
   Place place_;

@@ -112,7 +112,7 @@ void Mesh::Waiter::giveUpIfLate(std::span<const Outgoing> outgoing, std::span<co
     // The side channel still hears that rank, so only the data connection is gone.
     mesh_.fail(failure("PeerLost",
                        "the data connection to rank " + std::to_string(mesh_.place_.familyRanks[suspect_]) +
-                           " broke: " + mesh_.links_[suspect_]->why(),
+                           " broke" + mesh_.wayTo(suspect_) + ": " + mesh_.links_[suspect_]->why(),
                        suspect_));
   } else if (mesh_.liveness_->unwatched() && now - began_ >= grace) {
     mesh_.liveness_->fail(failure("PeerLeft", "rank 0 left the group while others still waited for each other", 0));

@@ -30,13 +30,16 @@ Acceptor::~Acceptor() {
   for (const Pending& pending : pending_) report(pending, Refusal::Silent);
 }
 
+void Acceptor::watch(std::vector<pollfd>& fds) const {
+  fds.push_back({listener_.fd(), POLLIN, 0});
+  for (const Pending& pending : pending_) fds.push_back({pending.socket.fd(), POLLIN, 0});
+}
+
 void Acceptor::step(int timeoutMs, int wakeFd) {
-  std::vector<pollfd> fds = {{listener_.fd(), POLLIN, 0}};
+  std::vector<pollfd> fds;
+  watch(fds);
   Deadline soonest = deadlineAfterMs(timeoutMs);
-  for (const Pending& pending : pending_) {
-    fds.push_back({pending.socket.fd(), POLLIN, 0});
-    soonest = std::min(soonest, pending.deadline);
-  }
+  for (const Pending& pending : pending_) soonest = std::min(soonest, pending.deadline);
   if (wakeFd >= 0) fds.push_back({wakeFd, POLLIN, 0});
   poll(fds.data(), static_cast<nfds_t>(fds.size()), remainingMs(soonest));
   const Deadline now = Clock::now();

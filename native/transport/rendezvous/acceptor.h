@@ -1,7 +1,10 @@
 #pragma once
+#include <poll.h>
+
 #include <functional>
 #include <list>
 #include <string>
+#include <vector>
 
 #include "transport/notices.h"
 #include "transport/rendezvous/handshake.h"
@@ -26,6 +29,8 @@ class Acceptor {
   ~Acceptor();
   /// Handles what happens within `timeoutMs`, or less. Returns early when `wakeFd` (unless -1) is readable.
   void step(int timeoutMs, int wakeFd);
+  /// Appends what step() waits for, for a caller that waits for other things as well and then calls step(0, -1).
+  void watch(std::vector<pollfd>& fds) const;
 
  private:
   struct Pending {

@@ -54,6 +54,8 @@ void Member::write(ByteWriter& writer) const {
   writer.put(linkMask);
   writer.putText(dataHost);
   writer.put(dataPort);
+  writer.put(wires);
+  writer.put(relayPort);
 }
 
 Member Member::read(ByteReader& reader) {
@@ -62,6 +64,8 @@ Member Member::read(ByteReader& reader) {
   member.linkMask = reader.get<uint8_t>();
   member.dataHost = reader.getText();
   member.dataPort = reader.get<uint16_t>();
+  member.wires = reader.get<uint64_t>();
+  member.relayPort = reader.get<uint16_t>();
   return member;
 }
 

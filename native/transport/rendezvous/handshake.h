@@ -15,12 +15,14 @@ struct Member {
   uint8_t linkMask = 0;  ///< bit per LinkKind
   std::string dataHost;
   uint16_t dataPort = 0;
+  uint64_t wires = ~uint64_t{0};  ///< bit per rank that this one has a wire to
+  uint16_t relayPort = 0;         ///< where it joins ranks that have none
 
   void write(ByteWriter& writer) const;
   static Member read(ByteReader& reader);
 };
 
-enum class Purpose : uint8_t { Join, Data };
+enum class Purpose : uint8_t { Join, Data, Relay };
 
 /// Who dials and what for.
 struct Hello {

@@ -9,6 +9,7 @@ enum class FrameType : uint8_t {
   Waiting, Roster,                       // rendezvous
   Heartbeat, Failure, Goodbye,           // liveness
   LinkOffer, LinkAnswer,                 // one pair of ranks settles on a link
+  RelayRequest,                          // asks a rank to pass data on to another
 };
 
 struct Frame {
