@@ -80,6 +80,10 @@ export const errorCatalogue = {
     summary: 'The model folder, or its config.json, is not there.',
   },
   ModelOutputInvalid: { kind: 'retry', summary: 'A model gave numbers that are not finite.' },
+  MpiLibraryUnavailable: {
+    kind: 'terminal',
+    summary: 'The library that MLX opens as MPI is not built, or not for this machine.',
+  },
   NodeNotDeclared: {
     kind: 'waiting',
     summary: 'A daemon reports under a name that no ClusterNode has.',

@@ -6,6 +6,7 @@ import { EspalierError, errorMessage } from '../base/errors.ts';
 import { describeCommand } from './commands/describe.ts';
 import { eventsCommand } from './commands/events.ts';
 import { getCommand } from './commands/get.ts';
+import { launchCommand } from './commands/launch.ts';
 import { logsCommand } from './commands/logs.ts';
 import { nodeCommand } from './commands/node.ts';
 import { planCommand } from './commands/plan.ts';
@@ -25,6 +26,7 @@ const program = (): Command => {
     quickstartCommand(),
     upCommand(),
     nodeCommand(),
+    launchCommand(),
     getCommand(),
     describeCommand(),
     eventsCommand(),
