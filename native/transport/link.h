@@ -57,7 +57,8 @@ class Link {
   virtual size_t maxPayloadBytes() const { return kPieceBytes; }
 
   /// Sends `header.pieceBytes` bytes at `payload`. NotYet: call again with the same arguments; the payload must
-  /// stay as it is until Done. Done: the payload may be reused, the peer need not have seen it.
+  /// stay as it is until Done. Done: the payload may be reused, the peer need not have seen it, but it will without any
+  /// further call on this end: a peer that hears of a message and waits in vain for it takes it for lost.
   virtual LinkResult trySend(const Header& header, const void* payload) = 0;
 
   /// Before tryReceive: the link may put the next message's payload at `target` instead of memory of its own, if it

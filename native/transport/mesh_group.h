@@ -51,6 +51,7 @@ class MeshGroup final : public Group {
   Collectives collectives_;
   CallCounters counters_;
   bool isSplit_ = false;
+  uint64_t splits_ = 0;
   std::mutex allocationsMutex_;
   std::vector<void*> allocations_;
 };

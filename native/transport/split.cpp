@@ -46,6 +46,7 @@ std::unique_ptr<Group> MeshGroup::splitOrThrow(int color, int key, Status& statu
   place.size = static_cast<int>(members.size());
   place.familyRanks.clear();
   Wiring wiring{0, {}, family.secret, family.epoch, family.notices, identity_.family, {}};
+  place.groupId = splitGroupId(mesh_.place().groupId, ++splits_, color);
   for (int i = 0; i < place.size; ++i) {
     const int rank = members[i];
     if (rank == mesh_.rank()) place.rank = wiring.rank = i;

@@ -17,6 +17,12 @@ const char* typeName(DataType type) {
   return index < std::size(kNames) ? kNames[index] : "unknown type";
 }
 
+/// Whether any rank could have sent it.
+bool isPlausible(const Header& header) {
+  return static_cast<int>(header.operation) < kOperationCount && header.type <= DataType::Complex64 &&
+         header.reduce <= ReduceOp::Min;
+}
+
 std::string describe(const Header& header) {
   static constexpr const char* kReduceNames[] = {"Sum", "Max", "Min"};
   std::string text = std::string(operationName(header.operation)) + " #" + std::to_string(header.sequence) + " of " +
@@ -31,7 +37,10 @@ std::string describe(const Header& header) {
 }  // namespace
 
 Mesh::Mesh(Place place, std::vector<std::unique_ptr<Link>> links, std::shared_ptr<Liveness> liveness)
-    : place_(std::move(place)), links_(std::move(links)), liveness_(std::move(liveness)), counters_(place_.size) {}
+    : place_(std::move(place)), links_(std::move(links)), liveness_(std::move(liveness)), counters_(place_.size),
+      flows_(std::make_shared<Flows>(place_.groupId, place_.familyRanks)) {
+  liveness_->follow(flows_);
+}
 
 Mesh::~Mesh() {
   if (liveness_->dead()) return;
@@ -76,6 +85,7 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
   for (Outgoing& out : outgoing) {
     if (out.done || (blocked >> out.peer & 1)) continue;
     const LinkResult result = links_[out.peer]->trySend(out.header, out.payload);
+    flows_->offered(out.peer, result == LinkResult::Done);
     if (result == LinkResult::Done) {
       out.done = true;
       lastPeer = out.peer;
@@ -100,6 +110,7 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
       settle(in.peer, result, waiter);
       continue;
     }
+    flows_->arrived(in.peer);
     if (message.header != in.expected) {
       mismatch(in, message.header);
       return false;
@@ -138,6 +149,12 @@ std::string Mesh::wayTo(int peer) const {
 void Mesh::mismatch(const Incoming& incoming, const Header& got) {
   const std::string other = std::to_string(place_.familyRanks[incoming.peer]);
   const std::string self = std::to_string(place_.familyRanks[place_.rank]);
+  if (!isPlausible(got)) {
+    fail(failure("FrameCorrupt", "what came over the link from rank " + other + " to rank " + self +
+                                     " is no message of this transport: it was damaged on the way",
+                 incoming.peer));
+    return;
+  }
   fail(failure("PeerMismatch", "rank " + other + " called " + describe(got) + " where rank " + self + " called " +
                                    describe(incoming.expected) + "; all ranks must make the same calls",
                incoming.peer));

@@ -52,6 +52,8 @@ class Mesh {
     int operationTimeoutMs = 0;
     /// More ranks on this host than cores: spinning would only keep the others from running.
     bool crowded = false;
+    /// The same on all members, and no other group's.
+    uint64_t groupId = 0;
   };
   Mesh(Place place, std::vector<std::unique_ptr<Link>> links, std::shared_ptr<Liveness> liveness);
 
@@ -95,6 +97,7 @@ class Mesh {
   std::vector<std::unique_ptr<Link>> links_;
   std::shared_ptr<Liveness> liveness_;
   std::vector<PeerCounters> counters_;
+  std::shared_ptr<Flows> flows_;
   Deadline deadline_{};
   size_t pieceBytes_ = kPieceBytes;
 };

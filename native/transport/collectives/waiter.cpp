@@ -98,6 +98,24 @@ void Mesh::Waiter::park(std::span<const Outgoing> outgoing, std::span<const Inco
   poll(fds.data(), static_cast<nfds_t>(fds.size()), static_cast<int>((limitUs + 999) / 1'000));
 }
 
+bool Mesh::Waiter::findLoss(std::span<const Incoming> incoming, Deadline now) {
+  for (const Incoming& in : incoming) {
+    if (in.done || !mesh_.flows_->lost(in.peer, now, milliseconds(mesh_.liveness_->timeoutMs() / 2))) continue;
+    const std::string from = std::to_string(mesh_.place_.familyRanks[in.peer]);
+    const std::string to = std::to_string(mesh_.place_.familyRanks[mesh_.place_.rank]);
+    const char* link = linkName(mesh_.links_[in.peer]->kind());
+    mesh_.fail(failure("DataLost",
+                       "rank " + from + " sent " + std::to_string(mesh_.flows_->announcedBy(in.peer)) +
+                           " messages over " + link + ", but only " +
+                           std::to_string(mesh_.flows_->arrivedFrom(in.peer)) + " came to rank " + to +
+                           ": the way from rank " + from + " to rank " + to +
+                           " loses them, though both live; check its cable, route and firewall",
+                       in.peer, link));
+    return true;
+  }
+  return false;
+}
+
 void Mesh::Waiter::giveUpIfLate(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming,
                                 Deadline now) {
   std::string names;
@@ -107,6 +125,7 @@ void Mesh::Waiter::giveUpIfLate(std::span<const Outgoing> outgoing, std::span<co
     const std::string text = std::to_string(mesh_.place_.familyRanks[peer]);
     if ((", " + names + ",").find(", " + text + ",") == std::string::npos) names += (names.empty() ? "" : ", ") + text;
   };
+  if (findLoss(incoming, now)) return;
   const milliseconds grace(mesh_.liveness_->timeoutMs());
   if (suspect_ >= 0 && now - suspectedAt_ >= grace / 2) {
     // The side channel still hears that rank, so only the data connection is gone.

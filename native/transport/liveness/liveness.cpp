@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "transport/failure.h"
 
@@ -17,7 +18,7 @@ constexpr int kBeatMs = 200;
 }  // namespace
 
 Liveness::Liveness(int rank, int size, int timeoutMs, std::vector<ControlConnection> control)
-    : rank_(rank), size_(size), timeoutMs_(timeoutMs) {
+    : rank_(rank), size_(size), timeoutMs_(timeoutMs), relayed_(static_cast<size_t>(size)) {
   for (ControlConnection& connection : control) {
     peers_.push_back({connection.rank, std::move(connection.socket), std::move(connection.reader), Clock::now()});
   }
@@ -133,6 +134,20 @@ void Liveness::handle(Peer& peer, const Frame& frame) {
     ByteReader reader(frame.payload);
     const Status status = readStatus(reader);
     if (reader.ok() && declare(status)) tell(status, peer.rank);
+  } else if (frame.type == FrameType::Heartbeat) {
+    handleReports(peer, frame);
+  }
+}
+
+void Liveness::handleReports(const Peer& peer, const Frame& frame) {
+  std::vector<FlowReport>& relayed = relayed_[static_cast<size_t>(peer.rank)];
+  relayed.clear();
+  for (const FlowReport& report : readReports(frame.payload)) {
+    if (report.to == rank_) {
+      flows_.take(report);
+    } else if (rank_ == 0) {
+      relayed.push_back(report);
+    }
   }
 }
 
@@ -143,11 +158,23 @@ void Liveness::close(Peer& peer) {
 }
 
 void Liveness::beat() {
+  const std::vector<FlowReport> own = flows_.reportsOf(rank_);
   const std::lock_guard lock(sendMutex_);
   for (Peer& peer : peers_) {
+    if (!peer.open) continue;
+    std::vector<FlowReport> reports;
+    const auto concerns = [&](const FlowReport& report) { return rank_ != 0 || report.to == peer.rank; };
+    std::copy_if(own.begin(), own.end(), std::back_inserter(reports), concerns);
+    for (const auto& relayed : relayed_) {
+      std::copy_if(relayed.begin(), relayed.end(), std::back_inserter(reports), concerns);
+    }
+    ByteWriter writer;
+    writeReports(writer, reports);
     // A beat that cannot be sent shows as silence or a closed connection soon enough.
-    if (peer.open) sendFrame(peer.socket.fd(), FrameType::Heartbeat);
+    sendFrame(peer.socket.fd(), FrameType::Heartbeat, writer.bytes());
   }
+  // Each is passed on once: a rank that stopped must not seem to go on reporting.
+  for (auto& relayed : relayed_) relayed.clear();
 }
 
 Deadline Liveness::soonestSilence() const {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "status.h"
+#include "transport/liveness/flows.h"
 #include "transport/rendezvous/rendezvous.h"
 
 namespace espalier::transport {
@@ -31,6 +32,8 @@ class Liveness {
   /// Readable once the group is dead.
   int wakeFd() const { return wake_.fd(); }
   int timeoutMs() const { return timeoutMs_; }
+  /// What each rank has sent on these links is told to those it was for, with the beats, as long as they exist.
+  void follow(const std::shared_ptr<Flows>& flows) { flows_.add(flows); }
 
  private:
   struct Peer {
@@ -45,6 +48,7 @@ class Liveness {
   void handle(Peer& peer, const Frame& frame);
   void close(Peer& peer);
   void beat();
+  void handleReports(const Peer& peer, const Frame& frame);
   void findSilent(Deadline now);
   Deadline soonestSilence() const;
   std::string nameOf(const Peer& peer) const;
@@ -57,6 +61,9 @@ class Liveness {
   Status cause_;
   std::mutex sendMutex_;  ///< guards peers_' sockets against frames that interleave
   std::vector<Peer> peers_;
+  FlowBook flows_;
+  /// Rank 0: the last reports of each rank for each other, to be passed on. The watch's own.
+  std::vector<std::vector<FlowReport>> relayed_;
   WakePipe wake_;
   std::thread thread_;
 };

@@ -1,0 +1,121 @@
+#include "transport/liveness/flows.h"
+
+#include <algorithm>
+
+namespace espalier::transport {
+namespace {
+
+/// Longest time that one look vouches for. Looks are at most a sleep of 50 ms apart while a rank waits and runs.
+constexpr auto kLookSpan = std::chrono::milliseconds(100);
+constexpr uint64_t kBeatsOfProof = 3;
+/// What fits into one frame with room to spare; a family has rarely a hundred.
+constexpr size_t kMaxReports = 2'000;
+
+}  // namespace
+
+Flows::Flows(uint64_t groupId, std::vector<int> familyRanks)
+    : groupId_(groupId), familyRanks_(std::move(familyRanks)), peers_(familyRanks_.size()) {}
+
+void Flows::offered(int peer, bool done) {
+  std::atomic<uint64_t>& counter = done ? peers_[peer].done : peers_[peer].tries;
+  // One writer: plain load and store are enough, and cheaper than a locked addition.
+  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+void Flows::arrived(int peer) { ++peers_[peer].arrived; }
+
+bool Flows::lost(int peer, Deadline now, std::chrono::milliseconds patience) {
+  Peer& from = peers_[peer];
+  const uint64_t heard = from.announcements.load(std::memory_order_acquire);
+  const bool behind = from.announced.load(std::memory_order_relaxed) > from.arrived;
+  if (!behind || from.arrived != from.arrivedAtLook) {
+    from.missing = {};
+    from.heardAtLook = heard;
+  } else {
+    from.missing += std::min<std::chrono::nanoseconds>(now - from.lastLook, kLookSpan);
+  }
+  from.arrivedAtLook = from.arrived;
+  from.lastLook = now;
+  return from.missing >= patience && heard - from.heardAtLook >= kBeatsOfProof;
+}
+
+uint64_t Flows::reportFor(int peer) {
+  Peer& to = peers_[peer];
+  const uint64_t tries = to.tries.load(std::memory_order_relaxed);
+  const bool trying = tries != to.triesReported;
+  to.triesReported = tries;
+  return to.done.load(std::memory_order_relaxed) + (trying ? 1 : 0);
+}
+
+void Flows::announce(int familyRank, uint64_t sent) {
+  const auto found = std::find(familyRanks_.begin(), familyRanks_.end(), familyRank);
+  if (found == familyRanks_.end()) return;
+  Peer& from = peers_[static_cast<size_t>(found - familyRanks_.begin())];
+  from.announced.store(sent, std::memory_order_relaxed);
+  from.announcements.fetch_add(1, std::memory_order_release);
+}
+
+void writeReports(ByteWriter& writer, const std::vector<FlowReport>& reports) {
+  const size_t count = std::min(reports.size(), kMaxReports);
+  writer.put(static_cast<uint16_t>(count));
+  for (size_t i = 0; i < count; ++i) {
+    writer.put(reports[i].groupId);
+    writer.put(reports[i].from);
+    writer.put(reports[i].to);
+    writer.put(reports[i].sent);
+  }
+}
+
+std::vector<FlowReport> readReports(ByteView bytes) {
+  ByteReader reader(bytes);
+  std::vector<FlowReport> reports(std::min<size_t>(reader.get<uint16_t>(), kMaxReports));
+  for (FlowReport& report : reports) {
+    report.groupId = reader.get<uint64_t>();
+    report.from = reader.get<uint8_t>();
+    report.to = reader.get<uint8_t>();
+    report.sent = reader.get<uint64_t>();
+  }
+  if (!reader.ok()) reports.clear();
+  return reports;
+}
+
+void FlowBook::add(const std::shared_ptr<Flows>& flows) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(all_, [](const std::weak_ptr<Flows>& old) { return old.expired(); });
+  all_.push_back(flows);
+}
+
+std::vector<FlowReport> FlowBook::reportsOf(int familyRank) {
+  std::vector<FlowReport> reports;
+  const std::lock_guard lock(mutex_);
+  for (const std::weak_ptr<Flows>& one : all_) {
+    const std::shared_ptr<Flows> flows = one.lock();
+    if (!flows) continue;
+    const std::vector<int>& ranks = flows->familyRanks();
+    for (int peer = 0; peer < static_cast<int>(ranks.size()); ++peer) {
+      const uint64_t sent = flows->reportFor(peer);
+      if (sent == 0) continue;
+      reports.push_back({flows->groupId(), static_cast<uint8_t>(familyRank), static_cast<uint8_t>(ranks[peer]), sent});
+    }
+  }
+  return reports;
+}
+
+void FlowBook::take(const FlowReport& report) {
+  const std::lock_guard lock(mutex_);
+  for (const std::weak_ptr<Flows>& one : all_) {
+    const std::shared_ptr<Flows> flows = one.lock();
+    if (flows && flows->groupId() == report.groupId) flows->announce(report.from, report.sent);
+  }
+}
+
+uint64_t splitGroupId(uint64_t parentId, uint64_t splitNumber, int color) {
+  uint64_t id = 0xcbf29ce484222325;  // FNV-1a over the three, word by word
+  for (const uint64_t word : {parentId, splitNumber, static_cast<uint64_t>(static_cast<uint32_t>(color))}) {
+    id = (id ^ word) * 0x100000001b3;
+    id ^= id >> 32;  // a multiplication alone would not carry high bits down
+  }
+  return id;
+}
+
+}  // namespace espalier::transport

@@ -1,0 +1,79 @@
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "transport/wire/bytes.h"
+#include "transport/wire/socket.h"
+
+namespace espalier::transport {
+
+/// Counts the messages on one group's links, so that a rank that waits can tell a link that swallows what was sent from
+/// a peer that has sent nothing. The sender's count comes over the side channel, with the heartbeats.
+class Flows {
+ public:
+  /// `groupId` is the same on all members and no other group's; `familyRanks` as Mesh::Place has them.
+  Flows(uint64_t groupId, std::vector<int> familyRanks);
+
+  // The thread that uses the group:
+  /// A message for `peer` was offered to its link, which took all of it (`done`) or not yet.
+  void offered(int peer, bool done);
+  void arrived(int peer);
+  /// Asked again and again while waiting for a message of `peer` in vain, right after looking for it. True once the peer
+  /// has sent more than arrived for `patience`, during which nothing came and three of its beats said so. Time counts only
+  /// as far as this rank looked: a process that was stopped does not take its own absence for a loss, and one that hears
+  /// no beats not its peer's.
+  bool lost(int peer, Deadline now, std::chrono::milliseconds patience);
+  uint64_t arrivedFrom(int peer) const { return peers_[peer].arrived; }
+  uint64_t announcedBy(int peer) const { return peers_[peer].announced.load(std::memory_order_relaxed); }
+
+  // Any thread:
+  uint64_t groupId() const { return groupId_; }
+  const std::vector<int>& familyRanks() const { return familyRanks_; }
+  /// What to tell `peer`, for the watch alone: the messages that its link took, and one more if since the last report
+  /// this rank has been trying to give it another.
+  uint64_t reportFor(int peer);
+  void announce(int familyRank, uint64_t sent);
+
+ private:
+  struct Peer {
+    std::atomic<uint64_t> done{0}, tries{0};                  ///< written by the user, read by the watch
+    std::atomic<uint64_t> announced{0}, announcements{0};     ///< the other way round
+    uint64_t triesReported = 0;                               ///< the watch's own
+    uint64_t arrived = 0, arrivedAtLook = 0, heardAtLook = 0;  ///< the user's own, as all below
+    Deadline lastLook{};
+    std::chrono::nanoseconds missing{0};
+  };
+  const uint64_t groupId_;
+  const std::vector<int> familyRanks_;
+  std::vector<Peer> peers_;
+};
+
+/// What a heartbeat says of one flow.
+struct FlowReport {
+  uint64_t groupId = 0;
+  uint8_t from = 0, to = 0;  ///< ranks of the first group
+  uint64_t sent = 0;
+};
+void writeReports(ByteWriter& writer, const std::vector<FlowReport>& reports);
+/// Empty when the bytes are none.
+std::vector<FlowReport> readReports(ByteView bytes);
+
+/// The flows of a family as its watch sees them. Any thread.
+class FlowBook {
+ public:
+  void add(const std::shared_ptr<Flows>& flows);
+  std::vector<FlowReport> reportsOf(int familyRank);
+  void take(const FlowReport& report);
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::weak_ptr<Flows>> all_;
+};
+
+/// The id of a split's group: the same for all its members, another for each other split of the same parent.
+uint64_t splitGroupId(uint64_t parentId, uint64_t splitNumber, int color);
+
+}  // namespace espalier::transport
