@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "transport/group.h"
 
@@ -33,6 +34,9 @@ struct Header {
   bool operator==(const Header&) const = default;
 };
 static_assert(sizeof(Header) == 32);
+
+/// "allReduce #7 of 4096 bytes Float32 Sum".
+std::string describeCall(const Header& header);
 
 struct Message {
   Header header;

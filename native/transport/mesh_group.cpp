@@ -58,17 +58,20 @@ Status MeshGroup::settle() {
   return call(Operation::Barrier, 0, DataType::Uint8, [&] {
     auto pieceBytes = static_cast<int64_t>(mesh_.ownPieceBytes());
     const Status status = collectives_.allReduce(&pieceBytes, &pieceBytes, 1, DataType::Int64, ReduceOp::Min);
-    if (status.ok()) mesh_.agreeOnPieces(static_cast<size_t>(pieceBytes));
-    return status;
+    if (!status.ok()) return status;
+    mesh_.agreeOnPieces(static_cast<size_t>(pieceBytes));
+    std::vector<Member> members;
+    for (const int familyRank : mesh_.place().familyRanks) members.push_back(identity_.members[familyRank]);
+    return formTeam(mesh_, collectives_, members, *identity_.notices, team_);
   });
 }
 
 template <class Body>
 Status MeshGroup::call(Operation operation, size_t count, DataType type, Body body) {
   try {
-    Status status = mesh_.begin();
-    if (!status.ok()) return told(std::move(status));
     const auto began = Clock::now();
+    Status status = mesh_.begin(began);
+    if (!status.ok()) return told(std::move(status));
     status = body();
     if (!status.ok()) return told(std::move(status));
     counters_.add(operation, count * elementBytes(type), Clock::now() - began);
@@ -83,28 +86,38 @@ Status MeshGroup::allReduce(const void* in, void* out, size_t count, DataType ty
   const Status bad = firstFailure({checkData(in, count, type, 1), checkData(out, count, type, 1),
                                    checkReduce(type, op)});
   if (!bad.ok()) return bad;
-  return call(Operation::AllReduce, count, type, [&] { return collectives_.allReduce(in, out, count, type, op); });
+  return call(Operation::AllReduce, count, type, [&] {
+    return oneTeam() ? fromTeam(team_->allReduce(in, out, count, type, op))
+                     : collectives_.allReduce(in, out, count, type, op);
+  });
 }
 
 Status MeshGroup::allGather(const void* in, void* out, size_t count, DataType type) {
   const Status bad = firstFailure({checkData(in, count, type, 1), checkData(out, count, type, size())});
   if (!bad.ok()) return bad;
-  return call(Operation::AllGather, count, type,
-              [&] { return collectives_.allGather(in, out, count, type, Operation::AllGather); });
+  return call(Operation::AllGather, count, type, [&] {
+    return oneTeam() ? fromTeam(team_->allGather(in, out, count, type))
+                     : collectives_.allGather(in, out, count, type, Operation::AllGather);
+  });
 }
 
 Status MeshGroup::reduceScatter(const void* in, void* out, size_t count, DataType type, ReduceOp op) {
   const Status bad = firstFailure({checkData(in, count, type, size()), checkData(out, count, type, 1),
                                    checkReduce(type, op)});
   if (!bad.ok()) return bad;
-  return call(Operation::ReduceScatter, count, type,
-              [&] { return collectives_.reduceScatter(in, out, count, type, op); });
+  return call(Operation::ReduceScatter, count, type, [&] {
+    return oneTeam() ? fromTeam(team_->reduceScatter(in, out, count, type, op))
+                     : collectives_.reduceScatter(in, out, count, type, op);
+  });
 }
 
 Status MeshGroup::broadcast(void* data, size_t count, DataType type, int root) {
   const Status bad = firstFailure({checkData(data, count, type, 1), checkPeer(root, true)});
   if (!bad.ok()) return bad;
-  return call(Operation::Broadcast, count, type, [&] { return collectives_.broadcast(data, count, type, root); });
+  return call(Operation::Broadcast, count, type, [&] {
+    return oneTeam() ? fromTeam(team_->broadcast(data, count, type, root))
+                     : collectives_.broadcast(data, count, type, root);
+  });
 }
 
 Status MeshGroup::send(const void* data, size_t count, DataType type, int peer) {
@@ -120,7 +133,8 @@ Status MeshGroup::recv(void* data, size_t count, DataType type, int peer) {
 }
 
 Status MeshGroup::barrier() {
-  return call(Operation::Barrier, 0, DataType::Uint8, [&] { return collectives_.barrier(); });
+  return call(Operation::Barrier, 0, DataType::Uint8,
+              [&] { return oneTeam() ? fromTeam(team_->barrier()) : collectives_.barrier(); });
 }
 
 std::unique_ptr<Group> MeshGroup::split(int color, int key, Status& status) {
@@ -150,10 +164,22 @@ GroupStats MeshGroup::stats() const {
                            static_cast<double>(counters.stallNs.load(std::memory_order_relaxed)) / 1e3,
                            mesh_.place().via[peer]});
   }
+  for (int member = 0; team_ && member < team_->size(); ++member) {
+    const TeamCounters& counters = team_->counters(member);
+    for (PeerStats& peer : stats.peers) {
+      if (peer.rank != team_->members()[member]) continue;
+      peer.bytesSent += counters.bytesSent.load(std::memory_order_relaxed);
+      peer.bytesReceived += counters.bytesReceived.load(std::memory_order_relaxed);
+      peer.stallUs += static_cast<double>(counters.stallNs.load(std::memory_order_relaxed)) / 1e3;
+    }
+  }
   return stats;
 }
 
 void* MeshGroup::allocate(size_t bytes) {
+  if (team_) {
+    if (void* shared = team_->allocate(bytes)) return shared;
+  }
   if (bytes > std::numeric_limits<size_t>::max() - kAllocationAlignBytes) return nullptr;
   const size_t whole = (bytes / kAllocationAlignBytes + 1) * kAllocationAlignBytes;
   void* memory = std::aligned_alloc(kAllocationAlignBytes, whole);

@@ -4,6 +4,7 @@
 
 #include "transport/collectives/collectives.h"
 #include "transport/connect.h"
+#include "transport/form_team.h"
 #include "transport/relay/relay_service.h"
 #include "transport/stats.h"
 
@@ -44,11 +45,16 @@ class MeshGroup final : public Group {
   Status checkPeer(int peer, bool mayBeSelf) const;
   std::unique_ptr<Group> splitOrThrow(int color, int key, Status& status);
   Status told(Status status) const;
+  /// The outcome of a team's collective.
+  Status fromTeam(bool done) const { return done ? Status::success() : mesh_.cause(); }
+  /// All ranks share memory: the team does the collectives.
+  bool oneTeam() const { return team_ && team_->size() == mesh_.size(); }
 
   std::shared_ptr<Liveness> liveness_;
   Identity identity_;  ///< outlives the mesh: this rank says goodbye before it waits for others' goodbyes
   Mesh mesh_;
   Collectives collectives_;
+  std::unique_ptr<HostTeam> team_;  ///< with the ranks of this host, unless it is alone or could not be formed
   CallCounters counters_;
   bool isSplit_ = false;
   uint64_t splits_ = 0;

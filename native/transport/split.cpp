@@ -21,6 +21,8 @@ struct Entry {
 /// different threads. Liveness is the parent's.
 std::unique_ptr<Group> MeshGroup::splitOrThrow(int color, int key, Status& status) {
   status = mesh_.begin();
+  // A team's calls do not meet with those over links: say there what is called here.
+  if (status.ok() && oneTeam()) status = fromTeam(team_->barrier(Operation::Split));
   if (!status.ok()) return nullptr;
   const Family& family = *identity_.family;
   const Member& self = family.members[family.rank];

@@ -10,28 +10,10 @@
 namespace espalier::transport {
 namespace {
 
-const char* typeName(DataType type) {
-  static constexpr const char* kNames[] = {"Float32", "Float16", "BFloat16", "Int8",   "Int16",  "Int32",
-                                           "Int64",   "Uint8",   "Uint16",   "Uint32", "Uint64", "Complex64"};
-  const auto index = static_cast<size_t>(type);
-  return index < std::size(kNames) ? kNames[index] : "unknown type";
-}
-
 /// Whether any rank could have sent it.
 bool isPlausible(const Header& header) {
   return static_cast<int>(header.operation) < kOperationCount && header.type <= DataType::Complex64 &&
          header.reduce <= ReduceOp::Min;
-}
-
-std::string describe(const Header& header) {
-  static constexpr const char* kReduceNames[] = {"Sum", "Max", "Min"};
-  std::string text = std::string(operationName(header.operation)) + " #" + std::to_string(header.sequence) + " of " +
-                     std::to_string(header.callBytes) + " bytes " + typeName(header.type);
-  if (header.operation == Operation::AllReduce || header.operation == Operation::ReduceScatter) {
-    text += std::string(" ") + kReduceNames[static_cast<size_t>(header.reduce) % 3];
-  }
-  if (header.operation == Operation::Broadcast) text += " from rank " + std::to_string(header.root);
-  return text;
 }
 
 }  // namespace
@@ -62,9 +44,9 @@ void Mesh::agreeOnPieces(size_t bytes) {
   for (PeerCounters& counters : counters_) counters.bytesSent = counters.bytesReceived = counters.stallNs = 0;
 }
 
-Status Mesh::begin() {
+Status Mesh::begin(Deadline now) {
   if (liveness_->dead()) return cause();
-  if (place_.operationTimeoutMs > 0) deadline_ = deadlineAfterMs(place_.operationTimeoutMs);
+  if (place_.operationTimeoutMs > 0) deadline_ = now + std::chrono::milliseconds(place_.operationTimeoutMs);
   return Status::success();
 }
 
@@ -155,8 +137,8 @@ void Mesh::mismatch(const Incoming& incoming, const Header& got) {
                  incoming.peer));
     return;
   }
-  fail(failure("PeerMismatch", "rank " + other + " called " + describe(got) + " where rank " + self + " called " +
-                                   describe(incoming.expected) + "; all ranks must make the same calls",
+  fail(failure("PeerMismatch", "rank " + other + " called " + describeCall(got) + " where rank " + self + " called " +
+                                   describeCall(incoming.expected) + "; all ranks must make the same calls",
                incoming.peer));
 }
 

@@ -19,7 +19,7 @@ Status unavailable(const char* what, int error) {
 }
 
 Status map(int fd, size_t bytes, void** data) {
-  *data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  *data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
   if (*data != MAP_FAILED) return Status::success();
   *data = nullptr;
   return unavailable("mmap", errno);

@@ -1,0 +1,113 @@
+#include <cstring>
+
+#include "transport/shm/host_team.h"
+#include "transport/shm/team_blocks.h"
+#include "transport/shm/team_pipeline.h"
+
+namespace espalier::transport {
+
+bool HostTeam::barrier(Operation operation) {
+  if (!begin(headerOf(operation, 0, DataType::Uint8))) return false;
+  announce(kStaged, kStaged);
+  return meet();
+}
+
+bool HostTeam::allGather(const void* in, void* out, size_t count, DataType type) {
+  if (!begin(headerOf(Operation::AllGather, count, type))) return false;
+  const size_t bytes = headers_[call_ % 2].callBytes;
+  return gatherByChunks(static_cast<const std::byte*>(in), static_cast<std::byte*>(out), bytes);
+}
+
+bool HostTeam::gatherSlices(void* data, size_t count, DataType type) {
+  Header header = headerOf(Operation::AllReduce, count, type);
+  header.piece = 2;
+  if (!begin(header)) return false;
+  auto* bytes = static_cast<std::byte*>(data);
+  const Slice own = slice(header.callBytes, size(), index());
+  return gatherByChunks(bytes + own.offset, bytes, slice(header.callBytes, size(), 0).bytes);
+}
+
+/// Member i's block lies at i × stride of a vector that ends with the last one's.
+bool HostTeam::gatherByChunks(const std::byte* in, std::byte* out, size_t stride) {
+  const Header& header = headers_[call_ % 2];
+  const size_t ranks = seat_.members.size();
+  const bool sliced = header.operation == Operation::AllReduce;
+  TeamBlocks blocks{sliced ? header.callBytes : stride * ranks, stride, kChunkBytes, 0};
+  const Slice own = blocks.range(index(), 0);
+  const Slice whole = {own.offset, std::min(stride, blocks.bytes - own.offset)};
+  if (whole.bytes > 0 && out + whole.offset != in) std::memcpy(out + whole.offset, in, whole.bytes);
+  const ArenaOffset at = stride <= kWholeBytes ? kStaged : offsetOf(in, whole.bytes);
+  const auto stage = [&](uint32_t chunk) {
+    const Slice part = blocks.range(index(), chunk);
+    if (at == kStaged && part.bytes > 0) {
+      std::memcpy(segment_.chunk(index(), chunk), in + (part.offset - own.offset), part.bytes);
+    }
+  };
+  const auto fetch = [&](uint32_t chunk) {
+    for (int step = 1; step < size(); ++step) {
+      const int member = (index() + step) % size();
+      const Slice part = blocks.range(member, chunk);
+      const std::byte* theirs = buffers_[member].in;
+      const std::byte* from = theirs != nullptr ? theirs + chunk * blocks.chunkBytes : segment_.chunk(member, chunk);
+      if (part.bytes > 0) std::memcpy(out + part.offset, from, part.bytes);
+    }
+  };
+  for (int member = 0; member < size(); ++member) {
+    if (member != index()) count(member, whole.bytes, std::min(stride, blocks.bytes));
+  }
+  if (stride <= kWholeBytes) {
+    if (whole.bytes > 0) std::memcpy(segment_.whole(index(), call_), in, whole.bytes);
+    announce(kStaged, kStaged);
+    if (!meet()) return false;
+    for (int member = 0; member < size(); ++member) {
+      const Slice part = blocks.range(member, 0);
+      if (member != index() && part.bytes > 0) std::memcpy(out + part.offset, segment_.whole(member, call_), part.bytes);
+    }
+    return true;
+  }
+  stage(0);
+  announce(at, kStaged);
+  return meet() && pipeline(blocks.chunks(), stage, fetch, [](uint32_t) {});
+}
+
+/// A short one is left behind for the others: the root does not wait for them.
+bool HostTeam::broadcast(void* data, size_t count, DataType type, int root) {
+  Header header = headerOf(Operation::Broadcast, count, type);
+  header.root = static_cast<uint8_t>(seat_.members[root]);
+  if (!begin(header)) return false;
+  auto* bytes = static_cast<std::byte*>(data);
+  const TeamBlocks blocks{header.callBytes, header.callBytes, kChunkBytes, 0};
+  const bool isRoot = index() == root;
+  for (int member = 0; member < size(); ++member) {
+    if (isRoot && member != root) this->count(member, header.callBytes, 0);
+    if (!isRoot && member == root) this->count(root, 0, header.callBytes);
+  }
+  if (header.callBytes <= kWholeBytes) {
+    if (isRoot && header.callBytes > 0) std::memcpy(segment_.whole(root, call_), data, header.callBytes);
+    announce(kStaged, kStaged);
+    if (isRoot) return true;
+    if (!meetOne(root, call_)) return false;
+    if (header.callBytes > 0) std::memcpy(data, segment_.whole(root, call_), header.callBytes);
+    return true;
+  }
+  const ArenaOffset at = isRoot ? offsetOf(data, header.callBytes) : kStaged;
+  const auto stage = [&](uint32_t chunk) {
+    const Slice part = blocks.range(0, chunk);
+    if (isRoot && at == kStaged) std::memcpy(segment_.chunk(root, chunk), bytes + part.offset, part.bytes);
+  };
+  stage(0);
+  announce(at, kStaged);
+  if (!meet()) return false;
+  return pipeline(
+      blocks.chunks(), stage,
+      [&](uint32_t chunk) {
+        if (isRoot) return;
+        const Slice part = blocks.range(0, chunk);
+        const std::byte* theirs = buffers_[root].in;
+        std::memcpy(bytes + part.offset, theirs != nullptr ? theirs + part.offset : segment_.chunk(root, chunk),
+                    part.bytes);
+      },
+      [](uint32_t) {});
+}
+
+}  // namespace espalier::transport
