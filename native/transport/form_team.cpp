@@ -53,7 +53,7 @@ Status formTeam(Mesh& mesh, Collectives& collectives, const std::vector<Member>&
   const bool leads = count > 1 && candidates[0] == self;
   TeamOffer own{};
   own.pairsShare = std::all_of(candidates.begin(), candidates.end(), [&](int peer) {
-    return peer == self || (mesh.place().via[peer] < 0 && mesh.link(peer)->kind() == LinkKind::SharedMemory);
+    return peer == self || (mesh.place().via[peer] == kDirect && mesh.link(peer)->kind() == LinkKind::SharedMemory);
   });
   TeamSegment segment;
   Status made;

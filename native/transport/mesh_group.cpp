@@ -61,8 +61,8 @@ Status MeshGroup::settle() {
     if (!status.ok()) return status;
     mesh_.agreeOnPieces(static_cast<size_t>(pieceBytes));
     std::vector<Member> members;
-    for (const int familyRank : mesh_.place().familyRanks) members.push_back(identity_.members[familyRank]);
-    return formTeam(mesh_, collectives_, members, *identity_.notices, team_);
+    for (const int familyRank : mesh_.place().familyRanks) members.push_back(identity_.family->members[familyRank]);
+    return formTeam(mesh_, collectives_, members, *identity_.family->notices, team_);
   });
 }
 
