@@ -19,7 +19,7 @@ struct Options {
   bool inPlace = false;
   bool hasFloor = true;
   int rounds = 15;
-  /// Longest that one contender is measured in one round of one cell; large messages take three calls at least.
+  /// Longest that one contender is measured in one round of one cell; large messages take two calls at least.
   int budgetMs = 12;
   enum class Format { Table, Json, Csv } format = Format::Table;
   std::string csvTag;

@@ -12,7 +12,12 @@
 namespace espalier::perf {
 namespace {
 
-constexpr uint32_t kLeastUnits = 3, kMostUnits = 4'000;
+constexpr uint32_t kLeastUnits = 2, kMostUnits = 4'000;
+/// A call that takes this long has no use for a warm-up: what it moves fits into no cache.
+constexpr double kLongCallUs = 5'000;
+/// A cell of large messages, or on a machine that is busy with other things, ends early; these rounds are the least.
+constexpr double kCellUs = 10e6;
+constexpr int kLeastRounds = 5;
 
 bool hasFloor(Collective collective, LinkKind link, int ranks) {
   return ranks == 2 && link != LinkKind::Verbs &&
@@ -47,7 +52,8 @@ class Heat {
     title << nameOf(cell.collective) << ", " << nameOf(cell.link) << ", " << cell.ranks << " ranks, "
           << nameOf(cell.type) << ", " << cell.bytes << " bytes";
     std::vector<bool> counts;
-    for (int round = 0; round < most; ++round) {
+    const double untilUs = nowUs() + kCellUs;
+    for (int round = 0; round < most && (round < kLeastRounds || nowUs() < untilUs); ++round) {
       listener_.onProgress(title.str() + ", round " + std::to_string(round + 1));
       if (std::string why = playRound(round, entries, rounds); !why.empty()) return why;
       counts = choose(rounds);
@@ -118,17 +124,19 @@ class Heat {
       ++entry;  // a peer that fails is removed
       Reply reply;
       std::string why = crew->order({.kind = Command::Kind::Prepare, .cell = current.cell}, reply);
-      uint32_t units = 3;
+      uint32_t units = kLeastUnits, warmups = 1;
       for (int pass = 0; pass < 2 && why.empty(); ++pass) {
-        why = crew->order({.kind = Command::Kind::Measure, .warmups = 1, .units = units, .cell = current.cell}, reply);
+        why = crew->order({.kind = Command::Kind::Measure, .warmups = warmups, .units = units, .cell = current.cell}, reply);
         const double eachUs = std::max(reply.wallUs / std::max(1u, reply.units), 0.05);
         units = static_cast<uint32_t>(
             std::clamp(options_.budgetMs * 1e3 / eachUs, double{kLeastUnits}, double{kMostUnits}));
+        warmups = eachUs > kLongCallUs ? 0 : units < 20 ? 1 : 5;
+        if (warmups == 0) break;
       }
       if (why.empty()) {
         Entry& mine = *std::prev(entry);
         mine.units = units;
-        mine.warmups = units < 20 ? 1 : 5;
+        mine.warmups = warmups;
       }
       if (why = judge(why, entries, crew); !why.empty()) return why;
     }
