@@ -16,9 +16,9 @@ namespace {
 
 using namespace espalier::perf;
 
-constexpr int kFailed = 1, kUsage = 2, kInterrupted = 130;
+constexpr int kFailed = 1, kUsage = 2, kSignalled = 128;
 
-void onSignal(int) { interruptCrews(); }
+void onSignal(int signal) { interruptCrews(signal); }
 
 /// Overwrites one line of a terminal; elsewhere nothing.
 void showProgress(const std::string& text) {
@@ -35,7 +35,7 @@ int measure(const Options& options) {
   std::vector<Result> results;
   const std::string why = runTournament(options, listener, results);
   showProgress("");
-  if (isInterrupted()) return kInterrupted;
+  if (interruption() != 0) return kSignalled + interruption();
   if (!why.empty()) {
     std::fprintf(stderr, "espalier-perf: %s\n", why.c_str());
     return kFailed;
@@ -54,6 +54,6 @@ int main(int argc, char** argv) {
   Options options;
   const std::string why = parseOptions(argc, argv, options);
   if (why.empty()) return measure(options);
-  std::fprintf(stderr, "espalier-perf: %s\n%s", why.c_str(), usageText());
+  std::fprintf(stderr, "espalier-perf: %s; --help lists the options\n", why.c_str());
   return kUsage;
 }

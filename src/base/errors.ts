@@ -108,6 +108,10 @@ export const errorCatalogue = {
     kind: 'retry',
     summary: 'A rank fell silent: it is stopped, or its host is down or cut off.',
   },
+  PerfUnavailable: {
+    kind: 'terminal',
+    summary: 'The program espalier-perf is not built, or not for this machine.',
+  },
   RankExited: { kind: 'retry', summary: 'The process of a rank ended by itself.' },
   RankNotStarted: { kind: 'retry', summary: 'The process of a rank could not be started.' },
   RankUnkillable: { kind: 'retry', summary: 'The process of a rank outlived SIGKILL.' },

@@ -9,6 +9,7 @@ import { getCommand } from './commands/get.ts';
 import { launchCommand } from './commands/launch.ts';
 import { logsCommand } from './commands/logs.ts';
 import { nodeCommand } from './commands/node.ts';
+import { perfCommand } from './commands/perf.ts';
 import { planCommand } from './commands/plan.ts';
 import { quickstartCommand } from './commands/quickstart.ts';
 import { upCommand } from './commands/up.ts';
@@ -31,6 +32,7 @@ const program = (): Command => {
     describeCommand(),
     eventsCommand(),
     logsCommand(),
+    perfCommand(),
     planCommand(),
     validateCommand(),
   ]) {

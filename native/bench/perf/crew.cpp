@@ -27,8 +27,8 @@ volatile std::sig_atomic_t interrupted = 0;
 
 }  // namespace
 
-void interruptCrews() { interrupted = 1; }
-bool isInterrupted() { return interrupted != 0; }
+void interruptCrews(int signal) { interrupted = signal; }
+int interruption() { return interrupted; }
 
 std::string Crew::start() {
   Board::Crew& board = stage_.board->crews[index_];
@@ -74,7 +74,7 @@ std::string Crew::awaitRanks() {
   ranks_.assign(static_cast<size_t>(spec_.ranks), -1);
   const double deadlineUs = nowUs() + kStartUs;
   for (int missing = spec_.ranks; missing > 0;) {
-    if (isInterrupted()) return "interrupted";
+    if (interruption() != 0) return "interrupted";
     if (nowUs() > deadlineUs) return explain("its ranks were not there after 60 s");
     pollfd waiting{stage_.listener, POLLIN, 0};
     if (poll(&waiting, 1, kTickMs) <= 0) {
@@ -105,7 +105,7 @@ std::string Crew::awaitReply(int rank, double deadlineUs, Reply& reply) {
   const int socket = sockets_[static_cast<size_t>(rank)];
   const std::string name = "rank " + std::to_string(rank);
   while (true) {
-    if (isInterrupted()) return "interrupted";
+    if (interruption() != 0) return "interrupted";
     if (nowUs() > deadlineUs) return explain(name + " did not answer within 60 s");
     pollfd waiting{socket, POLLIN, 0};
     if (poll(&waiting, 1, kTickMs) > 0) break;

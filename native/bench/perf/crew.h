@@ -38,8 +38,9 @@ std::string openStage(Stage& stage);
 void closeStage(Stage& stage);
 
 /// From a signal handler: every wait of every crew ends.
-void interruptCrews();
-bool isInterrupted();
+void interruptCrews(int signal);
+/// The signal that ended the run, 0 while it goes on.
+int interruption();
 
 /// The processes of one contender. They sleep in a read while others are measured.
 class Crew {

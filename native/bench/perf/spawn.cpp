@@ -53,7 +53,7 @@ std::string openStage(Stage& stage) {
   // Where memory is the file system, if there is such a place: the board is written all the time.
   const char* temporary = std::getenv("TMPDIR");
   for (const std::string& parent : {std::string("/dev/shm"), std::string(temporary != nullptr ? temporary : "/tmp")}) {
-    std::string folder = parent + "/espalier-perf-XXXXXX";
+    std::string folder = parent + "/espalier-perf-" + std::to_string(getpid()) + "-XXXXXX";
     if (stage.folder.empty() && mkdtemp(folder.data()) != nullptr) stage.folder = folder;
   }
   if (stage.folder.empty()) return std::string("no temporary folder: ") + std::strerror(errno);

@@ -40,7 +40,7 @@ class Heat {
       if (!why.empty()) return why;
     }
     for (const std::string& peer : options_.peers) addPeer(peer);
-    return isInterrupted() ? "interrupted" : "";
+    return interruption() != 0 ? "interrupted" : "";
   }
 
   std::string measure(const Cell& cell, std::vector<Result>& results) {
@@ -77,7 +77,7 @@ class Heat {
       const auto& asked = options_.collectives;
       if (isAllReduceOnly && std::count(asked.begin(), asked.end(), Collective::AllReduce) == 0) continue;
       Crew* crew = nullptr;
-      why = isInterrupted() ? "" : add(spec, &crew);
+      why = interruption() != 0 ? "" : add(spec, &crew);
       if (why.empty() && crew != nullptr) peers_.push_back(crew);
       if (!why.empty()) listener_.onNotice(why);
       why.clear();
@@ -109,7 +109,7 @@ class Heat {
 
   /// Says why when our own library failed; a peer that failed is told of and left out from here on.
   std::string judge(const std::string& why, std::list<Entry>& entries, Crew* crew) {
-    if (why.empty() || crew == ours_ || crew == floor_ || isInterrupted()) return why;
+    if (why.empty() || crew == ours_ || crew == floor_ || interruption() != 0) return why;
     listener_.onNotice(why);
     peers_.erase(std::find(peers_.begin(), peers_.end(), crew));
     entries.remove_if([&](const Entry& entry) { return entry.crew == crew; });
