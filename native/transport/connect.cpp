@@ -97,7 +97,9 @@ class Negotiation {
     if ((common_ & bit(LinkKind::Tcp)) == 0) {
       return noLink(peer_, trouble_.empty() ? "the two ranks allow no common kind of link" : trouble_);
     }
-    link = makeTcpLink(std::move(socket), reader.takeRest());
+    std::vector<TcpSocket> sockets;
+    sockets.push_back({std::move(socket), reader.takeRest()});
+    link = makeTcpLink(std::move(sockets));
     return Status::success();
   }
 

@@ -83,6 +83,8 @@ class Link {
 
   /// The descriptor to poll while waiting, or -1 for a link that has its own park().
   virtual int waitFd() const { return -1; }
+  /// The same for a link that cannot send now, where that is another descriptor.
+  virtual int sendWaitFd() const { return waitFd(); }
   /// Sleeps until the link may progress or `timeoutUs` passed. Only for links without a descriptor.
   virtual void park(bool forReceive, int64_t timeoutUs) {}
   virtual const char* why() const { return ""; }

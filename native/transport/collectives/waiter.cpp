@@ -75,7 +75,8 @@ void Mesh::Waiter::park(std::span<const Outgoing> outgoing, std::span<const Inco
     Link* link = mesh_.links_[peer].get();
     if (link->waitFd() >= 0) {
       // A broken socket is always readable: its peer's fate comes over the side channel.
-      if (peer != suspect_) fds.push_back({link->waitFd(), static_cast<short>(receives ? POLLIN : POLLOUT), 0});
+      if (peer == suspect_) return;
+      fds.push_back({receives ? link->waitFd() : link->sendWaitFd(), static_cast<short>(receives ? POLLIN : POLLOUT), 0});
     } else if (sleeper == nullptr) {
       sleeper = link;
       sleeperReceives = receives;

@@ -1,168 +1,303 @@
 #include "transport/tcp/tcp_link.h"
 
-#include <sys/socket.h>
-#include <sys/uio.h>
-
-#include <cerrno>
+#include <algorithm>
 #include <cstring>
-#include <new>
 #include <string>
-#include <vector>
+
+#include "transport/tcp/tcp_stream.h"
+#include "transport/wire/seal.h"
 
 namespace espalier::transport {
 namespace {
 
 constexpr size_t kAlign = 8;
-constexpr size_t padded(size_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
-constexpr size_t kMaxMessageBytes = sizeof(Header) + kPieceBytes;
-/// Room for three messages behind any that is held: what a collective may have in flight before its peer must take
-/// something (reduceByBlocks), however little the kernel buffers. The fourth saves moving them too often.
-constexpr size_t kStageBytes = 4 * kMaxMessageBytes;
+/// The longest message: an exchange of this size still gains from going out in one system call.
+constexpr size_t kMaxPayloadBytes = 256 * 1024;
+/// Payloads from here on are spread over all sockets.
+constexpr size_t kStripedFromBytes = 128 * 1024;
+/// Payloads from here on are read straight to where they are wanted. Smaller ones come with whatever is behind them,
+/// in one read: a copy within the first-level cache costs less than a second system call.
+constexpr size_t kPlacedFromBytes = 32 * 1024;
+/// What is read behind a message that is still incomplete: the next header, or a whole short message.
+constexpr size_t kGlanceBytes = 8 * 1024;
+/// Behind every payload: padding, then the seal again.
+constexpr size_t kMaxTailBytes = kAlign - 1 + sizeof(uint64_t);
+
+constexpr size_t tailBytes(size_t payload) { return (kAlign - payload % kAlign) % kAlign + sizeof(uint64_t); }
+constexpr size_t kMaxMessageBytes = sizeof(Header) + kMaxPayloadBytes + kMaxTailBytes;
+/// A message that is held, one before it, and three behind it: what a collective may have in flight before its peer
+/// must take something (reduceByBlocks), however little the kernel buffers.
+constexpr size_t kAheadBytes = 5 * kMaxMessageBytes;
+
+struct Tail {
+  std::byte bytes[kMaxTailBytes] = {};
+  void write(size_t payload, uint64_t seal) { std::memcpy(bytes + tailBytes(payload) - sizeof seal, &seal, sizeof seal); }
+};
+
+bool tailHolds(const std::byte* tail, size_t payload, uint64_t seal) {
+  return std::memcmp(tail + tailBytes(payload) - sizeof seal, &seal, sizeof seal) == 0;
+}
 
 class TcpLink final : public Link {
  public:
-  TcpLink(Socket socket, const Bytes& early)
-      : socket_(std::move(socket)), stage_(kStageBytes / sizeof(uint64_t)), end_(early.size()) {
-    // At most one read of the handshake's 4 KiB.
-    if (!early.empty()) std::memcpy(data(), early.data(), early.size());
+  explicit TcpLink(std::vector<TcpSocket> sockets) : out_(sockets.size()), in_(sockets.size()) {
+    for (TcpSocket& one : sockets) streams_.emplace_back(std::move(one.socket), one.early, kAheadBytes);
   }
 
   LinkKind kind() const override { return LinkKind::Tcp; }
+  size_t maxPayloadBytes() const override { return kMaxPayloadBytes; }
 
   LinkResult trySend(const Header& header, const void* payload) override {
-    if (sendBroken_) return leftInOrder() ? LinkResult::Left : LinkResult::Broken;
-    static constexpr char kZeros[kAlign] = {};
-    const size_t bytes = header.pieceBytes;
-    const size_t total = sizeof header + padded(bytes);
-    if (!sending_) sent_ = 0;
-    sending_ = true;
-    while (sent_ < total) {
-      iovec parts[3];
-      int count = 0;
-      const auto add = [&](const void* data, size_t begin, size_t length) {
-        if (sent_ >= begin + length || length == 0) return;
-        const size_t skip = sent_ > begin ? sent_ - begin : 0;
-        parts[count++] = {const_cast<char*>(static_cast<const char*>(data)) + skip, length - skip};
-      };
-      add(&header, 0, sizeof header);
-      add(payload, sizeof header, bytes);
-      add(kZeros, sizeof header + bytes, padded(bytes) - bytes);
-      msghdr message{};
-      message.msg_iov = parts;
-      message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(count);
-      const ssize_t wrote = sendmsg(socket_.fd(), &message, kFlags);
-      if (wrote < 0) {
-        if (errno == EINTR) continue;
-        if (errno == EAGAIN || errno == EWOULDBLOCK) return LinkResult::NotYet;
-        sendBroken_ = true;
-        why_ = errnoText(errno);
-        return leftInOrder() ? LinkResult::Left : LinkResult::Broken;
-      }
-      sent_ += static_cast<size_t>(wrote);
+    if (!sending_) startSending(header, const_cast<void*>(payload));
+    bool done = true;
+    for (size_t i = 0; i < spread_; ++i) {
+      if (out_[i].segments.complete()) continue;
+      const StreamResult result = streams_[i].push(out_[i].segments);
+      if (result == StreamResult::Broken) return sendFailed(streams_[i]);
+      done = done && result == StreamResult::Done;
     }
+    if (!done) return LinkResult::NotYet;
     sending_ = false;
     return LinkResult::Done;
   }
 
+  void aim(std::byte* target, size_t bytes) override {
+    if (open_) return;
+    target_ = bytes >= kPlacedFromBytes && bytes <= kMaxPayloadBytes ? target : nullptr;
+    targetBytes_ = bytes;
+  }
+
   LinkResult tryReceive(Message& message) override {
-    if (!whole(message)) {
-      progress();
-      if (!whole(message)) return receiveBroken_ ? LinkResult::Broken : LinkResult::NotYet;
-    }
-    if (message.header.operation == Operation::Goodbye) return LinkResult::Left;
+    if (corrupt_) return LinkResult::Corrupted;
+    if (!open_ && !openMessage()) return troubled();
+    if (header_.operation == Operation::Goodbye) return LinkResult::Left;
+    if (!(placed_ ? pullParts() : stageMessage())) return troubled();
+    message.header = header_;
+    message.payload = payload_;
     held_ = true;
     return LinkResult::Done;
   }
 
   void release() override {
-    Header header;
-    std::memcpy(&header, data() + begin_, sizeof header);
-    begin_ += sizeof header + padded(header.pieceBytes);
-    held_ = false;
-    if (begin_ == end_) begin_ = end_ = 0;
+    if (!placed_) streams_[0].skip(sizeof(Header) + header_.pieceBytes + tailBytes(header_.pieceBytes));
+    open_ = held_ = placed_ = false;
+    target_ = nullptr;
   }
 
-  /// One read, as large as the stage has room for: header and payload come in one system call.
   void progress() override {
-    if (receiveBroken_) return;
-    if (!held_ && kStageBytes - begin_ < 3 * kMaxMessageBytes) {
-      std::memmove(data(), data() + begin_, end_ - begin_);
-      end_ -= begin_;
-      begin_ = 0;
+    if (open_ && !held_ && placed_) {
+      pullParts();
+      return;
     }
-    if (end_ == kStageBytes) return;
-    const ssize_t got = recv(socket_.fd(), data() + end_, kStageBytes - end_, MSG_DONTWAIT);
-    if (got > 0) {
-      end_ += static_cast<size_t>(got);
-    } else if (got == 0) {
-      failReceive(0);
-    } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
-      failReceive(errno);
-    }
+    for (TcpStream& stream : streams_) stream.readAhead(kAheadBytes);
   }
 
   void leave() override {
-    if (sendBroken_ || sending_) return;
-    const Header goodbye = goodbyeHeader();
-    sendSome(socket_.fd(), &goodbye, sizeof goodbye);
-    shutdown(socket_.fd(), SHUT_WR);
-    // Closing over unread bytes would reset the connection, and some systems then drop what the peer has not read.
-    while (recv(socket_.fd(), data(), kStageBytes, MSG_DONTWAIT) > 0) continue;
+    if (sending_) return;
+    if (trySend(goodbyeHeader(), nullptr) != LinkResult::Done) return;
+    for (TcpStream& stream : streams_) stream.finish();
   }
 
-  int waitFd() const override { return socket_.fd(); }
+  int waitFd() const override {
+    for (size_t i = 0; open_ && placed_ && i < streams_.size(); ++i) {
+      if (!in_[i].segments.complete()) return streams_[i].fd();
+    }
+    return streams_[0].fd();
+  }
+  int sendWaitFd() const override {
+    for (size_t i = 0; sending_ && i < spread_; ++i) {
+      if (!out_[i].segments.complete()) return streams_[i].fd();
+    }
+    return streams_[0].fd();
+  }
   const char* why() const override { return why_.c_str(); }
 
  private:
-#ifdef MSG_NOSIGNAL
-  static constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
-#else
-  static constexpr int kFlags = MSG_DONTWAIT;
-#endif
-
-  char* data() { return reinterpret_cast<char*>(stage_.data()); }
-
-  bool whole(Message& message) {
-    if (end_ - begin_ < sizeof(Header)) return false;
-    std::memcpy(&message.header, data() + begin_, sizeof(Header));
-    if (message.header.pieceBytes > kPieceBytes) {
-      failReceive(EPROTO);
-      return false;
-    }
-    message.payload = reinterpret_cast<const std::byte*>(data() + begin_ + sizeof(Header));
-    return end_ - begin_ >= sizeof(Header) + padded(message.header.pieceBytes);
-  }
-
-  void failReceive(int error) {
-    receiveBroken_ = true;
-    why_ = error == 0 ? "closed by the peer" : errnoText(error);
-  }
+  struct Part {
+    Segments segments;
+    Tail tail;
+    size_t bytes = 0;
+  };
 
   static Header goodbyeHeader() {
     Header header;
     header.operation = Operation::Goodbye;
+    header.reserved = sealOf(header);
     return header;
+  }
+
+  size_t spreadOf(size_t bytes) const { return bytes >= kStripedFromBytes ? streams_.size() : 1; }
+  /// Parts start on cache lines; the last takes what is left.
+  static size_t partBytes(size_t bytes, size_t spread) { return (bytes / spread + 63) / 64 * 64; }
+
+  void startSending(const Header& header, void* payload) {
+    sending_ = true;
+    sealed_ = header;
+    sealed_.reserved = sealOf(header);
+    spread_ = spreadOf(header.pieceBytes);
+    const size_t each = partBytes(header.pieceBytes, spread_);
+    for (size_t i = 0; i < spread_; ++i) {
+      Part& part = out_[i];
+      const size_t begin = i * each;
+      part.bytes = i + 1 == spread_ ? header.pieceBytes - begin : each;
+      part.tail.write(part.bytes, sealed_.reserved);
+      const iovec head{&sealed_, i == 0 ? sizeof sealed_ : 0};
+      part.segments = {head, {static_cast<std::byte*>(payload) + begin, part.bytes},
+                       {part.tail.bytes, tailBytes(part.bytes)}};
+    }
+  }
+
+  LinkResult sendFailed(const TcpStream& stream) {
+    if (leftInOrder()) return LinkResult::Left;
+    why_ = errnoText(stream.sendError());
+    return LinkResult::Broken;
   }
 
   /// A peer that leaves sends its goodbye last, possibly behind data that nobody has asked for yet.
   bool leftInOrder() {
-    progress();
+    TcpStream& stream = streams_[0];
+    stream.readAhead(kAheadBytes);
     const Header goodbye = goodbyeHeader();
-    return end_ - begin_ >= sizeof goodbye && std::memcmp(data() + end_ - sizeof goodbye, &goodbye, sizeof goodbye) == 0;
+    constexpr size_t kGoodbyeBytes = sizeof(Header) + tailBytes(0);
+    return stream.aheadBytes() >= kGoodbyeBytes &&
+           std::memcmp(stream.ahead() + stream.aheadBytes() - kGoodbyeBytes, &goodbye, sizeof goodbye) == 0;
   }
 
-  Socket socket_;
-  std::vector<uint64_t> stage_;  ///< 64-bit words, for the alignment
-  size_t begin_ = 0, end_ = 0;
-  size_t sent_ = 0;
-  bool sending_ = false, held_ = false, sendBroken_ = false, receiveBroken_ = false;
+  /// Learns the next header: from what was read ahead, or by a read that takes the payload to its target as well.
+  bool openMessage() {
+    TcpStream& stream = streams_[0];
+    if (stream.aheadBytes() >= sizeof(Header)) return openAhead();
+    if (target_ == nullptr) {
+      stream.readAhead(kMaxMessageBytes);
+      return stream.aheadBytes() >= sizeof(Header) && openAhead();
+    }
+    const size_t spread = spreadOf(targetBytes_);
+    aimParts(target_, targetBytes_, spread, true);
+    Segments& first = in_[0].segments;
+    stream.pull(first);
+    if (first.done() >= sizeof(Header) && !readHeader(&headerIn_)) return false;
+    if (first.done() >= sizeof(Header) && header_.pieceBytes == targetBytes_) {
+      placed_ = true;
+      return true;
+    }
+    // Not the message that was expected, or not even its header: it goes the usual way.
+    open_ = false;
+    stream.putBack(first);
+    return stream.aheadBytes() >= sizeof(Header) && openAhead();
+  }
+
+  bool openAhead() {
+    TcpStream& stream = streams_[0];
+    if (!readHeader(stream.ahead())) return false;
+    const size_t bytes = header_.pieceBytes;
+    const size_t spread = spreadOf(bytes);
+    const bool aimed = target_ != nullptr && targetBytes_ == bytes;
+    placed_ = spread > 1 || (aimed && stream.aheadBytes() < sizeof(Header) + bytes + tailBytes(bytes));
+    if (!placed_) return true;
+    stream.skip(sizeof(Header));
+    if (!aimed && !assembly_) assembly_.reset(new uint64_t[kMaxPayloadBytes / sizeof(uint64_t)]);
+    aimParts(aimed ? target_ : reinterpret_cast<std::byte*>(assembly_.get()), bytes, spread, false);
+    return true;
+  }
+
+  /// `withHeader`: the first stream's next bytes are the header.
+  void aimParts(std::byte* target, size_t bytes, size_t spread, bool withHeader) {
+    payload_ = target;
+    const size_t each = partBytes(bytes, spread);
+    for (size_t i = 0; i < streams_.size(); ++i) {
+      Part& part = in_[i];
+      if (i >= spread) {
+        part.segments = {};
+        continue;
+      }
+      const size_t begin = i * each;
+      part.bytes = i + 1 == spread ? bytes - begin : each;
+      const iovec head{&headerIn_, withHeader && i == 0 ? sizeof headerIn_ : 0};
+      part.segments = {head, {target + begin, part.bytes}, {part.tail.bytes, tailBytes(part.bytes)}};
+    }
+  }
+
+  /// Takes on the header at `from` as the message that is open now.
+  bool readHeader(const void* from) {
+    std::memcpy(&header_, from, sizeof header_);
+    seal_ = header_.reserved;
+    header_.reserved = 0;
+    if (seal_ != sealOf(header_) || header_.pieceBytes > kMaxPayloadBytes) {
+      return corrupted("a header with a wrong seal");
+    }
+    open_ = true;
+    return true;
+  }
+
+  bool pullParts() {
+    for (size_t i = 0; i < streams_.size(); ++i) {
+      Part& part = in_[i];
+      if (part.segments.complete()) continue;
+      if (streams_[i].pull(part.segments) != StreamResult::Done) return false;
+      if (!tailHolds(part.tail.bytes, part.bytes, seal_)) return corrupted("a payload without its seal");
+    }
+    return true;
+  }
+
+  bool stageMessage() {
+    TcpStream& stream = streams_[0];
+    const size_t bytes = header_.pieceBytes;
+    const size_t whole = sizeof(Header) + bytes + tailBytes(bytes);
+    // Room for what may come while this message is held.
+    if (stream.consumed() > kMaxMessageBytes) stream.compact();
+    if (stream.aheadBytes() < whole) stream.readAhead(whole - stream.aheadBytes() + kGlanceBytes);
+    if (stream.aheadBytes() < whole) return false;
+    payload_ = stream.ahead() + sizeof(Header);
+    return tailHolds(payload_ + bytes, bytes, seal_) || corrupted("a payload without its seal");
+  }
+
+  bool corrupted(const char* what) {
+    corrupt_ = true;
+    why_ = std::string("it sent ") + what;
+    return false;
+  }
+
+  /// Why a message cannot be had: it has not come yet, or never will.
+  LinkResult troubled() {
+    if (corrupt_) return LinkResult::Corrupted;
+    for (size_t i = 0; i < streams_.size(); ++i) {
+      const TcpStream& stream = streams_[i];
+      const bool needed = open_ && placed_ ? !in_[i].segments.complete() : i == 0;
+      if (stream.receiveError() == 0 || !needed) continue;
+      why_ = stream.receiveError() == TcpStream::kClosed ? "closed by the peer" : errnoText(stream.receiveError());
+      return LinkResult::Broken;
+    }
+    return LinkResult::NotYet;
+  }
+
+  std::vector<TcpStream> streams_;
+
+  std::vector<Part> out_;
+  Header sealed_;
+  size_t spread_ = 1;
+  bool sending_ = false;
+
+  std::vector<Part> in_;
+  Header headerIn_;  ///< as it comes, when it is read together with its payload
+  Header header_;
+  uint64_t seal_ = 0;
+  const std::byte* payload_ = nullptr;
+  std::unique_ptr<uint64_t[]> assembly_;  ///< where a striped payload goes that nobody has a target for
+  std::byte* target_ = nullptr;
+  size_t targetBytes_ = 0;
+  bool open_ = false;    ///< header_ is the next message's
+  bool placed_ = false;  ///< its payload goes to payload_, not through the stage
+  bool held_ = false;
+  bool corrupt_ = false;
   std::string why_;
 };
 
 }  // namespace
 
-std::unique_ptr<Link> makeTcpLink(Socket socket, const Bytes& early) {
-  return std::make_unique<TcpLink>(std::move(socket), early);
+int tcpSocketCount(bool sameHost) { return sameHost ? 1 : 4; }
+
+std::unique_ptr<Link> makeTcpLink(std::vector<TcpSocket> sockets) {
+  return std::make_unique<TcpLink>(std::move(sockets));
 }
 
 }  // namespace espalier::transport
