@@ -87,6 +87,8 @@ class Link {
   virtual int sendWaitFd() const { return waitFd(); }
   /// Sleeps until the link may progress or `timeoutUs` passed. Only for links without a descriptor.
   virtual void park(bool forReceive, int64_t timeoutUs) {}
+  /// Grows while parts of a message come in that is not whole yet.
+  virtual uint64_t bytesHeard() const { return 0; }
   virtual const char* why() const { return ""; }
 };
 

@@ -100,8 +100,12 @@ void Mesh::Waiter::park(std::span<const Outgoing> outgoing, std::span<const Inco
 }
 
 bool Mesh::Waiter::findLoss(std::span<const Incoming> incoming, Deadline now) {
+  const auto isLost = [&](int peer) {
+    const milliseconds patience(mesh_.liveness_->timeoutMs() / 2);
+    return mesh_.flows_->lost(peer, mesh_.links_[peer]->bytesHeard(), now, patience);
+  };
   for (const Incoming& in : incoming) {
-    if (in.done || !mesh_.flows_->lost(in.peer, now, milliseconds(mesh_.liveness_->timeoutMs() / 2))) continue;
+    if (in.done || !isLost(in.peer)) continue;
     const std::string from = std::to_string(mesh_.place_.familyRanks[in.peer]);
     const std::string to = std::to_string(mesh_.place_.familyRanks[mesh_.place_.rank]);
     const char* link = linkName(mesh_.links_[in.peer]->kind());

@@ -24,17 +24,18 @@ void Flows::offered(int peer, bool done) {
 
 void Flows::arrived(int peer) { ++peers_[peer].arrived; }
 
-bool Flows::lost(int peer, Deadline now, std::chrono::milliseconds patience) {
+bool Flows::lost(int peer, uint64_t bytesHeard, Deadline now, std::chrono::milliseconds patience) {
   Peer& from = peers_[peer];
   const uint64_t heard = from.announcements.load(std::memory_order_acquire);
   const bool behind = from.announced.load(std::memory_order_relaxed) > from.arrived;
-  if (!behind || from.arrived != from.arrivedAtLook) {
+  if (!behind || from.arrived != from.arrivedAtLook || bytesHeard != from.bytesAtLook) {
     from.missing = {};
     from.heardAtLook = heard;
   } else {
     from.missing += std::min<std::chrono::nanoseconds>(now - from.lastLook, kLookSpan);
   }
   from.arrivedAtLook = from.arrived;
+  from.bytesAtLook = bytesHeard;
   from.lastLook = now;
   return from.missing >= patience && heard - from.heardAtLook >= kBeatsOfProof;
 }

@@ -25,7 +25,8 @@ class Flows {
   /// has sent more than arrived for `patience`, during which nothing came and three of its beats said so. Time counts only
   /// as far as this rank looked: a process that was stopped does not take its own absence for a loss, and one that hears
   /// no beats not its peer's.
-  bool lost(int peer, Deadline now, std::chrono::milliseconds patience);
+  /// `bytesHeard` is Link::bytesHeard: a long message on a slow link is no loss while it comes in.
+  bool lost(int peer, uint64_t bytesHeard, Deadline now, std::chrono::milliseconds patience);
   uint64_t arrivedFrom(int peer) const { return peers_[peer].arrived; }
   uint64_t announcedBy(int peer) const { return peers_[peer].announced.load(std::memory_order_relaxed); }
 
@@ -42,7 +43,7 @@ class Flows {
     std::atomic<uint64_t> done{0}, tries{0};                  ///< written by the user, read by the watch
     std::atomic<uint64_t> announced{0}, announcements{0};     ///< the other way round
     uint64_t triesReported = 0;                               ///< the watch's own
-    uint64_t arrived = 0, arrivedAtLook = 0, heardAtLook = 0;  ///< the user's own, as all below
+    uint64_t arrived = 0, arrivedAtLook = 0, bytesAtLook = 0, heardAtLook = 0;  ///< the user's own, as all below
     Deadline lastLook{};
     std::chrono::nanoseconds missing{0};
   };
