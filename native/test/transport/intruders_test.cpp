@@ -263,6 +263,36 @@ TEST("an acceptor's own proof, reflected, does not admit anybody") {
   }, "does not match this group's secret");
 }
 
+TEST("an impostor that admits a rank without proving the secret is not believed") {
+  Socket listener;
+  uint16_t port = 0;
+  CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port));
+  SharedBoard board;
+  board->port = port;
+  runThreads(2, [&](int thread) {
+    if (thread == 1) {
+      GroupOptions options = optionsFor(1, 2, LinkKind::Tcp, board.get());
+      options.rendezvousTimeoutMs = 300;
+      Status status;
+      CHECK(Group::create(options, status) == nullptr);
+      CHECK_EQ(status.code, "RendezvousTimeout");
+      board->marks[0] = 1;
+      return;
+    }
+    std::vector<Socket> victims;
+    while (board->marks[0] == 0) {
+      transport::PeerAddress from;
+      Socket victim = transport::acceptOne(listener, from);
+      if (victim.valid()) {
+        transport::sendVerdict(victim.fd(), Status::success());
+        victims.push_back(std::move(victim));
+      }
+      usleep(1'000);
+    }
+    CHECK(!victims.empty());
+  });
+}
+
 TEST("every challenge has a nonce of its own") {
   Notebook notebook;
   formDespite([](Board* board) {

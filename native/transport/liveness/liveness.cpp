@@ -132,8 +132,11 @@ void Liveness::handle(Peer& peer, const Frame& frame) {
     if (peer.rank == 0) unwatched_.store(true, std::memory_order_release);
   } else if (frame.type == FrameType::Failure) {
     ByteReader reader(frame.payload);
-    const Status status = readStatus(reader);
-    if (reader.ok() && declare(status)) tell(status, peer.rank);
+    Status status = readStatus(reader);
+    if (!reader.ok() || status.ok() || status.rank < -1 || status.rank >= size_) {
+      status = failure("FrameCorrupt", nameOf(peer) + " tells of a failure in a way that cannot be read", peer.rank);
+    }
+    if (declare(status)) tell(status, peer.rank);
   } else if (frame.type == FrameType::Heartbeat) {
     handleReports(peer, frame);
   }

@@ -79,7 +79,11 @@ Status introduce(int fd, FrameReader& reader, const std::string& secret, const H
   Frame frame;
   FrameResult result = receiveFrame(fd, reader, frame, deadline, wakeFd);
   if (result != FrameResult::Frame) return unreachable(result);
-  if (frame.type == FrameType::Verdict) return readVerdict(frame);
+  if (frame.type == FrameType::Verdict) {
+    // It may refuse before it has proved anything, but not admit.
+    const Status verdict = readVerdict(frame);
+    return verdict.ok() ? unreachable(FrameResult::Garbage) : verdict;
+  }
   if (frame.type != FrameType::Challenge) return unreachable(FrameResult::Garbage);
   ByteReader challenge(frame.payload);
   Digest acceptorNonce, acceptorProof;

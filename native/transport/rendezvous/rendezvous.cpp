@@ -193,7 +193,9 @@ class Guest {
       if (frame.type == FrameType::Waiting) {
         missing_ = reader.get<uint64_t>();
       } else if (frame.type == FrameType::Verdict) {
-        return readStatus(reader);
+        const Status verdict = readStatus(reader);
+        if (reader.ok() && !verdict.ok()) return verdict;
+        return failure("RendezvousRefused", "rank 0 ended the rendezvous in a way that cannot be read", 0);
       } else if (frame.type == FrameType::Roster) {
         for (int rank = 0; rank < options_.size; ++rank) roster.members.push_back(Member::read(reader));
         if (!reader.ok()) return failure("RendezvousRefused", "rank 0 sent a roster that cannot be read", 0);
