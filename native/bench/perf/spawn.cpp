@@ -80,7 +80,7 @@ std::string Crew::fork() {
     const pid_t child = ::fork();
     if (child < 0) return std::string("no process: ") + std::strerror(errno);
     if (child > 0) {
-      children_.push_back(child);
+      children_.push_back({child, isMpi ? "mpirun" : "rank " + std::to_string(rank)});
       continue;
     }
     settle(stage_.folder + "/log." + std::to_string(index_), conductor);
