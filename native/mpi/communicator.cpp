@@ -17,7 +17,7 @@ void say(const std::string& text) {
 Communicator::Communicator(std::unique_ptr<transport::Group> group)
     : group_(std::move(group)), rank_(group_->rank()), size_(group_->size()) {}
 
-void Communicator::call(const char* function, const std::function<Status(transport::Group&)>& body) {
+std::unique_lock<std::timed_mutex> Communicator::enter(const char* function) {
   std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock()) {
     if (!warned_.exchange(true)) {
@@ -30,8 +30,7 @@ void Communicator::call(const char* function, const std::function<Status(transpo
   if (closing_.load(std::memory_order_relaxed) || !group_) {
     fail(function, Status::failure("GroupAborted", "the group was freed, or the program finished, before this call"));
   }
-  const Status status = body(*group_);
-  if (!status.ok()) fail(function, status);
+  return lock;
 }
 
 void Communicator::fail(const char* function, const Status& status) const {

@@ -1,5 +1,4 @@
 #pragma once
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -24,7 +23,12 @@ class Communicator {
 
   /// Runs `body` on the group; throws std::runtime_error with the text of a failed Status. MLX (0.32.1 and later) catches
   /// it on the stream's thread and raises it from mx.eval; it ignores return codes.
-  void call(const char* function, const std::function<Status(transport::Group&)>& body);
+  template <class Body>
+  void call(const char* function, Body body) {
+    const std::unique_lock lock = enter(function);
+    const Status status = body(*group_);
+    if (!status.ok()) [[unlikely]] fail(function, status);
+  }
 
   /// Messages of a rank to itself, in order.
   void sendToSelf(std::span<const std::byte> data);
@@ -34,6 +38,8 @@ class Communicator {
   void close(int patienceMs);
 
  private:
+  /// Waits for its turn; throws when the group is gone.
+  std::unique_lock<std::timed_mutex> enter(const char* function);
   [[noreturn]] void fail(const char* function, const Status& status) const;
 
   std::unique_ptr<transport::Group> group_;

@@ -1,8 +1,8 @@
 #include "mpi/user_operation.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
-#include <functional>
 #include <stdexcept>
 #include <vector>
 
@@ -96,7 +96,14 @@ Status reduceGathered(transport::Group& group, const void* in, void* out, size_t
     const Status status = group.allGather(from, all.data(), bytes, DataType::Uint8);
     if (!status.ok()) return status;
     if (elements == 0) break;
-    for (int rank = 1; rank < group.size(); ++rank) combine(all.data() + rank * bytes, all.data(), elements);
+    const auto reduce = [&](auto&& self, int low, int high) -> void {
+      if (high - low < 2) return;
+      const int middle = low + static_cast<int>(std::bit_ceil(static_cast<unsigned>(high - low)) / 2);
+      self(self, low, middle);
+      self(self, middle, high);
+      combine(all.data() + middle * bytes, all.data() + low * bytes, elements);
+    };
+    reduce(reduce, 0, group.size());
     std::memcpy(static_cast<std::byte*>(out) + done * type.bytes, all.data(), bytes);
     done += elements;
   } while (done < count);

@@ -15,8 +15,8 @@ struct Reduction {
 /// that tell all six apart is taken for just that.
 std::optional<Reduction> nativeReduction(Datatype& type, Operation& operation);
 
-/// Everything else: gathers all ranks' data and applies the operation to it in the order of ranks on every rank, so
-/// all get the same bits. `in` may be `out`. Throws std::runtime_error when the operation is not defined on the type.
+/// Everything else: gathers all ranks' data and applies the operation to it on every rank, in the balanced tree of
+/// group.h, so all get the same bits. `in` may be `out`. Throws std::runtime_error when the operation is not defined on the type.
 Status reduceGathered(transport::Group& group, const void* in, void* out, size_t count, Datatype& type,
                       Operation& operation);
 

@@ -1,0 +1,24 @@
+"""Generates without end; says when it has begun, and what an exception said and when, and that it burns no CPU then."""
+
+import os
+import time
+
+from group import mx, rank
+from mlx_lm import stream_generate
+from mlx_lm.utils import sharded_load
+
+model, tokenizer = sharded_load(os.environ["SPROUT"])
+try:
+    while True:
+        for count, _ in enumerate(stream_generate(model, tokenizer, "The old man", max_tokens=200)):
+            if count == 20:
+                print("generating", flush=True)
+except RuntimeError as error:
+    print("raised", time.time(), error, flush=True)
+try:
+    mx.eval(mx.distributed.all_sum(mx.array(rank), stream=mx.cpu))
+except RuntimeError as error:
+    print("again", error, flush=True)
+before = time.process_time()
+time.sleep(0.5)
+print("burnt", time.process_time() - before, flush=True)
