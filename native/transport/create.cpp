@@ -124,6 +124,44 @@ std::unique_ptr<Group> createOrThrow(const GroupOptions& options, Status& status
                     status);
 }
 
+/// Ranks per host, if a hierarchy over the hosts keeps the order of the balanced tree; else 0.
+int perHostOf(const std::vector<Member>& members) {
+  const auto sameHost = [&](const Member& member) { return member.hostId == members[0].hostId; };
+  const auto perHost = std::count_if(members.begin(), members.end(), sameHost);
+  const auto count = static_cast<int64_t>(members.size());
+  if (perHost < 2 || perHost == count || count % perHost != 0 || (perHost & (perHost - 1)) != 0) return 0;
+  for (int64_t rank = 0; rank < count; ++rank) {
+    const bool first = rank % perHost == 0;
+    if (first && std::count_if(members.begin(), members.end(), [&](const Member& member) {
+                   return member.hostId == members[rank].hostId;
+                 }) != perHost) {
+      return 0;
+    }
+    if (!first && members[rank].hostId != members[rank - 1].hostId) return 0;
+  }
+  return static_cast<int>(perHost);
+}
+
+Cabling cablingOf(const Wiring& wiring) {
+  const std::vector<Member>& members = wiring.members;
+  const int size = static_cast<int>(members.size());
+  const WireGraph graph = wiring.family->graph.among(wiring.familyRanks);
+  Cabling cabling;
+  cabling.shape.ranks = size;
+  cabling.shape.everyPairWired = graph.complete();
+  cabling.ring = graph.ring();
+  cabling.shape.ringOfWires = !cabling.ring.empty();
+  cabling.shape.perHost = perHostOf(members);
+  int hosts = 0;
+  for (int rank = 0; rank < size; ++rank) {
+    hosts += std::none_of(members.begin(), members.begin() + rank,
+                          [&](const Member& member) { return member.hostId == members[rank].hostId; });
+  }
+  cabling.shape.uniform = hosts == 1 || hosts == size;
+  for (int root = 0; root < size && graph.separateParts().empty(); ++root) cabling.towards.push_back(graph.treeFrom(root));
+  return cabling;
+}
+
 /// The first rank on the way to each, as the group that is being built counts.
 std::vector<int> viaOf(const Wiring& wiring) {
   std::vector<int> via(wiring.members.size(), kDirect);
@@ -161,7 +199,7 @@ std::unique_ptr<Group> buildGroup(const Wiring& wiring, Mesh::Place place, DataP
     return nullptr;
   }
   auto group = std::make_unique<MeshGroup>(std::move(place), std::move(links), std::move(liveness),
-                                           std::move(identity));
+                                           std::move(identity), cablingOf(wiring));
   status = group->settle();
   if (!status.ok()) return nullptr;
   return group;

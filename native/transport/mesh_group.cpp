@@ -42,11 +42,11 @@ Status firstFailure(std::initializer_list<Status> checks) {
 }  // namespace
 
 MeshGroup::MeshGroup(Mesh::Place place, std::vector<std::unique_ptr<Link>> links,
-                     std::shared_ptr<Liveness> liveness, Identity identity)
+                     std::shared_ptr<Liveness> liveness, Identity identity, Cabling cabling)
     : liveness_(std::move(liveness)),
       identity_(std::move(identity)),
       mesh_(std::move(place), std::move(links), liveness_),
-      collectives_(mesh_) {
+      collectives_(mesh_, std::move(cabling)) {
   for (int rank = 0; rank < mesh_.size(); ++rank) isSplit_ |= mesh_.place().familyRanks[rank] != rank;
 }
 
@@ -56,13 +56,15 @@ MeshGroup::~MeshGroup() {
 
 Status MeshGroup::settle() {
   return call(Operation::Barrier, 0, DataType::Uint8, [&] {
-    auto pieceBytes = static_cast<int64_t>(mesh_.ownPieceBytes());
-    const Status status = collectives_.allReduce(&pieceBytes, &pieceBytes, 1, DataType::Int64, ReduceOp::Min);
+    Status status = collectives_.agreeOnPieces();
     if (!status.ok()) return status;
-    mesh_.agreeOnPieces(static_cast<size_t>(pieceBytes));
     std::vector<Member> members;
     for (const int familyRank : mesh_.place().familyRanks) members.push_back(identity_.family->members[familyRank]);
-    return formTeam(mesh_, collectives_, members, *identity_.family->notices, team_);
+    status = formTeam(mesh_, collectives_, members, *identity_.family->notices, team_);
+    // A team of all goes about its calls in its own way.
+    if (status.ok() && !oneTeam()) status = collectives_.settle();
+    mesh_.forgetTraffic();
+    return status;
   });
 }
 

@@ -19,9 +19,11 @@ class MeshGroup final : public Group {
     std::shared_ptr<RelayService> relay;  ///< null unless this rank joins others
   };
   MeshGroup(Mesh::Place place, std::vector<std::unique_ptr<Link>> links, std::shared_ptr<Liveness> liveness,
-            Identity identity);
+            Identity identity, Cabling cabling);
   ~MeshGroup() override;
 
+  /// The algorithms. Tests give all ranks a plan that was not measured.
+  Collectives& collectives() { return collectives_; }
   /// Meets all members and agrees with them on what depends on everybody's links. Before any other call.
   Status settle();
 

@@ -1,104 +1,173 @@
-#include <algorithm>
-#include <cstring>
-
 #include "transport/collectives/collectives.h"
 #include "transport/reduce/kernels.h"
 
 namespace espalier::transport {
 namespace {
 
-/// Up to here every rank sends all it has to every other: one step, which is all that matters when a step costs
-/// more than the bytes. Beyond it, reduce-scatter and all-gather: two steps, 2/n of the bytes per pair.
-/// Where the two meet with two ranks over TCP; on shared memory they cost the same (docs/transport.md, "Choice of
-/// algorithm").
-constexpr size_t kDirectBytes = 64 * 1024;
+/// Pieces of a rank's share between two steps of a hierarchy: enough to make a step's start cheap, few enough to stay
+/// in the cache.
+constexpr size_t kPiecesPerRound = 4;
 
-/// Blocks start on cache lines, whatever the element.
-constexpr size_t kBlockAlignBytes = 64;
+/// Whether the bits do not depend on the order. Those of a maximum of floats can: there are two zeros, and many NaNs.
+bool anyOrderWillDo(DataType type) {
+  return type != DataType::Float32 && type != DataType::Float16 && type != DataType::BFloat16 &&
+         type != DataType::Complex64;
+}
 
 }  // namespace
 
 Status Collectives::allReduce(const void* in, void* out, size_t count, DataType type, ReduceOp op) {
   Header header = open(Operation::AllReduce, count, type);
   header.reduce = op;
-  const auto* from = static_cast<const std::byte*>(in);
-  auto* to = static_cast<std::byte*>(out);
-  const size_t bytes = header.callBytes;
-  return bytes <= kDirectBytes ? reduceByExchange(header, from, to, bytes) : reduceByBlocks(header, from, to, bytes);
+  const Plan::Table& table = anyOrderWillDo(type) ? plan_.anyOrder : plan_.ordered;
+  return reduceBy(table.at(header.callBytes), header, static_cast<const std::byte*>(in), static_cast<std::byte*>(out));
 }
 
-Status Collectives::reduceByExchange(Header header, const std::byte* in, std::byte* out, size_t bytes) {
-  static_assert(kDirectBytes <= kPieceBytes, "one message carries it");
-  header.pieceBytes = static_cast<uint32_t>(bytes);
-  clear();
-  swapWithAll(header, in);
-  const Status status = run();
-  if (status.ok()) reduceReceived(in, out, header);
+Status Collectives::reduceBy(const Choice& choice, const Header& header, const std::byte* in, std::byte* out) {
+  switch (choice.algorithm) {
+    case Algorithm::Exchange: return exchangeLevels(choice.levels, header, in, out);
+    case Algorithm::Blocks: return reduceByBlocks(everybody_, header, in, out, header.callBytes);
+    case Algorithm::Hierarchy: return reduceByHierarchy(choice.levels, header, in, out);
+    case Algorithm::PassAround: return reduceByPassing(header, in, out);
+    case Algorithm::Ring: return reduceByRing(header, in, out);
+  }
+  return Status::success();
+}
+
+Status Collectives::exchangeLevels(const Levels& levels, const Header& header, const std::byte* in, std::byte* out) {
+  if (levels.count == 1) return exchangeIn(everybody_, header, in, out, header.callBytes);
+  Status status;
+  for (int level = 0; level < levels.count && status.ok(); ++level) {
+    status = exchangeIn(teamOf(mesh_.rank(), levels, level), header, level == 0 ? in : out, out, header.callBytes);
+  }
   return status;
 }
 
-/// Rank r reduces block r. A block is cut into pieces, and the pieces of both phases are interleaved: while a
-/// reduced piece travels back, the next one is on its way in. In place is safe: a piece of `out` is overwritten only
-/// after its owner has received ours.
-Status Collectives::reduceByBlocks(Header header, const std::byte* in, std::byte* out, size_t bytes) {
-  const auto ranks = static_cast<size_t>(mesh_.size());
-  const size_t perRank = (bytes + ranks - 1) / ranks;
-  const size_t blockBytes = (perRank + kBlockAlignBytes - 1) / kBlockAlignBytes * kBlockAlignBytes;
-  const size_t pieceBytes = mesh_.pieceBytes();
-  const auto pieces = static_cast<uint32_t>((blockBytes + pieceBytes - 1) / pieceBytes);
+/// The next piece is on its way while one is reduced. In place is safe: a piece of `out` is written after ours of it
+/// has gone.
+Status Collectives::exchangeIn(const Team& team, const Header& header, const std::byte* in, std::byte* out,
+                               size_t bytes) {
+  const Blocks all = Blocks::of(bytes, 1, mesh_.pieceBytes());
+  const auto send = [&](uint32_t piece) {
+    const Blocks::Range range = all.piece(0, piece);
+    const Header outward = pieceOf(header, piece, range.length);
+    for (int step = 1; step < team.size(); ++step) sendTo(team.peer(step), outward, in + range.offset);
+  };
+  clear();
+  send(0);
+  for (uint32_t piece = 0; piece < all.pieces(); ++piece) {
+    if (piece + 1 < all.pieces()) send(piece + 1);
+    const Blocks::Range range = all.piece(0, piece);
+    const Header expected = pieceOf(header, piece, range.length);
+    for (int step = 1; step < team.size(); ++step) receiveFrom(team.peer(step), expected);
+    const Status status = run();
+    if (!status.ok()) return status;
+    reduceReceived(team, in + range.offset, out + range.offset, expected);
+    clear();
+  }
+  return Status::success();
+}
 
-  struct Range {
-    size_t offset, length;
-  };
-  const auto rangeOf = [&](int rank, uint32_t piece) {
-    const size_t begin = std::min(rank * blockBytes + piece * pieceBytes, bytes);
-    const size_t end = std::min({begin + pieceBytes, (rank + 1) * blockBytes, bytes});
-    return Range{begin, end > begin ? end - begin : 0};
-  };
-  // Even piece numbers on the wire travel in, odd ones back.
-  const auto headerOf = [&](uint32_t number, size_t length) {
-    Header piece = header;
-    piece.piece = number;
-    piece.pieceBytes = static_cast<uint32_t>(length);
-    return piece;
-  };
+/// The member at place r reduces block r. The pieces of both phases are interleaved: while a reduced piece travels
+/// back, the next one is on its way in. In place is safe: a piece of `out` is overwritten only after its owner has
+/// received ours.
+Status Collectives::reduceByBlocks(const Team& team, const Header& header, const std::byte* in, std::byte* out,
+                                   size_t bytes) {
+  const Blocks blocks = Blocks::cut(bytes, team.size(), mesh_.pieceBytes());
+  const uint32_t pieces = blocks.pieces();
+  const auto placeAt = [&](int step) { return (team.self + step) % team.size(); };
   const auto scatter = [&](uint32_t piece) {
-    for (int step = 1; step < mesh_.size() && piece < pieces; ++step) {
-      const int peer = (mesh_.rank() + step) % mesh_.size();
-      const Range range = rangeOf(peer, piece);
-      sendTo(peer, headerOf(2 * piece, range.length), in + range.offset);
+    for (int step = 1; step < team.size() && piece < pieces; ++step) {
+      const Blocks::Range range = blocks.piece(placeAt(step), piece);
+      sendTo(team.peer(step), pieceOf(header, 2 * piece, range.length), in + range.offset);
     }
   };
-
   clear();
   scatter(0);
   for (uint32_t piece = 0; piece <= pieces; ++piece) {
-    // On the wire: in 0, in 1, back 0, in 2, back 1, ... Peers take them in that order.
+    // On the wire: in 0, in 1, back 0, in 2, back 1, ... Peers take them in that order. Even numbers travel in.
     if (piece > 0) {
-      const Range reduced = rangeOf(mesh_.rank(), piece - 1);
-      sendToAll(headerOf(2 * (piece - 1) + 1, reduced.length), out + reduced.offset);
+      const Blocks::Range reduced = blocks.piece(team.self, piece - 1);
+      const Header back = pieceOf(header, 2 * piece - 1, reduced.length);
+      for (int step = 1; step < team.size(); ++step) sendTo(team.peer(step), back, out + reduced.offset);
     }
     scatter(piece + 1);
     if (piece < pieces) {
-      const Range own = rangeOf(mesh_.rank(), piece);
-      const Header inward = headerOf(2 * piece, own.length);
-      for (int step = 1; step < mesh_.size(); ++step) receiveFrom((mesh_.rank() + step) % mesh_.size(), inward);
+      const Blocks::Range own = blocks.piece(team.self, piece);
+      const Header inward = pieceOf(header, 2 * piece, own.length);
+      for (int step = 1; step < team.size(); ++step) receiveFrom(team.peer(step), inward);
       const Status status = run();
       if (!status.ok()) return status;
-      reduceReceived(in + own.offset, out + own.offset, inward);
+      reduceReceived(team, in + own.offset, out + own.offset, inward);
       clear();
     }
     if (piece == 0) continue;
-    for (int step = 1; step < mesh_.size(); ++step) {
-      const int peer = (mesh_.rank() + step) % mesh_.size();
-      const Range range = rangeOf(peer, piece - 1);
-      receiveFrom(peer, headerOf(2 * (piece - 1) + 1, range.length), out + range.offset);
+    for (int step = 1; step < team.size(); ++step) {
+      const Blocks::Range range = blocks.piece(placeAt(step), piece - 1);
+      receiveFrom(team.peer(step), pieceOf(header, 2 * piece - 1, range.length), out + range.offset);
     }
     const Status status = run();
     if (!status.ok()) return status;
-    for (const Incoming& received : incoming_) received.settle();
-    mesh_.release(incoming_);
+    takeReceived();
     clear();
+  }
+  return Status::success();
+}
+
+Status Collectives::reduceByHierarchy(const Levels& levels, const Header& header, const std::byte* in,
+                                      std::byte* out) {
+  const Team host = teamOf(mesh_.rank(), levels, 0), cross = teamOf(mesh_.rank(), levels, 1);
+  const size_t roundBytes = kPiecesPerRound * mesh_.pieceBytes() * static_cast<size_t>(host.size());
+  Status status;
+  size_t offset = 0;
+  do {
+    const size_t bytes = std::min<size_t>(header.callBytes - offset, roundBytes);
+    const Blocks blocks = Blocks::cut(bytes, host.size(), mesh_.pieceBytes());
+    std::byte* const result = out + offset;
+    const Blocks::Range own = blocks.block(host.self);
+    std::byte* const share = result + own.offset;
+    status = scatterIn(host, header, in + offset, share, blocks);
+    if (status.ok()) {
+      status = cross.size() == 2 ? exchangeIn(cross, header, share, share, own.length)
+                                 : reduceByBlocks(cross, header, share, share, own.length);
+    }
+    if (status.ok()) status = gatherIn(host, header, result, blocks);
+    offset += bytes;
+  } while (status.ok() && offset < header.callBytes);
+  return status;
+}
+
+Status Collectives::scatterIn(const Team& team, const Header& header, const std::byte* in, std::byte* share,
+                              const Blocks& blocks) {
+  const size_t start = blocks.block(team.self).offset;
+  for (uint32_t piece = 0; piece < blocks.pieces(); ++piece) {
+    clear();
+    const Blocks::Range own = blocks.piece(team.self, piece);
+    const Header inward = pieceOf(header, piece, own.length);
+    for (int step = 1; step < team.size(); ++step) {
+      const Blocks::Range range = blocks.piece((team.self + step) % team.size(), piece);
+      sendTo(team.peer(step), pieceOf(header, piece, range.length), in + range.offset);
+      receiveFrom(team.peer(step), inward);
+    }
+    const Status status = run();
+    if (!status.ok()) return status;
+    reduceReceived(team, in + own.offset, share + (own.offset - start), inward);
+  }
+  return Status::success();
+}
+
+Status Collectives::gatherIn(const Team& team, const Header& header, std::byte* out, const Blocks& blocks) {
+  for (uint32_t piece = 0; piece < blocks.pieces(); ++piece) {
+    clear();
+    const Blocks::Range own = blocks.piece(team.self, piece);
+    for (int step = 1; step < team.size(); ++step) {
+      const Blocks::Range range = blocks.piece((team.self + step) % team.size(), piece);
+      sendTo(team.peer(step), pieceOf(header, piece, own.length), out + own.offset);
+      receiveFrom(team.peer(step), pieceOf(header, piece, range.length), out + range.offset);
+    }
+    const Status status = run();
+    if (!status.ok()) return status;
+    takeReceived();
   }
   return Status::success();
 }

@@ -39,8 +39,7 @@ size_t Mesh::ownPieceBytes() const {
   return least;
 }
 
-void Mesh::agreeOnPieces(size_t bytes) {
-  pieceBytes_ = bytes;
+void Mesh::forgetTraffic() {
   for (PeerCounters& counters : counters_) counters.bytesSent = counters.bytesReceived = counters.stallNs = 0;
 }
 

@@ -70,8 +70,9 @@ class Mesh {
   size_t ownPieceBytes() const;
   /// Longest piece that all of the group's links carry: every rank must cut alike. kPieceBytes until agreed on.
   size_t pieceBytes() const { return pieceBytes_; }
-  /// Ends the set-up: what it sent does not count in the statistics.
-  void agreeOnPieces(size_t bytes);
+  void agreeOnPieces(size_t bytes) { pieceBytes_ = bytes; }
+  /// What the set-up sent counts for nothing in the statistics.
+  void forgetTraffic();
   const Link* link(int peer) const { return links_[peer].get(); }
   const PeerCounters& counters(int peer) const { return counters_[peer]; }
 

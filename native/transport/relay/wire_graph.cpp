@@ -11,7 +11,7 @@ constexpr uint64_t rankBit(int rank) { return uint64_t{1} << rank; }
 /// anybody cables needs a hundredth of it.
 class CycleSearch {
  public:
-  CycleSearch(const WireGraph& graph, const std::vector<int>& members) : graph_(graph), members_(members) {}
+  explicit CycleSearch(const WireGraph& graph) : graph_(graph) {}
 
   std::vector<int> run() {
     path_ = {0};
@@ -21,10 +21,10 @@ class CycleSearch {
 
  private:
   bool extend() {
-    const int count = static_cast<int>(members_.size());
-    if (static_cast<int>(path_.size()) == count) return graph_.wired(members_[path_.back()], members_[0]);
+    const int count = graph_.size();
+    if (static_cast<int>(path_.size()) == count) return graph_.wired(path_.back(), 0);
     for (int next = 1; next < count && ++steps_ < kMostSteps; ++next) {
-      if ((used_ & rankBit(next)) != 0 || !graph_.wired(members_[path_.back()], members_[next])) continue;
+      if ((used_ & rankBit(next)) != 0 || !graph_.wired(path_.back(), next)) continue;
       path_.push_back(next);
       used_ |= rankBit(next);
       if (extend()) return true;
@@ -36,7 +36,6 @@ class CycleSearch {
 
   static constexpr int kMostSteps = 200'000;
   const WireGraph& graph_;
-  const std::vector<int>& members_;
   std::vector<int> path_;
   uint64_t used_ = 0;
   int steps_ = 0;
@@ -116,6 +115,27 @@ std::string WireGraph::separateParts() const {
   return parts > 1 ? text : "";
 }
 
-std::vector<int> WireGraph::ring(const std::vector<int>& members) const { return CycleSearch(*this, members).run(); }
+WireGraph WireGraph::among(const std::vector<int>& members) const {
+  std::vector<uint64_t> named(members.size(), 0);
+  for (size_t a = 0; a < members.size(); ++a) {
+    for (size_t c = 0; c < members.size(); ++c) {
+      if (wired(members[a], members[c])) named[a] |= uint64_t{1} << c;
+    }
+  }
+  return WireGraph(named);
+}
+
+std::vector<int> WireGraph::ring() const { return CycleSearch(*this).run(); }
+
+std::vector<int> WireGraph::treeFrom(int root) const {
+  const std::vector<int> distance = distancesFrom(root);
+  std::vector<int> towards(wires_.size(), -1);
+  for (int rank = 0; rank < size(); ++rank) {
+    for (int next = size() - 1; next >= 0; --next) {
+      if (wired(rank, next) && distance[next] == distance[rank] - 1) towards[rank] = next;
+    }
+  }
+  return towards;
+}
 
 }  // namespace espalier::transport

@@ -24,9 +24,13 @@ class WireGraph {
   bool relays(int rank) const;
   /// Empty when there is a way between any two; otherwise says which ranks have none: "0, 1 | 2, 3".
   std::string separateParts() const;
-  /// A cycle of wires through all of `members`, as indices into it, that starts with the first; empty when there is
-  /// none, or none was found within a bounded search. Of several, the one that is first in lexical order.
-  std::vector<int> ring(const std::vector<int>& members) const;
+  /// The wires among `members`, counted anew in their order.
+  WireGraph among(const std::vector<int>& members) const;
+  /// A cycle of wires through all ranks, from rank 0 on; empty when there is none, or none was found within a bounded
+  /// search. Of several, the one that is first in lexical order.
+  std::vector<int> ring() const;
+  /// For each rank its neighbour on a shortest way to `root`, the lowest of several; -1 for the root itself.
+  std::vector<int> treeFrom(int root) const;
 
  private:
   std::vector<int> distancesFrom(int rank) const;

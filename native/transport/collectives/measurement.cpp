@@ -1,0 +1,131 @@
+#include <cmath>
+
+#include "transport/collectives/collectives.h"
+#include "transport/reduce/kernels.h"
+
+namespace espalier::transport {
+namespace {
+
+constexpr size_t kSmallBytes = 64;
+constexpr size_t kLargeBytes = 32 * 1024;
+/// With many ranks every figure takes longer, and all of them together shall stay well under 30 ms.
+constexpr int kManyRanks = 8;
+
+double elapsedUs(Deadline since) { return std::chrono::duration<double, std::micro>(Clock::now() - since).count(); }
+
+}  // namespace
+
+/// Times the steps that the algorithms are made of, with all ranks at it as in earnest. The least of a few tries is
+/// what a step costs when nothing else comes between; the slowest rank's counts, since the others wait for it.
+class Collectives::Measurement {
+ public:
+  explicit Measurement(Collectives& collectives)
+      : collectives_(collectives),
+        shape_(collectives.cabling_.shape),
+        repeats_(shape_.ranks > kManyRanks ? 2 : 4),
+        buffer_(kLargeBytes) {}
+
+  Status run(CostFigures& figures) {
+    const int rank = collectives_.mesh_.rank(), n = shape_.ranks;
+    Status status = time(collectives_.everybody_, figures.all);
+    if (status.ok() && shape_.perHost > 0) {
+      const Levels levels{2, {static_cast<uint8_t>(shape_.perHost), static_cast<uint8_t>(n / shape_.perHost)}};
+      status = time(teamOf(rank, levels, 0), figures.host);
+      if (status.ok()) status = time(teamOf(rank, levels, 1), figures.cross);
+    } else if (status.ok() && n > 2 && n % 2 == 0 && shape_.everyPairWired && shape_.uniform) {
+      status = time(teamOf(rank, {2, {2, static_cast<uint8_t>(n / 2)}}, 0), figures.pair);
+    }
+    if (status.ok() && n > 2 && shape_.ringOfWires) {
+      const int place = collectives_.places_[rank];
+      status = time({{collectives_.atPlace(place - 1), rank, collectives_.atPlace(place + 1)}, 1}, figures.ring);
+    }
+    timeReduction(figures.reduceUsPerByte);
+    return status.ok() ? agree(figures) : status;
+  }
+
+ private:
+  Status time(const Team& team, StepCost& cost) {
+    // Together all of them send no more than a pair would.
+    const size_t large = kLargeBytes / static_cast<size_t>(std::max(team.size() - 1, 1));
+    double smallUs = 0, largeUs = 0;
+    Status status = least(team, kSmallBytes, smallUs);
+    if (status.ok()) status = least(team, large, largeUs);
+    cost.startUs = smallUs;
+    cost.usPerByte = std::max(0.0, largeUs - smallUs) / static_cast<double>(large - kSmallBytes);
+    return status;
+  }
+
+  Status least(const Team& team, size_t bytes, double& us) {
+    us = INFINITY;
+    // The first one may pay for what the others find ready.
+    for (int i = 0; i <= repeats_; ++i) {
+      const Deadline began = Clock::now();
+      const Status status = step(team, bytes);
+      if (!status.ok()) return status;
+      if (i > 0) us = std::min(us, elapsedUs(began));
+    }
+    return Status::success();
+  }
+
+  Status step(const Team& team, size_t bytes) {
+    const Header header = pieceOf(collectives_.open(Operation::Barrier, bytes, DataType::Uint8), 0, bytes);
+    collectives_.clear();
+    for (int i = 1; i < team.size(); ++i) {
+      collectives_.sendTo(team.peer(i), header, buffer_.data());
+      collectives_.receiveFrom(team.peer(i), header);
+    }
+    const Status status = collectives_.run();
+    if (status.ok()) collectives_.mesh_.release(collectives_.incoming_);
+    return status;
+  }
+
+  void timeReduction(double& usPerByte) {
+    double us = INFINITY;
+    for (int i = 0; i <= repeats_; ++i) {
+      const Deadline began = Clock::now();
+      reducePair(buffer_.data(), buffer_.data(), buffer_.data(), kLargeBytes / sizeof(float), DataType::Float32,
+                 ReduceOp::Sum);
+      us = std::min(us, elapsedUs(began));
+    }
+    usPerByte = us / kLargeBytes;
+  }
+
+  /// In picoseconds: integers, of which all ranks get the same.
+  Status agree(CostFigures& figures) {
+    double* const all[] = {&figures.all.startUs,   &figures.all.usPerByte,   &figures.pair.startUs,
+                           &figures.pair.usPerByte, &figures.host.startUs,    &figures.host.usPerByte,
+                           &figures.cross.startUs,  &figures.cross.usPerByte, &figures.ring.startUs,
+                           &figures.ring.usPerByte, &figures.reduceUsPerByte};
+    std::array<int64_t, std::size(all)> picoseconds{};
+    for (size_t i = 0; i < picoseconds.size(); ++i) picoseconds[i] = std::llround(*all[i] * 1e6);
+    const Status status = collectives_.allReduce(picoseconds.data(), picoseconds.data(), picoseconds.size(),
+                                                 DataType::Int64, ReduceOp::Max);
+    for (size_t i = 0; i < picoseconds.size(); ++i) *all[i] = static_cast<double>(picoseconds[i]) / 1e6;
+    return status;
+  }
+
+  Collectives& collectives_;
+  const GroupShape& shape_;
+  const int repeats_;
+  std::vector<std::byte> buffer_;
+};
+
+Status Collectives::agreeOnPieces() {
+  auto pieceBytes = static_cast<int64_t>(mesh_.ownPieceBytes());
+  const Status status = allReduce(&pieceBytes, &pieceBytes, 1, DataType::Int64, ReduceOp::Min);
+  if (status.ok()) mesh_.agreeOnPieces(static_cast<size_t>(pieceBytes));
+  return status;
+}
+
+Status Collectives::settle() {
+  if (mesh_.size() == 1) return Status::success();
+  Status status = Measurement(*this).run(figures_);
+  if (!status.ok()) return status;
+  Plan plan = makePlan(cabling_.shape, figures_);
+  // All have the same figures. That all have the same plan shall not hang on their arithmetic as well.
+  status = broadcast(&plan, sizeof plan, DataType::Uint8, 0);
+  if (status.ok()) plan_ = plan;
+  return status;
+}
+
+}  // namespace espalier::transport

@@ -1,0 +1,173 @@
+#include "transport/collectives/plan.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace espalier::transport {
+namespace {
+
+constexpr uint64_t kSmallestSize = 64;
+/// Everybody's contribution is held at once.
+constexpr uint64_t kMostPassedBytes = kRingOrderBytes;
+constexpr uint64_t kLargestSize = 256 * 1024 * 1024;
+/// A plan changes its mind only for a gain beyond what the measurement can tell.
+constexpr double kWorthwhile = 0.97;
+
+Choice exchangeBy(std::initializer_list<int> radices) {
+  Choice choice;
+  for (const int radix : radices) choice.levels.radix[choice.levels.count++] = static_cast<uint8_t>(radix);
+  return choice;
+}
+
+Choice pairwise(int ranks) {
+  Choice choice;
+  for (int left = ranks; left > 1; left /= 2) choice.levels.radix[choice.levels.count++] = 2;
+  return choice;
+}
+
+Choice by(Algorithm algorithm, const Choice& levels) {
+  Choice choice = levels;
+  choice.algorithm = algorithm;
+  return choice;
+}
+
+/// A step in teams of `size`, from what was measured of teams of two and of all: each further peer costs the same.
+StepCost stepOf(int size, const GroupShape& shape, const CostFigures& figures) {
+  if (size == shape.ranks || shape.ranks <= 2) return figures.all;
+  const double share = static_cast<double>(size - 2) / (shape.ranks - 2);
+  return {figures.pair.startUs + share * (figures.all.startUs - figures.pair.startUs),
+          figures.pair.usPerByte + share * (figures.all.usPerByte - figures.pair.usPerByte)};
+}
+
+StepCost levelStep(const Choice& choice, int level, const GroupShape& shape, const CostFigures& figures) {
+  if (shape.perHost > 0 && choice.levels.count == 2) return level == 0 ? figures.host : figures.cross;
+  return stepOf(choice.levels.radix[level], shape, figures);
+}
+
+double hierarchyUs(const Choice& choice, double bytes, const CostFigures& figures) {
+  const double inside = choice.levels.radix[0], hosts = choice.levels.radix[1];
+  const double share = bytes / inside;
+  const double across = hosts > 2 ? 2 * figures.cross.of(share / hosts) : figures.cross.of(share);
+  return 2 * figures.host.of(share) + across +
+         figures.reduceUsPerByte * share * (inside - 1 + hosts - 1);
+}
+
+bool sameWay(const Choice& a, const Choice& b) { return a.algorithm == b.algorithm && a.levels == b.levels; }
+
+}  // namespace
+
+const char* algorithmName(Algorithm algorithm) {
+  switch (algorithm) {
+    case Algorithm::Exchange: return "exchange";
+    case Algorithm::Blocks: return "blocks";
+    case Algorithm::Hierarchy: return "hierarchy";
+    case Algorithm::PassAround: return "pass-around";
+    case Algorithm::Ring: return "ring";
+  }
+  return "";
+}
+
+Team teamOf(int rank, const Levels& levels, int level) {
+  int stride = 1;
+  for (int below = 0; below < level; ++below) stride *= levels.radix[below];
+  Team team;
+  team.self = rank / stride % levels.radix[level];
+  const int first = rank - team.self * stride;
+  for (int digit = 0; digit < levels.radix[level]; ++digit) team.ranks.push_back(first + digit * stride);
+  return team;
+}
+
+const Choice& Plan::Table::at(uint64_t bytes) const {
+  size_t index = 0;
+  while (index + 1 < count && choices[index + 1].fromBytes <= bytes) ++index;
+  return choices[index];
+}
+
+std::vector<Choice> candidates(const GroupShape& shape, bool anyOrder, uint64_t bytes) {
+  const int n = shape.ranks;
+  const Choice whole = exchangeBy({n});
+  const bool sparseRing = n > 2 && shape.ringOfWires && !shape.everyPairWired;
+  if (sparseRing && !anyOrder && bytes >= kRingOrderBytes) return {by(Algorithm::Ring, whole)};
+  std::vector<Choice> all = {whole};
+  if (n < 2) return all;
+  all.push_back(by(Algorithm::Blocks, whole));
+  if (shape.perHost > 0) {
+    const Choice levels = exchangeBy({shape.perHost, n / shape.perHost});
+    all.push_back(levels);
+    all.push_back(by(Algorithm::Hierarchy, levels));
+  } else if (shape.everyPairWired && shape.uniform) {
+    for (const int first : {2, 4, 8}) {
+      if (n % first == 0 && n / first > 1) all.push_back(exchangeBy({first, n / first}));
+    }
+    if (n > 4 && std::has_single_bit(static_cast<unsigned>(n))) all.push_back(pairwise(n));
+  }
+  if (n > 2 && shape.ringOfWires) {
+    if (bytes <= kMostPassedBytes) all.push_back(by(Algorithm::PassAround, whole));
+    if (anyOrder) all.push_back(by(Algorithm::Ring, whole));
+  }
+  return all;
+}
+
+double predictUs(const Choice& choice, double bytes, const GroupShape& shape, const CostFigures& figures) {
+  const double n = shape.ranks, others = n - 1, reduce = figures.reduceUsPerByte;
+  switch (choice.algorithm) {
+    case Algorithm::Exchange: {
+      double us = 0;
+      for (int level = 0; level < choice.levels.count; ++level) {
+        us += levelStep(choice, level, shape, figures).of(bytes) + reduce * bytes * (choice.levels.radix[level] - 1);
+      }
+      return us;
+    }
+    case Algorithm::Blocks: return 2 * figures.all.of(bytes / n) + reduce * bytes / n * others;
+    case Algorithm::Hierarchy: return hierarchyUs(choice, bytes, figures);
+    case Algorithm::PassAround: {
+      // Half of the contributions come from either side.
+      const int steps = shape.ranks / 2;
+      return steps * figures.ring.startUs + others / 2 * bytes * figures.ring.usPerByte + reduce * bytes * others;
+    }
+    case Algorithm::Ring:
+      return others * figures.ring.of(bytes / n / 2) + shape.ranks / 2 * figures.ring.startUs +
+             others * bytes / n / 2 * figures.ring.usPerByte + reduce * bytes / n * others;
+  }
+  return 0;
+}
+
+namespace {
+
+Plan::Table makeTable(const GroupShape& shape, const CostFigures& figures, bool anyOrder) {
+  Plan::Table table;
+  for (uint64_t bytes = kSmallestSize; bytes <= kLargestSize; bytes *= 2) {
+    const std::vector<Choice> all = candidates(shape, anyOrder, bytes);
+    const auto cost = [&](const Choice& choice) {
+      return predictUs(choice, static_cast<double>(bytes), shape, figures);
+    };
+    Choice best = *std::min_element(all.begin(), all.end(),
+                                    [&](const Choice& a, const Choice& b) { return cost(a) < cost(b); });
+    if (table.count > 0) {
+      const Choice& current = table.choices[table.count - 1];
+      const bool stays = std::any_of(all.begin(), all.end(), [&](const Choice& one) { return sameWay(one, current); });
+      const bool gains = !sameWay(best, current) && cost(best) < kWorthwhile * cost(current);
+      if (stays && !gains) continue;
+      best.fromBytes = bytes;
+    }
+    table.choices[table.count++] = best;
+  }
+  return table;
+}
+
+}  // namespace
+
+Plan makePlan(const GroupShape& shape, const CostFigures& figures) {
+  return {makeTable(shape, figures, false), makeTable(shape, figures, true)};
+}
+
+Plan plainPlan(int ranks) {
+  Plan plan;
+  for (Plan::Table* table : {&plan.ordered, &plan.anyOrder}) {
+    table->choices[0] = exchangeBy({ranks});
+    table->count = 1;
+  }
+  return plan;
+}
+
+}  // namespace espalier::transport
