@@ -5,7 +5,7 @@
 #include "transport/failure.h"
 #include "transport/relay/relay_service.h"
 #include "transport/shm/shm_link.h"
-#include "transport/tcp/tcp_link.h"
+#include "transport/tcp/tcp_sockets.h"
 
 namespace espalier::transport {
 namespace {
@@ -98,9 +98,29 @@ class Negotiation {
       return noLink(peer_, trouble_.empty() ? "the two ranks allow no common kind of link" : trouble_);
     }
     std::vector<TcpSocket> sockets;
-    sockets.push_back({std::move(socket), reader.takeRest()});
+    sockets.push_back({std::move(socket), {}});
+    const Status status = addSockets(reader, sockets);
+    if (!status.ok()) return noLink(peer_, status.message);
+    sockets[0].early = reader.takeRest();
     link = makeTcpLink(std::move(sockets));
     return Status::success();
+  }
+
+  Status addSockets(FrameReader& reader, std::vector<TcpSocket>& sockets) {
+    SocketsWanted wanted;
+    wanted.count = tcpSocketCount(wiring_.members[wiring_.rank].hostId == wiring_.members[peer_].hostId);
+    // The ranks between two that have no wire relay one connection.
+    if (wanted.count == 1 || !wiring_.wired(peer_)) return Status::success();
+    wanted.rank = wiring_.rank;
+    wanted.peer = peer_;
+    wanted.size = static_cast<int>(wiring_.members.size());
+    wanted.epoch = wiring_.epoch;
+    wanted.secret = wiring_.secret;
+    wanted.host = wiring_.members[std::min(wiring_.rank, peer_)].dataHost;
+    wanted.deadline = deadline_;
+    wanted.wakeFd = wakeFd_;
+    return wiring_.rank < peer_ ? listenForSockets(wanted, *wiring_.notices, sockets)
+                                : dialSockets(wanted, reader, sockets);
   }
 
   const Wiring& wiring_;

@@ -100,7 +100,7 @@ class TcpLink final : public Link {
 
   int waitFd() const override {
     for (size_t i = 0; open_ && placed_ && i < streams_.size(); ++i) {
-      if (!in_[i].segments.complete()) return streams_[i].fd();
+      if (!in_[i].sealed) return streams_[i].fd();
     }
     return streams_[0].fd();
   }
@@ -117,6 +117,7 @@ class TcpLink final : public Link {
     Segments segments;
     Tail tail;
     size_t bytes = 0;
+    bool sealed = false;  ///< it has come whole, with its seal
   };
 
   static Header goodbyeHeader() {
@@ -206,10 +207,8 @@ class TcpLink final : public Link {
     const size_t each = partBytes(bytes, spread);
     for (size_t i = 0; i < streams_.size(); ++i) {
       Part& part = in_[i];
-      if (i >= spread) {
-        part.segments = {};
-        continue;
-      }
+      part.sealed = i >= spread;
+      if (part.sealed) continue;
       const size_t begin = i * each;
       part.bytes = i + 1 == spread ? bytes - begin : each;
       const iovec head{&headerIn_, withHeader && i == 0 ? sizeof headerIn_ : 0};
@@ -232,9 +231,10 @@ class TcpLink final : public Link {
   bool pullParts() {
     for (size_t i = 0; i < streams_.size(); ++i) {
       Part& part = in_[i];
-      if (part.segments.complete()) continue;
+      if (part.sealed) continue;
       if (streams_[i].pull(part.segments) != StreamResult::Done) return false;
-      if (!tailHolds(part.tail.bytes, part.bytes, seal_)) return corrupted("a payload without its seal");
+      part.sealed = tailHolds(part.tail.bytes, part.bytes, seal_);
+      if (!part.sealed) return corrupted("a payload without its seal");
     }
     return true;
   }
@@ -262,7 +262,7 @@ class TcpLink final : public Link {
     if (corrupt_) return LinkResult::Corrupted;
     for (size_t i = 0; i < streams_.size(); ++i) {
       const TcpStream& stream = streams_[i];
-      const bool needed = open_ && placed_ ? !in_[i].segments.complete() : i == 0;
+      const bool needed = open_ && placed_ ? !in_[i].sealed : i == 0;
       if (stream.receiveError() == 0 || !needed) continue;
       why_ = stream.receiveError() == TcpStream::kClosed ? "closed by the peer" : errnoText(stream.receiveError());
       return LinkResult::Broken;

@@ -1,0 +1,64 @@
+#include "transport/tcp/tcp_sockets.h"
+
+#include <poll.h>
+
+#include <algorithm>
+
+#include "transport/failure.h"
+#include "transport/rendezvous/acceptor.h"
+
+namespace espalier::transport {
+
+Status listenForSockets(const SocketsWanted& wanted, Notices& notices, std::vector<TcpSocket>& sockets) {
+  Socket listener;
+  uint16_t port = 0;
+  const Status status = listenOn(wanted.host, 0, listener, port);
+  if (!status.ok()) return status;
+  ByteWriter writer;
+  writer.put(port);
+  if (!sendFrame(sockets[0].socket.fd(), FrameType::LinkOffer, writer.bytes())) {
+    return failure("Unreachable", "the first connection closed");
+  }
+  const auto admit = [&](const Hello& hello) {
+    const bool right = hello.purpose == Purpose::Data && hello.epoch == wanted.epoch && hello.size == wanted.size &&
+                       hello.rank == wanted.peer && static_cast<int>(sockets.size()) < wanted.count;
+    return right ? Status::success() : failure("RendezvousRefused", "this data port belongs to another link");
+  };
+  Acceptor acceptor(std::move(listener), wanted.secret, "data port", notices, admit, [&](Arrival arrival) {
+    sockets.push_back({std::move(arrival.socket), arrival.reader.takeRest()});
+  });
+  while (static_cast<int>(sockets.size()) < wanted.count) {
+    if (Clock::now() >= wanted.deadline) return failure("RendezvousTimeout", "its sockets did not come in time");
+    // The wake-up descriptor turns readable once the group is dead.
+    if (waitFor(wanted.wakeFd, POLLIN, Clock::now(), -1)) return failure("GroupAborted", "the group ended meanwhile");
+    acceptor.step(std::min(remainingMs(wanted.deadline), 500), wanted.wakeFd);
+  }
+  return Status::success();
+}
+
+Status dialSockets(const SocketsWanted& wanted, FrameReader& reader, std::vector<TcpSocket>& sockets) {
+  Frame offered;
+  if (receiveFrame(sockets[0].socket.fd(), reader, offered, wanted.deadline, wanted.wakeFd) != FrameResult::Frame ||
+      offered.type != FrameType::LinkOffer) {
+    return failure("Unreachable", "the first connection ended before it said where the others shall go");
+  }
+  ByteReader fields(offered.payload);
+  const auto port = fields.get<uint16_t>();
+  Hello hello;
+  hello.purpose = Purpose::Data;
+  hello.rank = wanted.rank;
+  hello.size = wanted.size;
+  hello.epoch = wanted.epoch;
+  while (static_cast<int>(sockets.size()) < wanted.count) {
+    Socket socket;
+    Status status = dialOnce(wanted.host, port, wanted.deadline, wanted.wakeFd, socket);
+    if (!status.ok()) return status;
+    FrameReader own;
+    status = introduce(socket.fd(), own, wanted.secret, hello, wanted.deadline, wanted.wakeFd);
+    if (!status.ok()) return status;
+    sockets.push_back({std::move(socket), own.takeRest()});
+  }
+  return Status::success();
+}
+
+}  // namespace espalier::transport

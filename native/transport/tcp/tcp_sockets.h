@@ -1,0 +1,28 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "status.h"
+#include "transport/notices.h"
+#include "transport/tcp/tcp_link.h"
+#include "transport/wire/frame.h"
+
+namespace espalier::transport {
+
+/// What the two ends of a link need to know to give it more sockets.
+struct SocketsWanted {
+  int count = 1;  ///< of all sockets, the first one included; equal at both ends
+  int rank = 0, peer = 0, size = 0;
+  uint64_t epoch = 0;
+  std::string secret;
+  std::string host;  ///< the listening end's address: where it listens, and where the other dials
+  Deadline deadline;
+  int wakeFd = -1;
+};
+
+/// Adds to `sockets`, which has the authenticated first one, until there are `wanted.count`. The listening end says over
+/// the first where the others shall come; each passes the same handshake again. Both ends get them in the same order.
+Status listenForSockets(const SocketsWanted& wanted, Notices& notices, std::vector<TcpSocket>& sockets);
+Status dialSockets(const SocketsWanted& wanted, FrameReader& reader, std::vector<TcpSocket>& sockets);
+
+}  // namespace espalier::transport
