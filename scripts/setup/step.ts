@@ -1,16 +1,37 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Runs one step of a test command with its output shown; ends the whole command when the step fails. */
-export const runStep = (title: string, file: string, args: string[]): void => {
+export interface StepOptions {
+  /** Added to the environment. */
+  env?: Record<string, string>;
+  /** The step is killed, and has failed, after this long. 0: never. */
+  deadlineMs?: number;
+  /** Exit codes that do not end the run; the caller judges them. */
+  alsoFine?: number[];
+}
+
+/** Runs one step of a check under its title and says how long it took. Ends the process if it fails. */
+export const runStep = (
+  title: string,
+  file: string,
+  args: string[],
+  { env = {}, deadlineMs = 0, alsoFine = [] }: StepOptions = {},
+): number => {
   const startedMs = performance.now();
   process.stderr.write(`\n== ${title}\n`);
-  const { status, signal, error } = spawnSync(file, args, { cwd: root, stdio: 'inherit' });
-  if (status !== 0) {
+  const { status, signal, error } = spawnSync(file, args, {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, ...env },
+    timeout: deadlineMs,
+    killSignal: 'SIGKILL',
+  });
+  if (status === null || (status !== 0 && !alsoFine.includes(status))) {
     process.stderr.write(`${title} failed: ${error?.message ?? signal ?? `exit ${status}`}\n`);
     process.exit(status ?? 1);
   }
   process.stderr.write(`${title}: ${((performance.now() - startedMs) / 1000).toFixed(1)} s\n`);
+  return status;
 };

@@ -1,0 +1,160 @@
+/**
+ * All that the native transport is tested with beyond `npm test`: its suite with the heavy cases, under the address,
+ * undefined and thread sanitizers, the fuzzers, and verbs in a guest with software RDMA. Stops at the first step that fails.
+ *   npm run test:transport                       everything
+ *   npm run test:transport -- --only asan,fuzz   only these steps
+ * Installs what is missing when it may. What cannot run here is said at the end, and is a failure with CI=true.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { root, runStep } from './setup/step.ts';
+
+const minuteMs = 60_000;
+const fuzzSeconds = 8;
+const fuzzTargets = ['frames', 'handshake', 'liveness', 'negotiation', 'data'];
+/** What test/rdma/run.sh says with when the machine cannot run a guest. */
+const exitCannotRun = 77;
+
+const notRun: string[] = [];
+const giveUp = (what: string, why: string): void => {
+  notRun.push(`${what}: ${why}`);
+  process.stderr.write(`\n!! ${what} NOT RUN: ${why}\n`);
+};
+
+const succeeds = (file: string, args: string[], input = ''): boolean =>
+  spawnSync(file, args, { input, stdio: ['pipe', 'ignore', 'ignore'] }).status === 0;
+
+const apt = (args: string[]): void => {
+  runStep(`apt-get ${args.join(' ')}`, 'apt-get', ['-q', ...args], {
+    env: { DEBIAN_FRONTEND: 'noninteractive' },
+    deadlineMs: 5 * minuteMs,
+    alsoFine: [100],
+  });
+};
+
+/** Whether `works` holds, after installing `packages` if it did not at first and this is root on a Debian. */
+const ensure = (works: () => boolean, packages: string[]): boolean => {
+  if (works()) return true;
+  if (process.getuid?.() !== 0 || !succeeds('apt-get', ['--version'])) return false;
+  apt(['update']);
+  apt(['install', '-y', '--no-install-recommends', ...packages]);
+  return works();
+};
+
+const build = (title: string, folder: string, target: string, options: string[]): void => {
+  runStep(`Configuring ${title}`, 'cmake', ['-S', 'native', '-B', folder, ...options], {
+    deadlineMs: 2 * minuteMs,
+  });
+  const jobs = String(availableParallelism());
+  runStep(`Building ${title}`, 'cmake', ['--build', folder, '-j', jobs, '--target', target], {
+    deadlineMs: 15 * minuteMs,
+  });
+};
+
+const testProgram = (folder: string): string =>
+  `${root}/${folder}/test/transport/espalier_transport_test`;
+
+const hasNamespaceTools = (): boolean =>
+  succeeds('ip', ['-V']) && succeeds('iptables', ['--version']);
+
+const suite = (): void => {
+  if (!ensure(hasNamespaceTools, ['iproute2', 'iptables'])) {
+    giveUp(
+      'cases with network namespaces',
+      'ip and iptables are missing, and only root can install them',
+    );
+  }
+  runStep('Native transport suite', testProgram('native/build'), [], {
+    env: { ESPALIER_TEST_ALL: '1' },
+    deadlineMs: 6 * minuteMs,
+  });
+};
+
+const sanitize = (sanitizer: 'address' | 'thread', folder: string): void => {
+  const title = sanitizer === 'address' ? 'Address and undefined sanitizers' : 'Thread sanitizer';
+  build(title, folder, 'espalier_transport_test', [`-DESPALIER_SANITIZE=${sanitizer}`]);
+  runStep(title, testProgram(folder), [], {
+    env: {
+      ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1',
+      UBSAN_OPTIONS: 'print_stacktrace=1',
+      TSAN_OPTIONS: 'halt_on_error=1:second_deadlock_stack=1',
+    },
+    deadlineMs: 6 * minuteMs,
+  });
+};
+
+const fuzz = (): void => {
+  const probe =
+    'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }';
+  const flags = ['-x', 'c++', '-fsanitize=fuzzer,address', '-o', '/dev/null', '-'];
+  const compiler = ['clang++', 'clang++-14'].find((name) =>
+    ensure(() => succeeds(name, flags, probe), ['clang', 'libclang-rt-14-dev']),
+  );
+  if (compiler === undefined) {
+    return giveUp('fuzzers', 'clang with libFuzzer is missing, and only root can install it');
+  }
+  const folder = 'native/build-fuzz';
+  build('fuzzers', folder, 'espalier_fuzz', [
+    `-DCMAKE_CXX_COMPILER=${compiler}`,
+    '-DESPALIER_FUZZ=ON',
+  ]);
+  for (const target of fuzzTargets) {
+    const found = mkdtempSync(join(tmpdir(), 'espalier-fuzz-'));
+    const limits = ['-seed=1', `-max_total_time=${fuzzSeconds}`, '-timeout=20', '-verbosity=0'];
+    // What breaks it goes where .gitignore covers it, so that it can be looked at.
+    const program = `${root}/${folder}/test/fuzz/espalier_fuzz_${target}`;
+    const artifacts = `-artifact_prefix=${root}/${folder}/${target}-`;
+    runStep(
+      `Fuzzing ${target}`,
+      program,
+      [...limits, artifacts, found, `native/test/fuzz/corpus/${target}`],
+      { deadlineMs: minuteMs + 2_000 * fuzzSeconds },
+    );
+    rmSync(found, { recursive: true });
+  }
+};
+
+const guest = (): void => {
+  const script = 'test/rdma/run.sh';
+  if (!existsSync(join(root, script))) return giveUp('verbs in a guest', `${script} is not there`);
+  const code = runStep('Verbs in a guest with software RDMA', 'bash', [script], {
+    deadlineMs: 10 * minuteMs,
+    alsoFine: [exitCannotRun],
+  });
+  if (code === exitCannotRun) giveUp('verbs in a guest', 'this machine cannot run it, see above');
+};
+
+const steps: Record<string, () => void> = {
+  suite,
+  asan: () => sanitize('address', 'native/build-asan'),
+  tsan: () => sanitize('thread', 'native/build-tsan'),
+  fuzz,
+  guest,
+};
+
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+});
+if (values.help) {
+  process.stdout.write(`npm run test:transport [-- --only ${Object.keys(steps).join(',')}]\n`);
+  process.exit(0);
+}
+const chosen = values.only?.split(',') ?? Object.keys(steps);
+const unknown = chosen.filter((name) => !(name in steps));
+if (unknown.length > 0) {
+  const known = Object.keys(steps).join(', ');
+  process.stderr.write(`--only names ${unknown.join(', ')}; there are ${known}\n`);
+  process.exit(2);
+}
+const startedMs = performance.now();
+for (const name of chosen) steps[name]?.();
+process.stderr.write(`\nTransport: ${((performance.now() - startedMs) / 1000).toFixed(0)} s\n`);
+if (notRun.length > 0) {
+  process.stderr.write(
+    `\n!! NOT EVERYTHING RAN:\n${notRun.map((line) => `!!   ${line}\n`).join('')}`,
+  );
+  if (process.env['CI']) process.exit(1);
+}
