@@ -13,6 +13,8 @@
 #include <new>
 #include <thread>
 
+#include "transport/link.h"
+
 namespace espalier::test {
 
 SharedBoard::SharedBoard() {
@@ -138,7 +140,7 @@ int entriesOf(const char* folder, const std::string& prefix) {
   return count;
 }
 
-const char* nameOf(LinkKind kind) { return kind == LinkKind::Tcp ? "tcp" : "shm"; }
+const char* nameOf(LinkKind kind) { return transport::linkName(kind); }
 
 }  // namespace espalier::test
 

@@ -162,6 +162,19 @@ TEST("a rendezvous that fails names the ranks that are missing, on those that ca
   });
 }
 
+TEST("a rendezvous that fails says whom it refused") {
+  SharedBoard board;
+  runThreads(2, [&](int rank) {
+    GroupOptions options = optionsFor(rank, 2, LinkKind::Tcp, board.get());
+    if (rank == 0) options.rendezvousTimeoutMs = 500;
+    if (rank == 1) options.epoch = 8;
+    Status status;
+    CHECK(Group::create(options, status) == nullptr);
+    CHECK_EQ(status.code, rank == 0 ? "RendezvousTimeout" : "WrongEpoch");
+    CHECK(status.message.find("epoch 7, rank 1 came with 8") != std::string::npos);
+  });
+}
+
 TEST("nobody at the rendezvous is a RendezvousTimeout that blames rank 0") {
   SharedBoard board;
   board->port = 1;  // nobody listens on port 1

@@ -101,7 +101,9 @@ void Mesh::Waiter::park(std::span<const Outgoing> outgoing, std::span<const Inco
 
 bool Mesh::Waiter::findLoss(std::span<const Incoming> incoming, Deadline now) {
   const auto isLost = [&](int peer) {
-    const milliseconds patience(mesh_.liveness_->timeoutMs() / 2);
+    // A rank in between may be stopped for a while, too.
+    const bool direct = mesh_.place_.via[peer] == kDirect;
+    const milliseconds patience(mesh_.liveness_->timeoutMs() / (direct ? 2 : 1));
     return mesh_.flows_->lost(peer, mesh_.links_[peer]->bytesHeard(), now, patience);
   };
   for (const Incoming& in : incoming) {

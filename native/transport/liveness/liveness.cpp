@@ -29,12 +29,11 @@ Liveness::~Liveness() {
   stopping_.store(true);
   wake_.raise();
   if (thread_.joinable()) thread_.join();
-  if (dead()) return;
   for (Peer& peer : peers_) {
     if (!peer.open) continue;
-    sendFrame(peer.socket.fd(), FrameType::Goodbye);
+    if (!dead()) sendFrame(peer.socket.fd(), FrameType::Goodbye);
     shutdown(peer.socket.fd(), SHUT_WR);
-    // Closing over unread beats would reset the connection, and the goodbye might be lost with it.
+    // Closing over unread beats would reset the connection, and what was said last might be lost with it.
     char unread[256];
     while (recv(peer.socket.fd(), unread, sizeof unread, MSG_DONTWAIT) > 0) continue;
   }
@@ -104,8 +103,7 @@ void Liveness::watch() {
 void Liveness::listenTo(Peer& peer) {
   Frame frame;
   for (;;) {
-    const FrameResult read = peer.reader.read(peer.socket.fd(), frame);
-    switch (read) {
+    switch (peer.reader.read(peer.socket.fd(), frame)) {
       case FrameResult::NotYet: return;
       case FrameResult::Frame:
         peer.lastHeard = Clock::now();
@@ -113,14 +111,15 @@ void Liveness::listenTo(Peer& peer) {
         if (!peer.open || dead()) return;
         continue;
       case FrameResult::Closed:
-      case FrameResult::Garbage:
         close(peer);
-        fail(read == FrameResult::Closed
-                 ? failure("PeerLost", nameOf(peer) + " died: its side connection closed without a goodbye (killed or "
-                                                      "crashed)", peer.rank)
-                 : failure("FrameCorrupt", "the side connection from " + nameOf(peer) + " to rank " +
-                                               std::to_string(rank_) + " carried what is no frame: it was damaged on "
-                                               "the way, or another program writes to it", peer.rank));
+        fail(failure("PeerLost", nameOf(peer) + " died: its side connection closed without a goodbye (killed or "
+                                                "crashed)", peer.rank));
+        return;
+      case FrameResult::Garbage:
+        // Left open: that rank may live, and is told as well.
+        fail(failure("FrameCorrupt", "the side connection from " + nameOf(peer) + " to rank " + std::to_string(rank_) +
+                                         " carried what is no frame: it was damaged on the way, or another program "
+                                         "writes to it", peer.rank));
         return;
     }
   }

@@ -63,7 +63,14 @@ class Host {
   }
 
  private:
-  Status judge(const Hello& hello) const {
+  /// What the last one who proved the secret was refused for is said when time is up: it may be a missing rank.
+  Status judge(const Hello& hello) {
+    Status verdict = verdictOn(hello);
+    if (!verdict.ok()) refusal_ = verdict.message;
+    return verdict;
+  }
+
+  Status verdictOn(const Hello& hello) const {
     if (hello.purpose != Purpose::Join) return failure("RendezvousRefused", "this is a rendezvous, not a data port");
     if (hello.epoch != options_.epoch) {
       return failure("WrongEpoch", "this group has epoch " + std::to_string(options_.epoch) + ", rank " +
@@ -111,7 +118,8 @@ class Host {
   }
 
   Status giveUp() {
-    const Status status = timedOut(options_, missing());
+    Status status = timedOut(options_, missing());
+    if (!refusal_.empty()) status.message += "; one that came was refused: " + refusal_;
     for (auto& joined : joined_) {
       if (joined) sendVerdict(joined->socket.fd(), status);
     }
@@ -135,6 +143,7 @@ class Host {
   Notices& notices_;
   std::vector<std::optional<ControlConnection>> joined_;
   Roster roster_;
+  std::string refusal_;
 };
 
 /// Every other rank's side: dials until it is admitted, then waits for the roster.

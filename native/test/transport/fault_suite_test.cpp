@@ -1,0 +1,216 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <thread>
+
+#include "test/transport/faults.h"
+
+namespace espalier::test {
+namespace {
+
+/// What befalls one rank of a group, at a random point of random collectives.
+enum class Fault { Kill, Stop, Pause, HalfOpen, CorruptData, CorruptSide, Mismatch };
+constexpr const char* kFaultNames[] = {"kill", "stop", "pause", "half-open", "corrupt data", "corrupt side", "mismatch"};
+
+/// The contract's two seconds, and what a loaded machine may add.
+constexpr double kBoundSeconds = 2.0, kSlackSeconds = 1.0;
+/// How long the survivors' idleness is watched, and how much of it they may use.
+constexpr int kIdleUs = 250'000;
+constexpr double kIdleCpuSeconds = 0.02;
+constexpr int kFaultMark = 60, kEndMark = 61, kImpossibleMark = 59;
+
+struct Trial {
+  Fault fault;
+  LinkKind kind;
+  uint64_t seed;
+  int size = 0, victim = 0, calls = 0;
+  SharedBoard board;
+  std::unique_ptr<Processes> ranks;
+
+  std::string name() const {
+    return std::string(kFaultNames[static_cast<int>(fault)]) + " of rank " + std::to_string(victim) + " of " +
+           std::to_string(size) + " over " + nameOf(kind) + " at call " + std::to_string(calls) + ", SEED " +
+           std::to_string(seed);
+  }
+};
+
+void strike(Trial& trial) {
+  Board* board = trial.board.get();
+  board->times[kFaultMark] = nowNs();
+  board->marks[kFaultMark] = 1;
+  const auto port = static_cast<uint16_t>(board->port);
+  switch (trial.fault) {
+    case Fault::Kill: kill(getpid(), SIGKILL); break;
+    case Fault::Stop:
+    case Fault::Pause: kill(getpid(), SIGSTOP); break;
+    case Fault::HalfOpen: board->marks[kImpossibleMark] = vanish() ? 0 : 1; break;
+    case Fault::CorruptData: corruptConnection(Channel::Data, port, trial.seed); break;
+    case Fault::CorruptSide: corruptConnection(Channel::Side, port, trial.seed); break;
+    case Fault::Mismatch: break;  // the call itself is the fault
+  }
+}
+
+/// Makes calls until one fails, or all agree to end.
+Status work(Trial& trial, Group& group) {
+  Board* board = trial.board.get();
+  RandomCalls calls(group, trial.seed);
+  std::thread striker;
+  Status status;
+  bool end = false;
+  for (int call = 0; status.ok() && !end; ++call) {
+    const bool now = group.rank() == trial.victim && call == trial.calls;
+    const bool oddly = now && trial.fault == Fault::Mismatch;
+    if (oddly) strike(trial);
+    if (now && !oddly) {
+      // From another thread, so that it comes before, in or after the call.
+      striker = std::thread([&] {
+        usleep(static_cast<useconds_t>(trial.seed % 1'500));
+        strike(trial);
+      });
+    }
+    status = calls.next(oddly);
+    if (status.ok() && call % 8 == 7) status = calls.askToEnd(board->marks[kEndMark] != 0, end);
+  }
+  if (striker.joinable()) striker.join();
+  return status;
+}
+
+void runRank(Trial& trial, int rank) {
+  Board* board = trial.board.get();
+  const int descriptors = entriesOf("/proc/self/fd");
+  auto group = join(optionsFor(rank, trial.size, trial.kind, board));
+  const Status status = work(trial, *group);
+  std::snprintf(board->codes[rank], sizeof board->codes[rank], "%s", status.code.c_str());
+  std::snprintf(board->text[rank], sizeof board->text[rank], "%s", status.message.c_str());
+  board->guilty[rank] = status.rank;
+  board->times[rank] = nowNs();
+  if (!status.ok() && status.rank != rank) CHECK_EQ(status.link, nameOf(trial.kind));
+  if (!status.ok()) {
+    const double used = cpuSeconds();
+    usleep(kIdleUs);
+    CHECK_EQ(group->barrier().message, status.message);
+    CHECK(cpuSeconds() - used < kIdleCpuSeconds);
+  }
+  group.reset();
+  CHECK_EQ(entriesOf("/proc/self/fd"), descriptors);
+  CHECK_EQ(threadsOfThisProcess(), 1);
+  CHECK(!mapsTransportMemory());
+}
+
+std::vector<std::string> codesOf(Fault fault) {
+  switch (fault) {
+    case Fault::Kill: return {"PeerLost"};
+    case Fault::Stop: return {"PeerStopped"};
+    case Fault::Pause: return {""};
+    case Fault::HalfOpen: return {"PeerLost", "PeerStopped"};
+    // Garbage may look like a message of another call, or like the rest of a message that never ends.
+    case Fault::CorruptData: return {"FrameCorrupt", "PeerMismatch", "PeerLost", "DataLost"};
+    case Fault::CorruptSide: return {"FrameCorrupt"};
+    case Fault::Mismatch: return {"PeerMismatch"};
+  }
+  return {};
+}
+
+void check(Trial& trial) {
+  const Board* board = trial.board.get();
+  const bool victimEnds = trial.fault == Fault::Kill || trial.fault == Fault::HalfOpen;
+  trial.ranks->join(15, victimEnds || trial.fault == Fault::Stop ? std::vector<int>{trial.victim} : std::vector<int>{});
+  const auto allowed = codesOf(trial.fault);
+  for (int rank = 0; rank < trial.size; ++rank) {
+    if (rank == trial.victim && (victimEnds || trial.fault == Fault::Stop)) continue;
+    const std::string code = board->codes[rank], text = board->text[rank];
+    if (std::find(allowed.begin(), allowed.end(), code) == allowed.end()) {
+      throw CheckFailure("rank " + std::to_string(rank) + " got " + code + ": " + text);
+    }
+    if (code.empty()) continue;
+    const int guilty = board->guilty[rank];
+    CHECK(guilty >= 0);
+    CHECK(text.find("rank " + std::to_string(guilty)) != std::string::npos);
+    if (victimEnds || trial.fault == Fault::Stop) CHECK_EQ(guilty, trial.victim);
+    const double seconds = static_cast<double>(board->times[rank] - board->times[kFaultMark]) / 1e9;
+    if (seconds > kBoundSeconds + kSlackSeconds) {
+      throw CheckFailure("rank " + std::to_string(rank) + " took " + std::to_string(seconds) + " s");
+    }
+  }
+}
+
+void start(Trial& trial) {
+  std::mt19937_64 random(trial.seed);
+  trial.size = 2 + static_cast<int>(random() % 4);
+  trial.victim = static_cast<int>(random() % static_cast<uint64_t>(trial.size));
+  trial.calls = static_cast<int>(random() % 60);
+  trial.ranks = std::make_unique<Processes>(trial.size, [&trial](int rank) { runRank(trial, rank); });
+}
+
+/// Lets a paused rank go on after most of the time that is tolerated.
+void resume(Trial& trial) {
+  if (trial.fault != Fault::Pause) return;
+  eventually("the pause comes", 30, [&] { return trial.board->marks[kFaultMark] != 0; });
+  while (nowNs() - trial.board->times[kFaultMark] < 900'000'000) usleep(1'000);
+  trial.ranks->signal(trial.victim, SIGCONT);
+  trial.board->marks[kEndMark] = 1;
+}
+
+void finish(Trial& trial) {
+  try {
+    eventually("the fault comes", 30, [&] { return trial.board->marks[kFaultMark] != 0; });
+    if (trial.board->marks[kImpossibleMark] != 0) {
+      std::printf("     NOT RUN: only root can make a connection half-open\n");
+      return;
+    }
+    check(trial);
+  } catch (const std::exception& error) {
+    throw CheckFailure(trial.name() + ": " + error.what());
+  }
+}
+
+/// All at once: most of the time they wait.
+void runAll(std::vector<std::unique_ptr<Trial>> trials) {
+  for (auto& trial : trials) start(*trial);
+  for (auto& trial : trials) resume(*trial);
+  for (auto& trial : trials) finish(*trial);
+}
+
+std::vector<LinkKind> kindsToTest() {
+  std::vector<LinkKind> kinds = {LinkKind::SharedMemory, LinkKind::Tcp};
+  if (std::getenv("ESPALIER_TEST_VERBS") != nullptr) kinds.push_back(LinkKind::Verbs);
+  return kinds;
+}
+
+uint64_t seedOr(uint64_t usual) {
+  const char* given = std::getenv("SEED");
+  return given == nullptr ? usual : std::strtoull(given, nullptr, 10);
+}
+
+void runFault(Fault fault, uint64_t seed) {
+  std::vector<std::unique_ptr<Trial>> trials;
+  for (const LinkKind kind : kindsToTest()) {
+    if (fault == Fault::CorruptData && kind != LinkKind::Tcp) continue;
+    trials.push_back(std::make_unique<Trial>());
+    trials.back()->fault = fault;
+    trials.back()->kind = kind;
+    trials.back()->seed = seed;
+  }
+  runAll(std::move(trials));
+}
+
+TEST("faults: SIGKILL at a random point of random calls") { runFault(Fault::Kill, seedOr(11)); }
+TEST("faults: SIGSTOP at a random point of random calls") { runFault(Fault::Stop, seedOr(12)); }
+TEST("faults: a pause within the tolerance breaks nothing") { runFault(Fault::Pause, seedOr(13)); }
+TEST("faults: connections that become half-open") { runFault(Fault::HalfOpen, seedOr(14)); }
+TEST("faults: garbage on a data connection") { runFault(Fault::CorruptData, seedOr(15)); }
+TEST("faults: garbage on a side connection") { runFault(Fault::CorruptSide, seedOr(16)); }
+TEST("faults: one rank makes another call") { runFault(Fault::Mismatch, seedOr(17)); }
+
+TEST("slow: faults at many random points") {
+  const uint64_t first = seedOr(static_cast<uint64_t>(nowNs() / 1'000'000) % 1'000'000);
+  std::printf("     SEED=%llu runs these again\n", static_cast<unsigned long long>(first));
+  for (uint64_t seed = first; seed < first + 5; ++seed) {
+    for (int fault = 0; fault < 7; ++fault) runFault(static_cast<Fault>(fault), seed);
+  }
+}
+
+}  // namespace
+}  // namespace espalier::test

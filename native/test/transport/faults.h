@@ -1,0 +1,41 @@
+#pragma once
+#include <cstdint>
+#include <random>
+
+#include "test/transport/ranks.h"
+
+namespace espalier::test {
+
+/// The collectives that all ranks of a trial make, in an order that the seed decides: the same on each rank.
+class RandomCalls {
+ public:
+  RandomCalls(Group& group, uint64_t seed);
+  /// Makes the next call. `oddly`: with another collective, size, type or reduction than the other ranks.
+  Status next(bool oddly);
+  /// As next(), but all ranks learn together whether one of them wants to end.
+  Status askToEnd(bool wish, bool& end);
+
+ private:
+  Status reduce(bool oddly);
+  Status pass(bool oddly);
+  Status splitOff();
+  size_t count();
+
+  Group& group_;
+  std::mt19937_64 random_;
+  std::vector<float> in_, out_;
+};
+
+/// This process's CPU time, all threads.
+double cpuSeconds();
+int threadsOfThisProcess();
+bool mapsTransportMemory();
+
+enum class Channel { Data, Side };
+/// Writes garbage into one of this process's TCP connections: of the data links, or to rank 0's rendezvous port.
+void corruptConnection(Channel channel, uint16_t rendezvousPort, uint64_t seed);
+/// Ends this process so that its connections vanish without a word, as when its host loses power: what is left at the
+/// peers is half-open. False if the process may not do that.
+bool vanish();
+
+}  // namespace espalier::test
