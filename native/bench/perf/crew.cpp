@@ -37,7 +37,7 @@ std::string Crew::start() {
   board.rendezvousPort = 0;
   board.stop = 0;
   std::string why;
-  if (spec_.library == "floor") why = makeFloorPlace(std::max<size_t>(stage_.largestBytes, 65'536) + kBufferSlackBytes, floor_);
+  if (spec_.library == "floor" && !spec_.isPerftest) why = makeFloorPlace(std::max<size_t>(stage_.largestBytes, 65'536) + kBufferSlackBytes, floor_);
   if (why.empty()) why = fork();
   if (why.empty()) why = awaitRanks();
   if (!why.empty()) stop();

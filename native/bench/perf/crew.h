@@ -16,6 +16,7 @@ struct CrewSpec {
   std::string variant{};  ///< how it is set up, where a library takes part more than once
   LinkKind link = LinkKind::SharedMemory;
   int ranks = 2;
+  bool isPerftest = false;  ///< the floor of verbs: ib_send_lat
   /// mpirun's arguments and the environment that goes with them; empty for our own.
   std::vector<std::string> mpiArguments{};
   std::map<std::string, std::string> environment{};

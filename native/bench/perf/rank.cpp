@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "bench/perf/perftest.h"
 #include "bench/perf/wire.h"
 #include "bench/perf/workspace.h"
 
@@ -103,17 +104,21 @@ class RankServer {
   uint32_t turn_ = 0;
 };
 
-/// Says hello and whether the library opened, then serves.
-int serveWith(const std::string& folder, const Seat& seat, bool isPinned, std::unique_ptr<Library> library,
-              const Status& status) {
+/// Says who has come and whether it is ready. The socket to the conductor, or -1.
+int report(const std::string& folder, const Seat& seat, const Status& status) {
   const int socket = connectTo(folder + "/conductor");
-  if (socket < 0) return 1;
+  if (socket < 0) return -1;
   const Hello hello{seat.crew, seat.rank, static_cast<int32_t>(getpid())};
   Reply reply;
-  reply.ok = library != nullptr ? 1 : 0;
+  reply.ok = status.ok() ? 1 : 0;
   std::snprintf(reply.error, sizeof reply.error, "%s: %s", status.code.c_str(), status.message.c_str());
-  if (!writeAll(socket, &hello, sizeof hello) || !writeAll(socket, &reply, sizeof reply)) return 1;
-  return library == nullptr ? 1 : RankServer(seat, isPinned, socket, std::move(library)).serve();
+  return writeAll(socket, &hello, sizeof hello) && writeAll(socket, &reply, sizeof reply) ? socket : -1;
+}
+
+int serveWith(const std::string& folder, const Seat& seat, bool isPinned, std::unique_ptr<Library> library,
+              const Status& status) {
+  const int socket = report(folder, seat, status);
+  return socket < 0 || library == nullptr ? 1 : RankServer(seat, isPinned, socket, std::move(library)).serve();
 }
 
 }  // namespace
@@ -128,6 +133,21 @@ int serveEspalier(const std::string& folder, Seat seat, const EspalierOptions& o
 int serveFloor(const std::string& folder, Seat seat, const FloorPlace& place) {
   const bool isPinned = pinTo(seat.rank, seat.ranks);
   return serveWith(folder, seat, isPinned, openFloor(seat, place), Status::success());
+}
+
+int servePerftest(const std::string& folder, Seat seat, const std::vector<std::string>& devices) {
+  pinTo(seat.rank, seat.ranks);
+  const int socket = report(folder, seat, Status::success());
+  Command command;
+  while (socket >= 0 && readAll(socket, &command, sizeof command)) {
+    Reply reply;
+    std::string why;
+    if (command.kind == Command::Kind::Measure) why = runPerftest(seat, devices, command.cell, reply);
+    reply.ok = why.empty() ? 1 : 0;
+    std::snprintf(reply.error, sizeof reply.error, "%s", why.c_str());
+    if (!writeAll(socket, &reply, sizeof reply) || !why.empty()) return 1;
+  }
+  return 0;
 }
 
 int serveMpi(const std::string& folder, int crew) {

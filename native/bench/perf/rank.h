@@ -10,6 +10,7 @@ namespace espalier::perf {
 /// until the conductor closes the connection. Returns the exit status of the process.
 int serveEspalier(const std::string& folder, Seat seat, const EspalierOptions& options);
 int serveFloor(const std::string& folder, Seat seat, const FloorPlace& place);
+int servePerftest(const std::string& folder, Seat seat, const std::vector<std::string>& devices);
 /// Started by mpirun, which knows the rank.
 int serveMpi(const std::string& folder, int crew);
 

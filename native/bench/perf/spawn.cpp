@@ -97,6 +97,7 @@ void Crew::becomeRank(int rank) {
     if (file != floor_.sockets[0] && file != floor_.sockets[1]) close(file);
   }
   const Seat seat{stage_.board, index_, rank, spec_.ranks};
+  if (spec_.isPerftest) _exit(servePerftest(stage_.folder, seat, stage_.verbsDevices));
   _exit(spec_.library == "floor" ? serveFloor(stage_.folder, seat, floor_)
                                  : serveEspalier(stage_.folder, seat, {spec_.link, stage_.verbsDevices}));
 }

@@ -1,7 +1,7 @@
 #include "bench/perf/tournament.h"
 
 #include <algorithm>
-#include <cmath>
+#include <cstdlib>
 #include <list>
 #include <sstream>
 #include <thread>
@@ -19,9 +19,14 @@ constexpr double kLongCallUs = 5'000;
 constexpr double kCellUs = 10e6;
 constexpr int kLeastRounds = 5;
 
-bool hasFloor(Collective collective, LinkKind link, int ranks) {
-  return ranks == 2 && link != LinkKind::Verbs &&
-         (collective == Collective::AllReduce || collective == Collective::Send);
+bool hasFloor(const Cell& cell) {
+  return cell.ranks == 2 && cell.inPlace == 0 &&
+         (cell.collective == Collective::AllReduce || cell.collective == Collective::Send);
+}
+
+bool isInstalled(const char* program) {
+  const std::string command = std::string("command -v ") + program + " > /dev/null 2>&1";
+  return std::system(command.c_str()) == 0;
 }
 
 /// All contenders on one link with one number of ranks.
@@ -39,6 +44,7 @@ class Heat {
       why = add({.library = "floor", .link = link_, .ranks = ranks_}, &floor_);
       if (!why.empty()) return why;
     }
+    if (link_ == LinkKind::Verbs && options_.hasFloor && ranks_ == 2) addPerftest();
     for (const std::string& peer : options_.peers) addPeer(peer);
     return interruption() != 0 ? "interrupted" : "";
   }
@@ -70,6 +76,18 @@ class Heat {
     return (*place)->start();
   }
 
+  void addPerftest() {
+    if (!isInstalled("ib_send_lat")) {
+      listener_.onNotice("no floor for verbs: ib_send_lat is not installed (package perftest on Debian)");
+      return;
+    }
+    std::string why = add({.library = "floor", .variant = "ib_send_lat", .link = link_, .ranks = ranks_,
+                           .isPerftest = true}, &perftest_);
+    if (why.empty()) return;
+    perftest_ = nullptr;
+    listener_.onNotice(why);
+  }
+
   void addPeer(const std::string& peer) {
     std::string why;
     for (const CrewSpec& spec : peerSpecs(peer, link_, ranks_, why)) {
@@ -96,11 +114,12 @@ class Heat {
       enter(ours_, buffers);
       const bool fits = buffers == Buffers::Any ||
                         (cell.link == LinkKind::SharedMemory && cell.collective == Collective::AllReduce);
-      if (floor_ != nullptr && options_.hasFloor && hasFloor(cell.collective, cell.link, cell.ranks) && fits &&
-          cell.inPlace == 0) {
+      if (floor_ != nullptr && options_.hasFloor && cell.link != LinkKind::Verbs && hasFloor(cell) && fits) {
         enter(floor_, buffers);
       }
     }
+    // It sends from memory that was registered before: what a transport hands out.
+    if (perftest_ != nullptr && hasFloor(cell)) enter(perftest_, Buffers::Own);
     for (Crew* peer : peers_) {
       if (peer->spec().variant.empty() || cell.collective == Collective::AllReduce) enter(peer, Buffers::Any);
     }
@@ -111,7 +130,8 @@ class Heat {
   std::string judge(const std::string& why, std::list<Entry>& entries, Crew* crew) {
     if (why.empty() || crew == ours_ || crew == floor_ || interruption() != 0) return why;
     listener_.onNotice(why);
-    peers_.erase(std::find(peers_.begin(), peers_.end(), crew));
+    if (crew == perftest_) perftest_ = nullptr;
+    peers_.erase(std::remove(peers_.begin(), peers_.end(), crew), peers_.end());
     entries.remove_if([&](const Entry& entry) { return entry.crew == crew; });
     return "";
   }
@@ -198,6 +218,7 @@ class Heat {
   std::vector<std::unique_ptr<Crew>> crews_;
   Crew* ours_ = nullptr;
   Crew* floor_ = nullptr;
+  Crew* perftest_ = nullptr;
   std::vector<Crew*> peers_;
 };
 
