@@ -80,9 +80,22 @@ struct PeerStats {
   /// First rank on the way, where there is no wire to that peer; -2 if that rank is not in this split; else -1.
   int via = -1;
 };
+/// A step that algorithms are made of, as it was measured when the group was formed.
+struct StepStats {
+  std::string step;     ///< "all", "pair", "host", "cross" or "ring": who exchanges with whom
+  double startUs = 0;   ///< of a step that carries next to nothing
+  double usPerMib = 0;  ///< more, by the size of the message to one peer
+};
+struct AlgorithmStats {
+  std::string algorithm;   ///< of all-reduces of `fromBytes` and more, up to the next entry of the same kind
+  uint64_t fromBytes = 0;
+  bool anyOrder = false;   ///< of integers, whose sum has the same bits in any order
+};
 struct GroupStats {
   std::vector<CollectiveStats> collectives;
   std::vector<PeerStats> peers;
+  std::vector<StepStats> steps;
+  std::vector<AlgorithmStats> algorithms;
 };
 
 /// A fixed set of ranks that exchange data. Every rank must call the same collectives in the same order
@@ -95,7 +108,8 @@ struct GroupStats {
 /// Contract of bits: all ranks get identical bits in every algorithm and on every run. For floating-point
 /// sums over a power-of-two number of ranks the order is the balanced binary tree over ranks,
 /// ((r0+r1)+(r2+r3))+((r4+r5)+(r6+r7)), whatever the algorithm: the built-in engine relies on it to
-/// give the same tokens for every tensor-parallel size.
+/// give the same tokens for every tensor-parallel size. One exception: where the wires form a ring but not a full
+/// mesh, sums of floats whose input has 256 KiB or more are added in the order of the ring.
 class Group {
  public:
   /// Forms the group: blocks until all ranks have joined and all links are up, or fails.

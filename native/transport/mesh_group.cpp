@@ -62,7 +62,7 @@ Status MeshGroup::settle() {
     for (const int familyRank : mesh_.place().familyRanks) members.push_back(identity_.family->members[familyRank]);
     status = formTeam(mesh_, collectives_, members, *identity_.family->notices, team_);
     // A team of all goes about its calls in its own way.
-    if (status.ok() && !oneTeam()) status = collectives_.settle();
+    if (status.ok() && !oneTeam()) status = collectives_.settle(team_.get());
     mesh_.forgetTraffic();
     return status;
   });
@@ -174,6 +174,11 @@ GroupStats MeshGroup::stats() const {
       peer.bytesReceived += counters.bytesReceived.load(std::memory_order_relaxed);
       peer.stallUs += static_cast<double>(counters.stallNs.load(std::memory_order_relaxed)) / 1e3;
     }
+  }
+  if (oneTeam()) {
+    for (const bool anyOrder : {false, true}) stats.algorithms.push_back({"host team", 0, anyOrder});
+  } else {
+    collectives_.report(stats);
   }
   return stats;
 }

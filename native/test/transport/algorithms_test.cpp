@@ -1,3 +1,8 @@
+#include <signal.h>
+
+#include <cstdlib>
+#include <random>
+
 #include "test/transport/product.h"
 #include "test/transport/shapes.h"
 #include "transport/mesh_group.h"
@@ -31,19 +36,22 @@ struct Forced {
   int size;
   Shape shape;
   Choice choice;
+  int perHost = 0;  ///< 0: all on one host, and one kind of link
 };
 
 std::string text(const Forced& forced) {
-  std::string out = std::string(algorithmName(forced.choice.algorithm)) + " of " + std::to_string(forced.size) +
-                    " ranks by";
-  for (int i = 0; i < forced.choice.levels.count; ++i) out += " " + std::to_string(forced.choice.levels.radix[i]);
-  return out;
+  return choiceName(forced.choice) + " of " + std::to_string(forced.size) + " ranks";
 }
 
 void checkForced(const Forced& forced, LinkKind kind) {
   SharedBoard board;
   runThreads(forced.size, [&](int rank) {
-    auto group = join(shapedOptions(forced.shape, rank, forced.size, kind, board.get()));
+    GroupOptions options = shapedOptions(forced.shape, rank, forced.size, kind, board.get());
+    if (forced.perHost > 0) {
+      options.hostId = "host " + std::to_string(rank / forced.perHost);
+      options.links = {LinkKind::SharedMemory, LinkKind::Tcp};
+    }
+    auto group = join(options);
     static_cast<MeshGroup&>(*group).collectives().follow(only(forced.choice));
     for (const size_t count : {0u, 1u, 7u, 4'099u, 200'001u}) {
       const bool sparseRing = forced.shape == Shape::Ring && forced.size > 3;
@@ -72,6 +80,47 @@ const Forced kForced[] = {
 TEST("every algorithm gives the promised bits") {
   for (const Forced& forced : kForced) checkForced(forced, LinkKind::Tcp);
 }
+TEST("a hierarchy of hosts gives the promised bits, with teams in them and without") {
+  const Choice both[] = {choiceOf(Algorithm::Exchange, {2, 3}), choiceOf(Algorithm::Hierarchy, {2, 3})};
+  for (const Choice& choice : both) checkForced({6, Shape::Full, choice, 2}, LinkKind::Tcp);
+  // Without a wire between two ranks of each host there is no team.
+  checkForced({8, Shape::Ring, choiceOf(Algorithm::Hierarchy, {4, 2}), 4}, LinkKind::Tcp);
+  checkForced({8, Shape::Full, choiceOf(Algorithm::Hierarchy, {4, 2}), 4}, LinkKind::Tcp);
+}
+TEST("a rank that is killed in the midst of any algorithm is named by all others in time") {
+  const char* given = std::getenv("ESPALIER_TEST_SEED");
+  const uint32_t seed = given != nullptr ? static_cast<uint32_t>(std::atoi(given)) : std::random_device{}();
+  std::mt19937 random(seed);
+  for (const Forced& forced : kForced) {
+    if (forced.size < 4 || forced.size > 6) continue;
+    const int victim = static_cast<int>(random() % forced.size);
+    const int afterCalls = static_cast<int>(random() % 50);
+    const size_t count = size_t{1} << random() % 18;
+    const std::string what = text(forced) + ", seed " + std::to_string(seed) + ": ";
+    SharedBoard board;
+    Processes ranks(forced.size, [&](int rank) {
+      auto group = join(shapedOptions(forced.shape, rank, forced.size, LinkKind::Tcp, board.get()));
+      static_cast<MeshGroup&>(*group).collectives().follow(only(forced.choice));
+      std::vector<float> data(count, 1.0f);
+      Status status;
+      while (status.ok()) {
+        status = group->allReduce(data.data(), data.data(), count, DataType::Float32, ReduceOp::Max);
+        if (rank == victim) ++board->marks[0];
+      }
+      board->times[rank] = nowNs();
+      if (status.code != "PeerLost" || status.rank != victim) throw CheckFailure(what + status.message);
+    });
+    eventually("calls are made", 20, [&] { return board->marks[0] > afterCalls; });
+    const int64_t killed = nowNs();
+    ranks.signal(victim, SIGKILL);
+    ranks.join(20, {victim});
+    for (int rank = 0; rank < forced.size; ++rank) {
+      // 2 s by contract, and as much again for a host that runs other things.
+      if (rank != victim && board->times[rank] - killed > 4'000'000'000) throw CheckFailure(what + "too late");
+    }
+  }
+}
+
 TEST("slow: every algorithm gives the promised bits over shared memory") {
   for (const Forced& forced : kForced) checkForced(forced, LinkKind::SharedMemory);
 }

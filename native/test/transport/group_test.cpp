@@ -216,6 +216,9 @@ TEST("statistics count calls and bytes") {
       CHECK_EQ(one.count, 5u);
       CHECK_EQ(one.bytes, 5u * 1'024);
       CHECK(one.maxUs > 0 && one.totalUs >= one.maxUs);
+      uint64_t inHistogram = 0;
+      for (const uint64_t calls : one.histogram) inHistogram += calls;
+      CHECK_EQ(inHistogram, one.count);
     }
     CHECK(found);
     CHECK_EQ(stats.peers.size(), 1u);

@@ -38,7 +38,12 @@ Status Collectives::exchangeLevels(const Levels& levels, const Header& header, c
   if (levels.count == 1) return exchangeIn(everybody_, header, in, out, header.callBytes);
   Status status;
   for (int level = 0; level < levels.count && status.ok(); ++level) {
-    status = exchangeIn(teamOf(mesh_.rank(), levels, level), header, level == 0 ? in : out, out, header.callBytes);
+    if (level == 0 && team_ != nullptr && header.operation == Operation::AllReduce) {
+      const size_t count = header.callBytes / elementBytes(header.type);
+      status = fromTeam(team_->allReduce(in, out, count, header.type, header.reduce));
+    } else {
+      status = exchangeIn(teamOf(mesh_.rank(), levels, level), header, level == 0 ? in : out, out, header.callBytes);
+    }
   }
   return status;
 }
@@ -114,6 +119,7 @@ Status Collectives::reduceByBlocks(const Team& team, const Header& header, const
   return Status::success();
 }
 
+/// Round by round, so that what one step leaves is still in the cache for the next.
 Status Collectives::reduceByHierarchy(const Levels& levels, const Header& header, const std::byte* in,
                                       std::byte* out) {
   const Team host = teamOf(mesh_.rank(), levels, 0), cross = teamOf(mesh_.rank(), levels, 1);
@@ -122,19 +128,28 @@ Status Collectives::reduceByHierarchy(const Levels& levels, const Header& header
   size_t offset = 0;
   do {
     const size_t bytes = std::min<size_t>(header.callBytes - offset, roundBytes);
-    const Blocks blocks = Blocks::cut(bytes, host.size(), mesh_.pieceBytes());
     std::byte* const result = out + offset;
-    const Blocks::Range own = blocks.block(host.self);
-    std::byte* const share = result + own.offset;
-    status = scatterIn(host, header, in + offset, share, blocks);
-    if (status.ok()) {
-      status = cross.size() == 2 ? exchangeIn(cross, header, share, share, own.length)
-                                 : reduceByBlocks(cross, header, share, share, own.length);
+    if (team_ != nullptr) {
+      const size_t count = bytes / elementBytes(header.type);
+      const HostTeam::Slice own = HostTeam::slice(bytes, host.size(), host.self);
+      status = fromTeam(team_->reduceSlices(in + offset, result, count, header.type, header.reduce));
+      if (status.ok()) status = reduceAcross(cross, header, result + own.offset, own.bytes);
+      if (status.ok()) status = fromTeam(team_->gatherSlices(result, count, header.type));
+    } else {
+      const Blocks blocks = Blocks::cut(bytes, host.size(), mesh_.pieceBytes());
+      const Blocks::Range own = blocks.block(host.self);
+      status = scatterIn(host, header, in + offset, result + own.offset, blocks);
+      if (status.ok()) status = reduceAcross(cross, header, result + own.offset, own.length);
+      if (status.ok()) status = gatherIn(host, header, result, blocks);
     }
-    if (status.ok()) status = gatherIn(host, header, result, blocks);
     offset += bytes;
   } while (status.ok() && offset < header.callBytes);
   return status;
+}
+
+Status Collectives::reduceAcross(const Team& cross, const Header& header, std::byte* share, size_t bytes) {
+  return cross.size() == 2 ? exchangeIn(cross, header, share, share, bytes)
+                           : reduceByBlocks(cross, header, share, share, bytes);
 }
 
 Status Collectives::scatterIn(const Team& team, const Header& header, const std::byte* in, std::byte* share,

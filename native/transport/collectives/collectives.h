@@ -5,6 +5,7 @@
 #include "transport/collectives/blocks.h"
 #include "transport/collectives/mesh.h"
 #include "transport/collectives/plan.h"
+#include "transport/shm/host_team.h"
 
 namespace espalier::transport {
 
@@ -26,12 +27,12 @@ class Collectives {
 
   /// Meets all members and agrees on the size of pieces. Before any other call.
   Status agreeOnPieces();
-  /// Measures the links and agrees on a plan.
-  Status settle();
-  const Plan& plan() const { return plan_; }
+  /// Measures the links and agrees on a plan. `team` is that of this rank's host, or null; it must outlive this.
+  Status settle(HostTeam* team);
   /// Takes another plan. Every rank must, between the same two calls.
   void follow(const Plan& plan) { plan_ = plan; }
-  const CostFigures& figures() const { return figures_; }
+  /// What was measured and chosen.
+  void report(GroupStats& stats) const;
 
   Status allReduce(const void* in, void* out, size_t count, DataType type, ReduceOp op);
   Status reduceScatter(const void* in, void* out, size_t count, DataType type, ReduceOp op);
@@ -51,6 +52,8 @@ class Collectives {
   /// Each member of the team reduces all of the members' `bytes`.
   Status exchangeIn(const Team& team, const Header& header, const std::byte* in, std::byte* out, size_t bytes);
   Status reduceByBlocks(const Team& team, const Header& header, const std::byte* in, std::byte* out, size_t bytes);
+  /// Between the hosts, for this rank's share of what its host has reduced.
+  Status reduceAcross(const Team& cross, const Header& header, std::byte* share, size_t bytes);
   Status reduceByHierarchy(const Levels& levels, const Header& header, const std::byte* in, std::byte* out);
   /// The member at place i of the team gets block i of the reduction, at `share`.
   Status scatterIn(const Team& team, const Header& header, const std::byte* in, std::byte* share, const Blocks& blocks);
@@ -74,6 +77,7 @@ class Collectives {
   void clear();
   void sendTo(int peer, const Header& header, const void* payload);
   void receiveFrom(int peer, const Header& expected, std::byte* target = nullptr);
+  Status fromTeam(bool done) const { return done ? Status::success() : mesh_.cause(); }
   Status run() { return mesh_.exchange(outgoing_, incoming_); }
   /// Has what was received at its target, and gives the messages back.
   void takeReceived();
@@ -81,9 +85,10 @@ class Collectives {
   void reduceReceived(const Team& team, const void* own, void* out, const Header& header);
 
   Mesh& mesh_;
-  const Cabling cabling_;
+  Cabling cabling_;
   std::vector<int> places_;  ///< on the ring, by rank
   Team everybody_;
+  HostTeam* team_ = nullptr;  ///< set if the ranks of every host have one
   Plan plan_;
   CostFigures figures_;
   uint32_t sequence_ = 0;

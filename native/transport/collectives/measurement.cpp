@@ -30,7 +30,7 @@ class Collectives::Measurement {
     Status status = time(collectives_.everybody_, figures.all);
     if (status.ok() && shape_.perHost > 0) {
       const Levels levels{2, {static_cast<uint8_t>(shape_.perHost), static_cast<uint8_t>(n / shape_.perHost)}};
-      status = time(teamOf(rank, levels, 0), figures.host);
+      status = collectives_.team_ != nullptr ? timeTeam(figures.host) : time(teamOf(rank, levels, 0), figures.host);
       if (status.ok()) status = time(teamOf(rank, levels, 1), figures.cross);
     } else if (status.ok() && n > 2 && n % 2 == 0 && shape_.everyPairWired && shape_.uniform) {
       status = time(teamOf(rank, {2, {2, static_cast<uint8_t>(n / 2)}}, 0), figures.pair);
@@ -47,20 +47,34 @@ class Collectives::Measurement {
   Status time(const Team& team, StepCost& cost) {
     // Together all of them send no more than a pair would.
     const size_t large = kLargeBytes / static_cast<size_t>(std::max(team.size() - 1, 1));
+    return time(large, [&](size_t bytes) { return step(team, bytes); }, cost);
+  }
+
+  Status timeTeam(StepCost& cost) {
+    const auto reduce = [&](size_t bytes) {
+      return collectives_.fromTeam(collectives_.team_->allReduce(buffer_.data(), buffer_.data(), bytes / sizeof(float),
+                                                                 DataType::Float32, ReduceOp::Sum));
+    };
+    return time(kLargeBytes, reduce, cost);
+  }
+
+  template <class Step>
+  Status time(size_t largeBytes, Step step, StepCost& cost) {
     double smallUs = 0, largeUs = 0;
-    Status status = least(team, kSmallBytes, smallUs);
-    if (status.ok()) status = least(team, large, largeUs);
+    Status status = least([&] { return step(kSmallBytes); }, smallUs);
+    if (status.ok()) status = least([&] { return step(largeBytes); }, largeUs);
     cost.startUs = smallUs;
-    cost.usPerByte = std::max(0.0, largeUs - smallUs) / static_cast<double>(large - kSmallBytes);
+    cost.usPerByte = std::max(0.0, largeUs - smallUs) / static_cast<double>(largeBytes - kSmallBytes);
     return status;
   }
 
-  Status least(const Team& team, size_t bytes, double& us) {
+  template <class Body>
+  Status least(Body body, double& us) {
     us = INFINITY;
     // The first one may pay for what the others find ready.
     for (int i = 0; i <= repeats_; ++i) {
       const Deadline began = Clock::now();
-      const Status status = step(team, bytes);
+      const Status status = body();
       if (!status.ok()) return status;
       if (i > 0) us = std::min(us, elapsedUs(began));
     }
@@ -117,15 +131,38 @@ Status Collectives::agreeOnPieces() {
   return status;
 }
 
-Status Collectives::settle() {
+Status Collectives::settle(HostTeam* team) {
   if (mesh_.size() == 1) return Status::success();
-  Status status = Measurement(*this).run(figures_);
+  int32_t teams = team != nullptr && team->size() == cabling_.shape.perHost;
+  Status status = allReduce(&teams, &teams, 1, DataType::Int32, ReduceOp::Min);
+  if (!status.ok()) return status;
+  cabling_.shape.hostTeams = teams != 0;
+  team_ = teams != 0 ? team : nullptr;
+  status = Measurement(*this).run(figures_);
   if (!status.ok()) return status;
   Plan plan = makePlan(cabling_.shape, figures_);
   // All have the same figures. That all have the same plan shall not hang on their arithmetic as well.
   status = broadcast(&plan, sizeof plan, DataType::Uint8, 0);
   if (status.ok()) plan_ = plan;
   return status;
+}
+
+void Collectives::report(GroupStats& stats) const {
+  constexpr double kMib = 1 << 20;
+  const auto add = [&](const char* name, const StepCost& cost) {
+    if (cost.startUs > 0) stats.steps.push_back({name, cost.startUs, cost.usPerByte * kMib});
+  };
+  add("all", figures_.all);
+  add("pair", figures_.pair);
+  add("host", figures_.host);
+  add("cross", figures_.cross);
+  add("ring", figures_.ring);
+  for (const bool anyOrder : {false, true}) {
+    const Plan::Table& table = anyOrder ? plan_.anyOrder : plan_.ordered;
+    for (uint64_t i = 0; i < table.count; ++i) {
+      stats.algorithms.push_back({choiceName(table.choices[i]), table.choices[i].fromBytes, anyOrder});
+    }
+  }
 }
 
 }  // namespace espalier::transport

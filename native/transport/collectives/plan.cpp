@@ -44,24 +44,35 @@ StepCost levelStep(const Choice& choice, int level, const GroupShape& shape, con
   return stepOf(choice.levels.radix[level], shape, figures);
 }
 
-double hierarchyUs(const Choice& choice, double bytes, const CostFigures& figures) {
+double hierarchyUs(const Choice& choice, double bytes, const GroupShape& shape, const CostFigures& figures) {
   const double inside = choice.levels.radix[0], hosts = choice.levels.radix[1];
   const double share = bytes / inside;
   const double across = hosts > 2 ? 2 * figures.cross.of(share / hosts) : figures.cross.of(share);
-  return 2 * figures.host.of(share) + across +
-         figures.reduceUsPerByte * share * (inside - 1 + hosts - 1);
+  const double outside = across + figures.reduceUsPerByte * share * (hosts - 1);
+  // A team's all-reduce in two halves: one more start.
+  if (shape.hostTeams) return figures.host.startUs + figures.host.of(bytes) + outside;
+  return 2 * figures.host.of(share) + figures.reduceUsPerByte * share * (inside - 1) + outside;
 }
 
 bool sameWay(const Choice& a, const Choice& b) { return a.algorithm == b.algorithm && a.levels == b.levels; }
 
 }  // namespace
 
-const char* algorithmName(Algorithm algorithm) {
-  switch (algorithm) {
-    case Algorithm::Exchange: return "exchange";
-    case Algorithm::Blocks: return "blocks";
-    case Algorithm::Hierarchy: return "hierarchy";
-    case Algorithm::PassAround: return "pass-around";
+std::string levelsName(const Levels& levels) {
+  std::string text;
+  for (int level = 0; level < levels.count; ++level) {
+    text += (level == 0 ? "" : " × ") + std::to_string(levels.radix[level]);
+  }
+  return text;
+}
+
+std::string choiceName(const Choice& choice) {
+  switch (choice.algorithm) {
+    case Algorithm::Exchange:
+      return choice.levels.count == 1 ? "exchange" : "exchange by levels, " + levelsName(choice.levels);
+    case Algorithm::Blocks: return "reduce-scatter and all-gather";
+    case Algorithm::Hierarchy: return "hierarchy, " + levelsName(choice.levels);
+    case Algorithm::PassAround: return "passing around the ring";
     case Algorithm::Ring: return "ring";
   }
   return "";
@@ -114,12 +125,14 @@ double predictUs(const Choice& choice, double bytes, const GroupShape& shape, co
     case Algorithm::Exchange: {
       double us = 0;
       for (int level = 0; level < choice.levels.count; ++level) {
-        us += levelStep(choice, level, shape, figures).of(bytes) + reduce * bytes * (choice.levels.radix[level] - 1);
+        const bool reducesItself = shape.hostTeams && choice.levels.count == 2 && level == 0;
+        us += levelStep(choice, level, shape, figures).of(bytes);
+        if (!reducesItself) us += reduce * bytes * (choice.levels.radix[level] - 1);
       }
       return us;
     }
     case Algorithm::Blocks: return 2 * figures.all.of(bytes / n) + reduce * bytes / n * others;
-    case Algorithm::Hierarchy: return hierarchyUs(choice, bytes, figures);
+    case Algorithm::Hierarchy: return hierarchyUs(choice, bytes, shape, figures);
     case Algorithm::PassAround: {
       // Half of the contributions come from either side.
       const int steps = shape.ranks / 2;

@@ -2,6 +2,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace espalier::transport {
@@ -19,7 +20,6 @@ enum class Algorithm : uint8_t {
   /// Reduce-scatter and all-gather around the ring, half of each block either way. Reduces in ring order.
   Ring,
 };
-const char* algorithmName(Algorithm algorithm);
 
 /// Sizes of the teams, innermost first: rank = digit 0 + radix 0 × (digit 1 + radix 1 × ...). A team of level j are
 /// the ranks that differ in digit j alone. All radices but the last are powers of two, so that level upon level
@@ -41,6 +41,8 @@ struct Team {
   /// Each starts with its right neighbour, so that not all of them write to the first one first.
   int peer(int step) const { return ranks[(self + step) % size()]; }
 };
+/// As "4 × 2".
+std::string levelsName(const Levels& levels);
 Team teamOf(int rank, const Levels& levels, int level);
 
 /// What all ranks know alike of their group.
@@ -50,6 +52,8 @@ struct GroupShape {
   bool ringOfWires = true;
   /// Ranks per host, if each host holds as many, a power of two, in one block of ranks, and there are several; else 0.
   int perHost = 0;
+  /// Every host's ranks are a HostTeam.
+  bool hostTeams = false;
   /// All pairs have the same kind of link, as far as can be told.
   bool uniform = true;
 };
@@ -66,7 +70,7 @@ struct StepCost {
 struct CostFigures {
   StepCost all;    ///< everybody with everybody
   StepCost pair;   ///< neighbours in pairs
-  StepCost host;   ///< within each host
+  StepCost host;   ///< within each host; of a HostTeam a whole all-reduce
   StepCost cross;  ///< between hosts, each rank with those of its place on the others
   StepCost ring;   ///< both neighbours on the ring
   double reduceUsPerByte = 0;  ///< of one more input
@@ -84,6 +88,8 @@ struct Choice {
 /// A sum of floats has the bits of its order. Where wires form a ring but no mesh, it is the tree's below this size
 /// and the ring's from here on, whatever was measured: the bits of a sum must not depend on a stopwatch.
 inline constexpr uint64_t kRingOrderBytes = 256 * 1024;
+
+std::string choiceName(const Choice& choice);
 
 /// The choices by size for one group.
 struct Plan {
