@@ -6,6 +6,7 @@
 #include "transport/relay/relay_service.h"
 #include "transport/shm/shm_link.h"
 #include "transport/tcp/tcp_sockets.h"
+#include "transport/verbs/settle.h"
 
 namespace espalier::transport {
 namespace {
@@ -61,7 +62,7 @@ class Negotiation {
       return Status::success();
     }
     if (!peerTrouble.empty()) trouble_ = peerTrouble;
-    return settleOnTcp(std::move(socket), std::move(reader), link);
+    return settleOnWire(std::move(socket), std::move(reader), link);
   }
 
   /// The higher rank's side: answers.
@@ -87,15 +88,27 @@ class Negotiation {
     if (!sendFrame(socket.fd(), FrameType::LinkAnswer, writer.bytes())) {
       return noLink(peer_, "the connection ended before a link was agreed on");
     }
-    if (!mapped) return settleOnTcp(std::move(socket), std::move(reader), link);
+    if (!mapped) return settleOnWire(std::move(socket), std::move(reader), link);
     link = makeShmLink(std::move(segment), 1);
     return Status::success();
   }
 
  private:
-  Status settleOnTcp(Socket socket, FrameReader reader, std::unique_ptr<Link>& link) {
-    if ((common_ & bit(LinkKind::Tcp)) == 0) {
-      return noLink(peer_, trouble_.empty() ? "the two ranks allow no common kind of link" : trouble_);
+  Status settleOnWire(Socket socket, FrameReader reader, std::unique_ptr<Link>& link) {
+    const bool tcp = (common_ & bit(LinkKind::Tcp)) != 0;
+    if ((common_ & bit(LinkKind::Verbs)) != 0) {
+      const Family& family = *wiring_.family;
+      const int rank = wiring_.familyRanks[peer_];
+      std::string why;
+      link = verbs::settle(*family.verbsShelf, family.verbsDeviceTo(rank), {socket.fd(), reader, deadline_, wakeFd_}, why);
+      if (link) return Status::success();
+      if (tcp) wiring_.notices->tell("verbs " + std::to_string(rank), "TCP to rank " + std::to_string(rank) + ": " + why);
+      trouble_ += (trouble_.empty() ? "" : "; ") + why;
+    }
+    if (!tcp) {
+      Status status = noLink(peer_, trouble_.empty() ? "the two ranks allow no common kind of link" : trouble_);
+      if ((common_ & bit(LinkKind::Verbs)) != 0) status.link = linkName(LinkKind::Verbs);
+      return status;
     }
     std::vector<TcpSocket> sockets;
     sockets.push_back({std::move(socket), {}});

@@ -38,13 +38,8 @@ Status check(const GroupOptions& options) {
     return invalid("rendezvousPort is 0: only rank 0 may listen on any free port");
   }
   if (options.size > 1 && options.secret.empty()) return invalid("secret is empty; the group needs one");
-  const uint8_t usable = maskOf({LinkKind::Tcp, LinkKind::SharedMemory});
-  if (options.size > 1 && (maskOf(options.links) & usable) == 0) {
-    Status status = failure("LinkUnavailable", options.links.empty()
-                                                   ? "links is empty; allow tcp, shm or both"
-                                                   : "verbs are not available yet; allow tcp, shm or both");
-    status.link = options.links.empty() ? "" : "verbs";
-    return status;
+  if (options.size > 1 && options.links.empty()) {
+    return failure("LinkUnavailable", "links is empty; allow shm, verbs, tcp or several of them");
   }
   for (const int peer : options.directPeers) {
     if (peer >= 0 && peer < options.size && peer != options.rank) continue;
@@ -65,7 +60,8 @@ std::shared_ptr<const Family> familyOf(const GroupOptions& options, const std::v
   std::vector<uint64_t> wires;
   for (const Member& member : members) wires.push_back(member.wires);
   return std::make_shared<const Family>(
-      Family{options.rank, members, options.secret, options.epoch, WireGraph(wires), std::move(notices)});
+      Family{options.rank, members, options.secret, options.epoch, WireGraph(wires), std::move(notices), options.verbsCables,
+             std::make_shared<verbs::Shelf>()});
 }
 
 /// Ranks that share this host and its cores.

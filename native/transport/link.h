@@ -48,6 +48,7 @@ enum class LinkResult : uint8_t {
   NotYet,
   Left,    ///< the peer closed the link in order and nothing more will come
   Broken,  ///< the link is gone without a goodbye; why() says more
+  Lost,    ///< the link noticed that something on the way did not come; why() says more
   Corrupted,  ///< what came is not what a rank sends; why() says more
 };
 
@@ -85,6 +86,8 @@ class Link {
   virtual int waitFd() const { return -1; }
   /// The same for a link that cannot send now, where that is another descriptor.
   virtual int sendWaitFd() const { return waitFd(); }
+  /// Right before sleeping on waitFd(). False: something came just now, so look again instead.
+  virtual bool prepareToWait() { return true; }
   /// Sleeps until the link may progress or `timeoutUs` passed. Only for links without a descriptor.
   virtual void park(bool forReceive, int64_t timeoutUs) {}
   /// Grows while parts of a message come in that is not whole yet.

@@ -107,6 +107,8 @@ void checkThreads(LinkKind kind) {
 
 TEST("collectives over shm between processes") { checkProcesses(LinkKind::SharedMemory); }
 TEST("collectives over tcp between processes") { checkProcesses(LinkKind::Tcp); }
+TEST("verbs: collectives between processes") { checkProcesses(LinkKind::Verbs); }
+TEST("verbs: collectives between threads") { checkThreads(LinkKind::Verbs); }
 TEST("collectives over shm between threads") { checkThreads(LinkKind::SharedMemory); }
 TEST("collectives over tcp between threads") { checkThreads(LinkKind::Tcp); }
 

@@ -30,12 +30,26 @@ int64_t nowNs() {
       .count();
 }
 
+bool isEmulated() { return std::getenv("RDMA_VM") != nullptr; }
+
 void eventually(const char* what, double seconds, const std::function<bool()>& holds) {
-  const int64_t deadline = nowNs() + static_cast<int64_t>(seconds * 1e9);
+  const int64_t deadline = nowNs() + static_cast<int64_t>(seconds * (isEmulated() ? 6e9 : 1e9));
   while (!holds()) {
     if (nowNs() > deadline) throw CheckFailure(std::string("not within the deadline: ") + what);
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+}
+
+/// Cable i of the guest joins rxe(2i) and rxe(2i + 1); a mesh of 4 has six.
+std::vector<transport::VerbsCable> cablesOf(int rank, int size) {
+  static constexpr int kCableBetween[4][4] = {{-1, 0, 1, 2}, {0, -1, 3, 4}, {1, 3, -1, 5}, {2, 4, 5, -1}};
+  std::vector<transport::VerbsCable> cables;
+  for (int peer = 0; peer < size; ++peer) {
+    if (peer == rank) continue;
+    const int end = 2 * kCableBetween[rank][peer] + (rank < peer ? 0 : 1);
+    cables.push_back({peer, "rxe" + std::to_string(end)});
+  }
+  return cables;
 }
 
 GroupOptions optionsFor(int rank, int size, LinkKind kind, Board* board) {
@@ -46,8 +60,9 @@ GroupOptions optionsFor(int rank, int size, LinkKind kind, Board* board) {
   options.epoch = 7;
   options.hostId = "test host";
   options.links = {kind};
-  options.rendezvousTimeoutMs = 10'000;
-  options.operationTimeoutMs = 10'000;
+  options.rendezvousTimeoutMs = isEmulated() ? 60'000 : 10'000;
+  options.operationTimeoutMs = options.rendezvousTimeoutMs;
+  if (kind == LinkKind::Verbs) options.verbsCables = cablesOf(rank, size);
   options.onListeningContext = board;
   options.onListening = [](uint16_t port, void* context) { static_cast<Board*>(context)->port = port; };
   if (rank > 0) {

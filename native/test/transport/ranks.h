@@ -42,6 +42,11 @@ int64_t nowNs();
 /// Waits until `holds`, at most `seconds`; checks that it did.
 void eventually(const char* what, double seconds, const std::function<bool()>& holds);
 
+/// In the guest of test/rdma: everything takes several times as long.
+bool isEmulated();
+/// The guest's devices, for up to four ranks.
+std::vector<transport::VerbsCable> cablesOf(int rank, int size);
+
 /// Options for `rank`; rank 0 announces its port on the board, the others take it from there (waiting for it).
 GroupOptions optionsFor(int rank, int size, LinkKind kind, Board* board);
 /// Group::create with these options; a failure is a CheckFailure.

@@ -107,6 +107,11 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
 
 void Mesh::settle(int peer, LinkResult result, Waiter& waiter) {
   if (result == LinkResult::Broken) waiter.suspect(peer);
+  if (result == LinkResult::Lost) {
+    fail(failure("DataLost", "data from rank " + std::to_string(place_.familyRanks[peer]) + " was lost on the way: " +
+                                 links_[peer]->why() + "; check the cable between the two ranks",
+                 peer, linkName(links_[peer]->kind())));
+  }
   if (result == LinkResult::Corrupted) {
     fail(failure("FrameCorrupt", "the data from rank " + std::to_string(place_.familyRanks[peer]) + " is damaged: " +
                                        links_[peer]->why() + "; check the " + linkName(links_[peer]->kind()) +

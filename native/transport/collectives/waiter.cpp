@@ -70,13 +70,16 @@ void Mesh::Waiter::park(std::span<const Outgoing> outgoing, std::span<const Inco
   Link* sleeper = nullptr;
   bool sleeperReceives = false;
   int waits = 0;
+  bool came = false;
   const auto consider = [&](int peer, bool receives) {
     ++waits;
     Link* link = mesh_.links_[peer].get();
     if (link->waitFd() >= 0) {
       // A broken socket is always readable: its peer's fate comes over the side channel.
       if (peer == suspect_) return;
-      fds.push_back({receives ? link->waitFd() : link->sendWaitFd(), static_cast<short>(receives ? POLLIN : POLLOUT), 0});
+      came = !link->prepareToWait() || came;
+      const bool readable = receives || link->kind() == LinkKind::Verbs;  // which announces sends and receives alike
+      fds.push_back({receives ? link->waitFd() : link->sendWaitFd(), static_cast<short>(readable ? POLLIN : POLLOUT), 0});
     } else if (sleeper == nullptr) {
       sleeper = link;
       sleeperReceives = receives;
@@ -88,6 +91,7 @@ void Mesh::Waiter::park(std::span<const Outgoing> outgoing, std::span<const Inco
   for (const Outgoing& out : outgoing) {
     if (!out.done) consider(out.peer, false);
   }
+  if (came) return;
   int64_t limitUs = std::min<int64_t>(kParkUs, mesh_.liveness_->timeoutMs() * 100);
   if (mesh_.place_.operationTimeoutMs > 0) {
     const auto left = std::chrono::ceil<microseconds>(mesh_.deadline_ - now).count();

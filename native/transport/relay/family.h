@@ -6,6 +6,7 @@
 #include "transport/notices.h"
 #include "transport/relay/wire_graph.h"
 #include "transport/rendezvous/handshake.h"
+#include "transport/verbs/device.h"
 
 namespace espalier::transport {
 
@@ -17,6 +18,16 @@ struct Family {
   uint64_t epoch = 0;
   WireGraph graph;
   std::shared_ptr<Notices> notices;
+  std::vector<VerbsCable> verbsCables;  ///< of this rank
+  std::shared_ptr<verbs::Shelf> verbsShelf;
+
+  /// The RDMA device on the cable to that rank; "" when none is named.
+  std::string verbsDeviceTo(int peer) const {
+    for (const VerbsCable& cable : verbsCables) {
+      if (cable.peer == peer) return cable.device;
+    }
+    return "";
+  }
 };
 
 }  // namespace espalier::transport

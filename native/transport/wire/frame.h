@@ -10,6 +10,7 @@ enum class FrameType : uint8_t {
   Heartbeat, Failure, Goodbye,           // liveness
   LinkOffer, LinkAnswer,                 // one pair of ranks settles on a link
   RelayRequest,                          // asks a rank to pass data on to another
+  VerbsEnd, VerbsReady,                  // two ranks set up a queue pair
 };
 
 struct Frame {
