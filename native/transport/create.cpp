@@ -41,6 +41,10 @@ Status check(const GroupOptions& options) {
   if (options.size > 1 && options.links.empty()) {
     return failure("LinkUnavailable", "links is empty; allow shm, verbs, tcp or several of them");
   }
+  std::string why;
+  if (options.size > 1 && maskOf(options.links) == maskOf({LinkKind::Verbs}) && !verbs::present(why)) {
+    return failure("LinkUnavailable", "verbs alone are allowed: " + why, -1, linkName(LinkKind::Verbs));
+  }
   for (const int peer : options.directPeers) {
     if (peer >= 0 && peer < options.size && peer != options.rank) continue;
     return invalid("directPeers names rank " + std::to_string(peer) + ", which is no other rank of " +

@@ -162,6 +162,14 @@ void Device::giveQueuePair() {
   --queuePairs_;
 }
 
+bool present(std::string& why) {
+  const Library* loaded = library(why);
+  if (loaded == nullptr) return false;
+  if (DeviceList(*loaded).count() > 0) return true;
+  why = explain(Step::Devices, ENODEV, "");
+  return false;
+}
+
 std::shared_ptr<Device> Shelf::take(const std::string& name, std::string& why) {
   const Library* loaded = library(why);
   if (loaded == nullptr) return nullptr;

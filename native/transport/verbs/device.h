@@ -53,6 +53,9 @@ class Device {
   int queuePairs_ = 0;
 };
 
+/// Whether this host has verbs at all: the library and a device. False with the reason.
+bool present(std::string& why);
+
 /// The devices that a family of groups has open.
 class Shelf {
  public:

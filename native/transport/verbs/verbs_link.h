@@ -40,6 +40,7 @@ class VerbsLink final : public Link {
   int waitFd() const override { return pair_->eventFd(); }
   bool prepareToWait() override;
   void park(bool forReceive, int64_t timeoutUs) override;
+  uint64_t bytesHeard() const override { return expected_ * kFrameBytes; }
   const char* why() const override { return why_.c_str(); }
 
   /// Receives beyond those that the peer may count on: probes land there.
