@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -92,6 +93,9 @@ class Link {
   virtual void park(bool forReceive, int64_t timeoutUs) {}
   /// Grows while parts of a message come in that is not whole yet.
   virtual uint64_t bytesHeard() const { return 0; }
+  /// Whether what this end sent has gone unanswered by the peer's system for `patience`, although it was sent again:
+  /// then why() says so. A peer that is merely busy answers. Call it several times within `patience`.
+  virtual bool isUnanswered(std::chrono::milliseconds patience) { return false; }
   virtual const char* why() const { return ""; }
 };
 

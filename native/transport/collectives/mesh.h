@@ -101,6 +101,7 @@ class Mesh {
   std::shared_ptr<Flows> flows_;
   Deadline deadline_{};
   size_t pieceBytes_ = kPieceBytes;
+  Deadline yieldFrom_{};  ///< the Waiter's: before, giving way costs more than it is worth
 };
 
 }  // namespace espalier::transport

@@ -23,6 +23,12 @@ constexpr int kSpinsPerGlance = 16;  // at the clock
 /// How long to give way by sched_yield before sleeping: a wake-up costs some 50 µs, so sleeping earlier would cost
 /// more than it saves.
 constexpr auto kYieldFor = microseconds(400);
+/// A yield that takes longer than this went to a process that does not give way in return; the scheduler's turn is
+/// some 3 ms. Who sleeps instead gets the core back when the message comes, so for a while nothing is yielded.
+constexpr auto kForeignYield = milliseconds(1);
+constexpr auto kNoYieldFor = milliseconds(100);
+/// The system's first retransmission: only from then on it is known that nobody answers.
+constexpr auto kFirstRetryAfter = milliseconds(200);
 /// Longest sleep: bounds how late a death is noticed by one who waits on shared memory.
 constexpr int64_t kParkUs = 50'000;
 /// Longest sleep while something else than the link slept on may need a hand.
@@ -45,8 +51,9 @@ void Mesh::Waiter::pause(std::span<const Outgoing> outgoing, std::span<const Inc
     return relax();
   }
   const Deadline now = Clock::now();
-  if (now - began_ < kYieldFor) {
+  if (now - began_ < kYieldFor && now >= mesh_.yieldFrom_) {
     sched_yield();
+    if (const Deadline back = Clock::now(); back - now > kForeignYield) mesh_.yieldFrom_ = back + kNoYieldFor;
     return;
   }
   giveUpIfLate(outgoing, incoming, now);
@@ -127,6 +134,28 @@ bool Mesh::Waiter::findLoss(std::span<const Incoming> incoming, Deadline now) {
   return false;
 }
 
+bool Mesh::Waiter::findSilence(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming) {
+  // Later than the side channel: if that hears nothing either, the peer is gone, which says more.
+  const milliseconds patience = milliseconds(mesh_.liveness_->timeoutMs()) - kFirstRetryAfter;
+  const auto isSilent = [&](int peer) {
+    if (!mesh_.links_[peer]->isUnanswered(std::max(patience, milliseconds(1)))) return false;
+    const char* link = linkName(mesh_.links_[peer]->kind());
+    mesh_.fail(failure("DataLost",
+                       "the way to rank " + std::to_string(mesh_.place_.familyRanks[peer]) + " over " + link +
+                           " is dead though both live: " + mesh_.links_[peer]->why() +
+                           "; check its cable, route and firewall",
+                       peer, link));
+    return true;
+  };
+  for (const Incoming& in : incoming) {
+    if (!in.done && isSilent(in.peer)) return true;
+  }
+  for (const Outgoing& out : outgoing) {
+    if (!out.done && isSilent(out.peer)) return true;
+  }
+  return false;
+}
+
 void Mesh::Waiter::giveUpIfLate(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming,
                                 Deadline now) {
   std::string names;
@@ -136,7 +165,7 @@ void Mesh::Waiter::giveUpIfLate(std::span<const Outgoing> outgoing, std::span<co
     const std::string text = std::to_string(mesh_.place_.familyRanks[peer]);
     if ((", " + names + ",").find(", " + text + ",") == std::string::npos) names += (names.empty() ? "" : ", ") + text;
   };
-  if (findLoss(incoming, now)) return;
+  if (findLoss(incoming, now) || findSilence(outgoing, incoming)) return;
   const milliseconds grace(mesh_.liveness_->timeoutMs());
   if (suspect_ >= 0 && now - suspectedAt_ >= grace / 2) {
     // The side channel still hears that rank, so only the data connection is gone.

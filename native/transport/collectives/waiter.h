@@ -18,6 +18,7 @@ class Mesh::Waiter {
  private:
   void park(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now);
   bool findLoss(std::span<const Incoming> incoming, Deadline now);
+  bool findSilence(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);
   void giveUpIfLate(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now);
 
   Mesh& mesh_;

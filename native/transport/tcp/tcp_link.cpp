@@ -110,6 +110,17 @@ class TcpLink final : public Link {
     }
     return streams_[0].fd();
   }
+  uint64_t bytesHeard() const override {
+    uint64_t sum = 0;
+    for (const TcpStream& stream : streams_) sum += stream.heard();
+    return sum;
+  }
+  bool isUnanswered(std::chrono::milliseconds patience) override {
+    bool dead = false;
+    for (TcpStream& stream : streams_) dead |= stream.isUnanswered(patience);
+    if (dead) why_ = "what was sent has not been acknowledged for " + std::to_string(patience.count()) + " ms";
+    return dead;
+  }
   const char* why() const override { return why_.c_str(); }
 
  private:

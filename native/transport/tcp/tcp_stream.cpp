@@ -1,5 +1,7 @@
 #include "transport/tcp/tcp_stream.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -76,6 +78,11 @@ TcpStream::TcpStream(Socket socket, const Bytes& early, size_t capacity)
       stage_(new uint64_t[capacity_ / sizeof(uint64_t)]),
       end_(early.size()) {
   if (!early.empty()) std::memcpy(stage(), early.data(), early.size());
+#ifdef TCP_RXT_CONNDROPTIME
+  // macOS drops a connection whose retransmissions have gone unanswered for so long; there is no asking it.
+  const int seconds = 1;
+  setsockopt(socket_.fd(), IPPROTO_TCP, TCP_RXT_CONNDROPTIME, &seconds, sizeof seconds);
+#endif
 }
 
 StreamResult TcpStream::push(Segments& out) {
@@ -107,6 +114,7 @@ StreamResult TcpStream::pull(Segments& in) {
   const ssize_t got = recvmsg(socket_.fd(), &message, MSG_DONTWAIT);
   if (got > 0) {
     in.advance(static_cast<size_t>(got));
+    heard_ += static_cast<uint64_t>(got);
   } else {
     receiveFailed(got);
   }
@@ -124,6 +132,7 @@ void TcpStream::readAhead(size_t bytes) {
   const ssize_t got = recv(socket_.fd(), stage() + end_, std::min(bytes, capacity_ - end_), MSG_DONTWAIT);
   if (got > 0) {
     end_ += static_cast<size_t>(got);
+    heard_ += static_cast<uint64_t>(got);
   } else {
     receiveFailed(got);
   }
@@ -137,6 +146,24 @@ void TcpStream::skip(size_t bytes) {
 void TcpStream::putBack(const Segments& in) {
   in.replay(stage());
   end_ = in.done();
+}
+
+bool TcpStream::isUnanswered(std::chrono::milliseconds patience) {
+#ifdef __linux__
+  // Not TCP_USER_TIMEOUT: that also ends a connection whose window a live but busy peer keeps shut.
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  if (getsockopt(socket_.fd(), IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return false;
+  const Deadline now = Clock::now();
+  if (info.tcpi_retransmits == 0 && info.tcpi_probes == 0) {
+    silentSince_ = Deadline::max();
+    return false;
+  }
+  silentSince_ = std::min(silentSince_, now);
+  return now - silentSince_ >= patience && std::chrono::milliseconds(info.tcpi_last_ack_recv) >= patience;
+#else
+  return false;
+#endif
 }
 
 void TcpStream::finish() {

@@ -1,6 +1,7 @@
 #pragma once
 #include <sys/uio.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -63,6 +64,11 @@ class TcpStream {
   /// Puts back what was pulled into `in`; only when nothing is ahead.
   void putBack(const Segments& in);
 
+  /// How many bytes came so far.
+  uint64_t heard() const { return heard_; }
+  /// Whether the system has sent something again and heard nothing of the peer's for `patience`.
+  bool isUnanswered(std::chrono::milliseconds patience);
+
   /// Ends the outgoing stream, and drops what came in: closing over unread bytes would reset the connection, and
   /// some systems then drop what the peer has not read yet.
   void finish();
@@ -76,6 +82,8 @@ class TcpStream {
   std::unique_ptr<uint64_t[]> stage_;  ///< 64-bit words, for the alignment; touched only where used
   size_t begin_ = 0, end_ = 0;
   int sendError_ = 0, receiveError_ = 0;
+  uint64_t heard_ = 0;
+  Deadline silentSince_ = Deadline::max();
 };
 
 }  // namespace espalier::transport
