@@ -57,15 +57,11 @@ const build = (title: string, folder: string, target: string, options: string[])
 const testProgram = (folder: string): string =>
   `${root}/${folder}/test/transport/espalier_transport_test`;
 
-const hasNamespaceTools = (): boolean =>
-  succeeds('ip', ['-V']) && succeeds('iptables', ['--version']);
+const hasNamespaceTools = (): boolean => succeeds('ip', ['-V']);
 
 const suite = (): void => {
-  if (!ensure(hasNamespaceTools, ['iproute2', 'iptables'])) {
-    giveUp(
-      'cases with network namespaces',
-      'ip and iptables are missing, and only root can install them',
-    );
+  if (!ensure(hasNamespaceTools, ['iproute2'])) {
+    giveUp('cases with network namespaces', 'ip is missing, and only root can install it');
   }
   runStep('Native transport suite', testProgram('native/build'), [], {
     env: { ESPALIER_TEST_ALL: '1' },

@@ -16,9 +16,6 @@ constexpr const char* kFaultNames[] = {"kill", "stop", "pause", "half-open", "co
 
 /// The contract's two seconds, and what a loaded machine may add.
 constexpr double kBoundSeconds = 2.0, kSlackSeconds = 1.0;
-/// How long the survivors' idleness is watched, and how much of it they may use.
-constexpr int kIdleUs = 250'000;
-constexpr double kIdleCpuSeconds = 0.02;
 constexpr int kFaultMark = 60, kEndMark = 61, kImpossibleMark = 59;
 
 struct Trial {
@@ -79,24 +76,12 @@ Status work(Trial& trial, Group& group) {
 
 void runRank(Trial& trial, int rank) {
   Board* board = trial.board.get();
-  const int descriptors = entriesOf("/proc/self/fd");
+  const int descriptors = descriptorsOfThisProcess();
   auto group = join(optionsFor(rank, trial.size, trial.kind, board));
   const Status status = work(trial, *group);
-  std::snprintf(board->codes[rank], sizeof board->codes[rank], "%s", status.code.c_str());
-  std::snprintf(board->text[rank], sizeof board->text[rank], "%s", status.message.c_str());
-  board->guilty[rank] = status.rank;
-  board->times[rank] = nowNs();
+  post(board, rank, status);
   if (!status.ok() && status.rank != rank) CHECK_EQ(status.link, nameOf(trial.kind));
-  if (!status.ok()) {
-    const double used = cpuSeconds();
-    usleep(kIdleUs);
-    CHECK_EQ(group->barrier().message, status.message);
-    CHECK(cpuSeconds() - used < kIdleCpuSeconds);
-  }
-  group.reset();
-  CHECK_EQ(entriesOf("/proc/self/fd"), descriptors);
-  CHECK_EQ(threadsOfThisProcess(), 1);
-  CHECK(!mapsTransportMemory());
+  endQuietly(std::move(group), status, descriptors);
 }
 
 std::vector<std::string> codesOf(Fault fault) {

@@ -17,6 +17,9 @@ using transport::DataType;
 using transport::ReduceOp;
 
 constexpr size_t kMostFloats = 200'000;
+/// How long a dead group's idleness is watched, and how much of it may be CPU time.
+constexpr int kIdleUs = 250'000;
+constexpr double kIdleCpuSeconds = 0.02;
 
 uint16_t portOf(const sockaddr_storage& address) {
   return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6&>(address).sin6_port
@@ -117,6 +120,7 @@ Status RandomCalls::askToEnd(bool wish, bool& end) {
   return status;
 }
 
+/// This process's CPU time, all threads.
 double cpuSeconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -125,6 +129,28 @@ double cpuSeconds() {
   };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
+
+void post(Board* board, int rank, const Status& status) {
+  std::snprintf(board->codes[rank], sizeof board->codes[rank], "%s", status.code.c_str());
+  std::snprintf(board->text[rank], sizeof board->text[rank], "%s", status.message.c_str());
+  board->guilty[rank] = status.rank;
+  board->times[rank] = nowNs();
+}
+
+void endQuietly(std::unique_ptr<Group> group, const Status& status, int descriptorsBefore) {
+  if (!status.ok()) {
+    const double used = cpuSeconds();
+    usleep(kIdleUs);
+    CHECK_EQ(group->barrier().message, status.message);
+    CHECK(cpuSeconds() - used < kIdleCpuSeconds);
+  }
+  group.reset();
+  CHECK_EQ(descriptorsOfThisProcess(), descriptorsBefore);
+  CHECK_EQ(threadsOfThisProcess(), 1);
+  CHECK(!mapsTransportMemory());
+}
+
+int descriptorsOfThisProcess() { return entriesOf("/proc/self/fd"); }
 
 int threadsOfThisProcess() { return entriesOf("/proc/self/task") - 2; }  // without . and ..
 

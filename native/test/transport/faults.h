@@ -26,8 +26,12 @@ class RandomCalls {
   std::vector<float> in_, out_;
 };
 
-/// This process's CPU time, all threads.
-double cpuSeconds();
+/// Notes the failure of this rank's group, and when it came, on the board.
+void post(Board* board, int rank, const Status& status);
+/// Checks that a dead group uses no CPU and says the same again, and that nothing of a group is left after it: this
+/// process has as many descriptors as before, one thread, and no shared memory.
+void endQuietly(std::unique_ptr<Group> group, const Status& status, int descriptorsBefore);
+int descriptorsOfThisProcess();
 int threadsOfThisProcess();
 bool mapsTransportMemory();
 
