@@ -133,7 +133,7 @@ const char* usageText() {
   --in-place          the result takes the place of the input
   --vs LIST           openmpi, ucx: measure them too, in turn with ours
   --no-floor          leave the bare exchanges out
-  --rounds N          rounds per cell (15)
+  --rounds N          rounds per cell (21)
   --budget-ms N       longest time of one contender in a round (12)
   --verbs-devices LIST  RDMA device of each rank
   --json | --csv TAG  one array of results, or lines TAG,dtype,ranks,bytes,calls,min,p50,p99,mean,probe,probe

@@ -18,7 +18,7 @@ struct Options {
   std::vector<std::string> peers;
   bool inPlace = false;
   bool hasFloor = true;
-  int rounds = 15;
+  int rounds = 21;
   /// Longest that one contender is measured in one round of one cell; large messages take two calls at least.
   int budgetMs = 12;
   enum class Format { Table, Json, Csv } format = Format::Table;

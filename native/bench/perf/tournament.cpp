@@ -16,7 +16,7 @@ constexpr uint32_t kLeastUnits = 2, kMostUnits = 4'000;
 /// A call that takes this long has no use for a warm-up: what it moves fits into no cache.
 constexpr double kLongCallUs = 5'000;
 /// A cell of large messages, or on a machine that is busy with other things, ends early; these rounds are the least.
-constexpr double kCellUs = 10e6;
+constexpr double kCellUs = 12e6;
 constexpr int kLeastRounds = 5;
 
 bool hasFloor(const Cell& cell) {

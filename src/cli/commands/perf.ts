@@ -20,7 +20,7 @@ const options: readonly [flags: string, description: string][] = [
   ['--in-place', 'the result of an all-reduce takes the place of its input'],
   ['--vs <list>', 'openmpi, ucx: measured in the same run, in turn with ours'],
   ['--no-floor', 'leave out the bare exchanges, which say what the machine allows'],
-  ['--rounds <n>', 'rounds per cell (default: 15)'],
+  ['--rounds <n>', 'rounds per cell (default: 21)'],
   ['--budget-ms <n>', 'longest time of one contender in one round (default: 12)'],
   ['--verbs-devices <list>', 'RDMA device of each rank'],
   ['--json', 'one array of results on stdout instead of tables'],
