@@ -2,6 +2,7 @@
 run at the same time and take turns, so that a busy machine is busy for all; two ranks, each pinned to a core."""
 
 import contextlib
+import math
 import shutil
 import socket
 import statistics
@@ -29,7 +30,7 @@ class Contender:
     """Two ranks that wait for orders."""
 
     def __init__(self, name, folder, stack, env=None, backend="espalier", mpirun=None):
-        self.name = name
+        self.name, self.hung = name, False
         path = str(folder / f"{name.replace(' ', '-')}.sock")
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(path)
@@ -47,15 +48,24 @@ class Contender:
         for _ in range(2):
             try:
                 connection = stack.enter_context(listener.accept()[0])
+                connection.settimeout(30)
             except TimeoutError:
                 raise SystemExit(f"{name} did not start") from None
             self.ranks.append(connection.makefile("rw"))
             self.ranks[-1].readline()
 
     def ask(self, order):
-        for rank in self.ranks:
-            print(order, file=rank, flush=True)
-        return statistics.mean([float(rank.readline()) for rank in self.ranks])
+        """NaN once it has hung, as MLX's ring does now and then (mlx#4475)."""
+        if self.hung:
+            return math.nan
+        try:
+            for rank in self.ranks:
+                print(order, file=rank, flush=True)
+            return statistics.mean([float(rank.readline()) for rank in self.ranks])
+        except (TimeoutError, ValueError, BrokenPipeError):
+            print(f"{self.name} gives no answer any more", file=sys.stderr)
+            self.hung = True
+            return math.nan
 
 
 def contenders(folder, stack):

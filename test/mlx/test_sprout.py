@@ -1,7 +1,8 @@
 """mlx-lm generates the same tokens with its model cut over our library as over MLX's ring and as one process."""
 
 import json
-from harness import SPROUT, TestCase, run
+
+from harness import SPROUT, Ranks, TestCase, run
 
 EXPECTED = json.loads((SPROUT / "expected.json").read_text())["continuations"]
 LENGTH = 24
@@ -38,4 +39,14 @@ class Sprout(TestCase):
         self.same(4)
 
     def test_two_ranks_over_the_ring(self):
-        self.same(2, backend="ring")
+        """MLX's own backend hangs now and then (mlx#4475): what it computes is the yardstick, not that."""
+        for attempt in range(3):
+            with Ranks("generate.py", 2, 2, backend="ring") as ranks:
+                try:
+                    ranks.succeed(60)
+                except AssertionError:
+                    if attempt == 2:
+                        raise
+                    continue
+                self.assertEqual([tokens(lines) for lines in ranks.lines], [self.alone] * 2)
+                return

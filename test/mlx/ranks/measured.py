@@ -5,7 +5,8 @@ import socket
 import sys
 import time
 
-os.sched_setaffinity(0, {int(os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ["RANK"]) % os.cpu_count()})
+if os.environ.get("PINNED") != "0":
+    os.sched_setaffinity(0, {int(os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ["RANK"]) % os.cpu_count()})
 
 from group import mx, rank, size  # noqa: E402  after the affinity, which MLX's threads inherit
 from mlx_lm import stream_generate  # noqa: E402
