@@ -37,6 +37,7 @@ struct MemberWords {
   alignas(kTeamApart) std::atomic<uint32_t> progress;  ///< steps that this member has finished, never reset
   alignas(kTeamApart) std::atomic<uint32_t> sleepers;  ///< how many others sleep on a word of this member
   alignas(kTeamApart) std::atomic<uint32_t> left;      ///< 1: went away in order
+  std::atomic<uint32_t> cpu;  ///< 1 + the core that its thread was last seen on (CoreSharing), 0 before that
 };
 static_assert(std::atomic<uint32_t>::is_always_lock_free);
 

@@ -42,7 +42,11 @@ void teamRelax() {
 
 TeamWait::TeamWait(const TeamSegment& segment, const TeamSeat& seat, Liveness& liveness,
                    std::vector<TeamCounters>& counters)
-    : segment_(segment), seat_(seat), liveness_(liveness), counters_(counters) {}
+    : segment_(segment),
+      seat_(seat),
+      liveness_(liveness),
+      counters_(counters),
+      coreSharing_(segment, static_cast<int>(seat.members.size()), seat.index) {}
 
 std::atomic<uint32_t>& TeamWait::wordOf(int member, TeamWord kind, uint32_t target) const {
   MemberWords& words = segment_.words(member);
@@ -72,6 +76,7 @@ bool TeamWait::awaitLong(int member, TeamWord kind, uint32_t target) {
   const std::atomic<uint32_t>& left = segment_.words(member).left;
   const Time began = std::chrono::steady_clock::now();
   bool spinning = !seat_.crowded;
+  if (spinning) coreSharing_.separateFrom(member, began);
   if (dearWaits_ > 0) --dearWaits_;
   for (int round = 1; !isAtLeast(word.load(std::memory_order_acquire), target); ++round) {
     // Look again after seeing that it left: its last word may have come between the two looks.

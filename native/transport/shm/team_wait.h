@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "transport/liveness/liveness.h"
-#include "transport/shm/team_segment.h"
+#include "transport/shm/core_sharing.h"
 
 namespace espalier::transport {
 
@@ -56,6 +56,7 @@ class TeamWait {
   const TeamSeat& seat_;
   Liveness& liveness_;
   std::vector<TeamCounters>& counters_;
+  CoreSharing coreSharing_;
   int dearWaits_ = 0;  ///< waits for which giving way is given up: somebody else takes the core for too long
 };
 

@@ -1,0 +1,30 @@
+#pragma once
+#include <chrono>
+
+#include "transport/shm/team_segment.h"
+
+namespace espalier::transport {
+
+/// Moves a rank's thread away from a core that another rank of the team works on, when there is a free one. The system
+/// leaves two such threads together: each waits for the other, spins, gives way and sleeps, so neither looks busy, and
+/// an all-reduce of a microsecond takes 60 to 130 (two ranks on two cores, through MLX, in that state; pinned: 3).
+/// The thread's affinity is as before afterwards. Linux only: macOS has no affinity to threads' cores, and
+/// spreads its threads by itself.
+class CoreSharing {
+ public:
+  CoreSharing(const TeamSegment& segment, int members, int self) : segment_(segment), members_(members), self_(self) {}
+
+  /// Called when a look at `member` was in vain for a while. Costs some nanoseconds unless there is something to do.
+  void separateFrom(int member, std::chrono::steady_clock::time_point now);
+
+ private:
+  void moveAway(uint32_t cpu);
+
+  const TeamSegment& segment_;
+  const int members_;
+  const int self_;
+  bool possible_ = true;
+  std::chrono::steady_clock::time_point lastMove_{};
+};
+
+}  // namespace espalier::transport
