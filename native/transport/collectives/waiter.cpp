@@ -15,18 +15,21 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 /// Looks before giving way: some 50 µs on shared memory, which covers the usual skew between ranks that work on
-/// the same layer. On TCP each look is a system call, so there the time is the bound: who spins for longer keeps a
-/// rank from running that shares its core, and giving way costs nothing where nobody else wants the core.
+/// the same layer. On TCP each look is a system call, so there the time is the bound: what a piece of 256 KiB may
+/// take, since giving way costs a turn of the scheduler if somebody else wants the core. Where ranks share cores, nobody
+/// spins.
 constexpr int kSpins = 2'000;
-constexpr auto kSpinFor = microseconds(50);
+constexpr auto kSpinFor = microseconds(250);
 constexpr int kSpinsPerGlance = 16;  // at the clock
 /// How long to give way by sched_yield before sleeping: a wake-up costs some 50 µs, so sleeping earlier would cost
 /// more than it saves.
 constexpr auto kYieldFor = microseconds(400);
 /// A yield that takes longer than this went to a process that does not give way in return; the scheduler's turn is
-/// some 3 ms. Who sleeps instead gets the core back when the message comes, so for a while nothing is yielded.
+/// some 3 ms. A sleeper may wait for the end of such a turn as well, so for a while the core is kept for longer, unless
+/// ranks share it.
 constexpr auto kForeignYield = milliseconds(1);
-constexpr auto kNoYieldFor = milliseconds(100);
+constexpr auto kNoYieldFor = milliseconds(1'000);
+constexpr auto kKeepFor = milliseconds(1);
 /// The system's first retransmission: only from then on it is known that nobody answers.
 constexpr auto kFirstRetryAfter = milliseconds(200);
 /// Longest sleep: bounds how late a death is noticed by one who waits on shared memory.
@@ -51,7 +54,9 @@ void Mesh::Waiter::pause(std::span<const Outgoing> outgoing, std::span<const Inc
     return relax();
   }
   const Deadline now = Clock::now();
-  if (now - began_ < kYieldFor && now >= mesh_.yieldFrom_) {
+  const bool yields = now >= mesh_.yieldFrom_;
+  if (!yields && !mesh_.place_.crowded && now - began_ < kKeepFor) return relax();
+  if (yields && now - began_ < kYieldFor) {
     sched_yield();
     if (const Deadline back = Clock::now(); back - now > kForeignYield) mesh_.yieldFrom_ = back + kNoYieldFor;
     return;
