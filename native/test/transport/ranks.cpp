@@ -62,6 +62,7 @@ GroupOptions optionsFor(int rank, int size, LinkKind kind, Board* board) {
   options.links = {kind};
   options.rendezvousTimeoutMs = isEmulated() ? 60'000 : 10'000;
   options.operationTimeoutMs = options.rendezvousTimeoutMs;
+  if (isEmulated()) options.livenessTimeoutMs = 2'000;  // an emulated core may be away for a second
   if (kind == LinkKind::Verbs) options.verbsCables = cablesOf(rank, size);
   options.onListeningContext = board;
   options.onListening = [](uint16_t port, void* context) { static_cast<Board*>(context)->port = port; };

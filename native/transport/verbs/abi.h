@@ -1,5 +1,5 @@
 #pragma once
-#include <pthread.h>
+#include <arpa/inet.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -24,11 +24,17 @@ inline constexpr int kTransportThunderbolt = 100;  ///< what Apple's devices say
 using ::ibv_ah_attr, ::ibv_comp_channel, ::ibv_context, ::ibv_cq, ::ibv_device, ::ibv_device_attr, ::ibv_gid, ::ibv_mr,
     ::ibv_pd, ::ibv_port_attr, ::ibv_qp, ::ibv_qp_attr, ::ibv_qp_cap, ::ibv_qp_init_attr, ::ibv_recv_wr, ::ibv_send_wr,
     ::ibv_sge, ::ibv_wc;
-using DeviceTransport = decltype(ibv_device::transport_type);
+using ::IBV_MTU_1024, ::IBV_MTU_4096, ::IBV_PORT_ACTIVE, ::IBV_QPS_ERR, ::IBV_QPS_INIT, ::IBV_QPS_RTR, ::IBV_QPS_RTS,
+    ::IBV_QPT_UC, ::IBV_SEND_SIGNALED, ::IBV_WR_SEND;
+using ::IBV_QP_ACCESS_FLAGS, ::IBV_QP_AV, ::IBV_QP_CAP, ::IBV_QP_DEST_QPN, ::IBV_QP_PATH_MTU, ::IBV_QP_PKEY_INDEX,
+    ::IBV_QP_PORT, ::IBV_QP_RQ_PSN, ::IBV_QP_SQ_PSN, ::IBV_QP_STATE;
 
 inline int postSend(ibv_qp* qp, ibv_send_wr* first, ibv_send_wr** bad) { return ::ibv_post_send(qp, first, bad); }
 inline int postReceive(ibv_qp* qp, ibv_recv_wr* first, ibv_recv_wr** bad) { return ::ibv_post_recv(qp, first, bad); }
 inline int pollCq(ibv_cq* cq, int most, ibv_wc* completions) { return ::ibv_poll_cq(cq, most, completions); }
+/// Apple documents SEND alone.
+inline void setImmediate(ibv_send_wr& request, uint32_t) { request.opcode = IBV_WR_SEND; }
+inline bool immediateOf(const ibv_wc&, uint32_t&) { return false; }
 /// Apple documents no completion events; a wait sleeps briefly instead.
 inline bool requestNotification(ibv_cq*) { return false; }
 
@@ -191,8 +197,6 @@ struct ibv_device_attr {
   uint16_t max_pkeys;
   uint8_t local_ca_ack_delay, phys_port_cnt;
 };
-using DeviceTransport = int;
-
 inline int postSend(ibv_qp* qp, ibv_send_wr* first, ibv_send_wr** bad) {
   return qp->context->ops.post_send(qp, first, bad);
 }
@@ -201,6 +205,17 @@ inline int postReceive(ibv_qp* qp, ibv_recv_wr* first, ibv_recv_wr** bad) {
 }
 inline int pollCq(ibv_cq* cq, int most, ibv_wc* completions) {
   return cq->context->ops.poll_cq(cq, most, completions);
+}
+/// Makes the request carry 32 bits beside its data.
+inline void setImmediate(ibv_send_wr& request, uint32_t value) {
+  request.opcode = IBV_WR_SEND_WITH_IMM;
+  request.imm_data = htonl(value);
+}
+/// False: there are none.
+inline bool immediateOf(const ibv_wc& completion, uint32_t& value) {
+  constexpr unsigned kWithImmediate = 1u << 1;
+  value = ntohl(completion.imm_data);
+  return (completion.wc_flags & kWithImmediate) != 0;
 }
 inline bool requestNotification(ibv_cq* cq) { return cq->context->ops.req_notify_cq(cq, 0) == 0; }
 

@@ -24,7 +24,6 @@ constexpr uint32_t kSlots = 72;
 constexpr uint32_t kAppleSlots = 32;
 constexpr uint32_t kLeastSlots = 16;
 constexpr uint64_t kReceiveBit = uint64_t{1} << 63;
-constexpr unsigned kWithImmediate = 1u << 1;  // of a completion's flags
 constexpr int kNeighbourMs = 300;
 
 /// One datagram to the peer makes the system look up its neighbour entry, without which RTR fails on a Mac.
@@ -226,8 +225,8 @@ bool QueuePair::postSends(std::span<const Send> sends, std::string& why) {
     request.wr_id = send.id;
     request.sg_list = &places[i];
     request.num_sge = 1;
-    put(request.opcode, useImmediate_ ? abi::IBV_WR_SEND_WITH_IMM : abi::IBV_WR_SEND);
-    request.imm_data = htonl(send.immediate);
+    put(request.opcode, abi::IBV_WR_SEND);
+    if (useImmediate_) abi::setImmediate(request, send.immediate);
     request.send_flags = send.signalled ? static_cast<unsigned>(abi::IBV_SEND_SIGNALED) : 0u;
     request.next = i + 1 < sends.size() ? &requests[i + 1] : nullptr;
   }
@@ -248,9 +247,9 @@ int QueuePair::poll(std::span<Event> events, std::string& why) {
   for (int i = 0; i < count; ++i) {
     const abi::ibv_wc& one = completions[i];
     const bool isReceive = (one.wr_id & kReceiveBit) != 0;
-    events[static_cast<size_t>(i)] = {isReceive,      static_cast<int>(one.status),         one.wr_id & ~kReceiveBit,
-                                      one.byte_len,   ntohl(one.imm_data),
-                                      (static_cast<unsigned>(one.wc_flags) & kWithImmediate) != 0};
+    Event& event = events[static_cast<size_t>(i)];
+    event = {isReceive, static_cast<int>(one.status), one.wr_id & ~kReceiveBit, one.byte_len, 0, false};
+    event.hasImmediate = abi::immediateOf(one, event.immediate);
   }
   return count;
 }

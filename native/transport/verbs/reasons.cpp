@@ -132,7 +132,7 @@ constexpr Row kRows[] = {
      {"NoFrames", "frames do not come through this cable though both ports are active",
       "check that both ranks name the two ends of the same cable, and that its MTU carries 4096 bytes", false}},
 
-    {Step::Peer, kAny, {"PeerGaveUp", "the other end cannot use verbs", "see what it said", false}},
+    {Step::Peer, kAny, {"PeerGaveUp", "the other end cannot use verbs", "its reason says what to do there", false}},
 };
 
 }  // namespace

@@ -192,7 +192,9 @@ bool VerbsLink::poll() {
     for (int i = 0; i < count && state_ == LinkResult::Done; ++i) {
       const QueuePair::Event& event = events[i];
       if (event.status != 0) {
-        fail(LinkResult::Broken, explain(Step::Completion, event.status, pair_->device().name()));
+        // A port that went down says more than what it did to the queue pair.
+        if (pair_->device().active(why)) why = explain(Step::Completion, event.status, pair_->device().name());
+        fail(LinkResult::Broken, why);
       } else if (event.isReceive) {
         arrive(event);
       } else if (event.id != kUncountedId) {
