@@ -152,7 +152,14 @@ void endQuietly(std::unique_ptr<Group> group, const Status& status, int descript
 
 int descriptorsOfThisProcess() { return entriesOf("/proc/self/fd"); }
 
-int threadsOfThisProcess() { return entriesOf("/proc/self/task") - 2; }  // without . and ..
+int threadsOfThisProcess() {
+#if defined(__SANITIZE_THREAD__)
+  constexpr int kSanitizerThreads = 1;
+#else
+  constexpr int kSanitizerThreads = 0;
+#endif
+  return entriesOf("/proc/self/task") - 2 - kSanitizerThreads;  // without . and ..
+}
 
 bool mapsTransportMemory() {
   std::ifstream maps("/proc/self/maps");
