@@ -8,26 +8,38 @@ namespace {
 
 constexpr size_t kSmallBytes = 64;
 constexpr size_t kLargeBytes = 32 * 1024;
-/// With many ranks every figure takes longer, and all of them together shall stay well under 30 ms.
-constexpr int kManyRanks = 8;
+/// A batch of steps takes about this long, if that is not too few or too many of them: a dozen batches stay well under
+/// 30 ms.
+constexpr double kBatchUs = 600;
+constexpr int kMostInBatch = 8;
+/// Where one step takes longer than this, as when sixteen ranks share two cores and half of their data is relayed,
+/// nothing is measured but that.
+constexpr double kTooSlowUs = 5'000;
 
 double elapsedUs(Deadline since) { return std::chrono::duration<double, std::micro>(Clock::now() - since).count(); }
 
 }  // namespace
 
-/// Times the steps that the algorithms are made of, with all ranks at it as in earnest. The least of a few tries is
-/// what a step costs when nothing else comes between; the slowest rank's counts, since the others wait for it.
+/// Times the steps that the algorithms are made of, with all ranks at it as in earnest: batches of steps without a
+/// pause, so that teams get in each other's way as they will. The better of two batches counts, which leaves out what
+/// else the host does; and of all ranks the slowest, since the others wait for it.
 class Collectives::Measurement {
  public:
   explicit Measurement(Collectives& collectives)
       : collectives_(collectives),
         shape_(collectives.cabling_.shape),
-        repeats_(shape_.ranks > kManyRanks ? 2 : 4),
         buffer_(kLargeBytes) {}
 
   Status run(CostFigures& figures) {
     const int rank = collectives_.mesh_.rank(), n = shape_.ranks;
-    Status status = time(collectives_.everybody_, figures.all);
+    double firstUs = 0;
+    Status status = prepare(firstUs);
+    if (!status.ok()) return status;
+    if (firstUs > kTooSlowUs) {
+      guess(firstUs, figures);
+      return status;
+    }
+    status = time(collectives_.everybody_, figures.all);
     if (status.ok() && shape_.perHost > 0) {
       const Levels levels{2, {static_cast<uint8_t>(shape_.perHost), static_cast<uint8_t>(n / shape_.perHost)}};
       status = collectives_.team_ != nullptr ? timeTeam(figures.host) : time(teamOf(rank, levels, 0), figures.host);
@@ -44,10 +56,31 @@ class Collectives::Measurement {
   }
 
  private:
+  /// The first step may pay for what the others find ready; the second says how many of them make a batch.
+  Status prepare(double& us) {
+    Status status = step(collectives_.everybody_, kSmallBytes);
+    const Deadline began = Clock::now();
+    if (status.ok()) status = step(collectives_.everybody_, kSmallBytes);
+    int64_t ns = std::llround(elapsedUs(began) * 1e3);
+    if (status.ok()) status = collectives_.allReduce(&ns, &ns, 1, DataType::Int64, ReduceOp::Max);
+    us = static_cast<double>(ns) / 1e3;
+    inBatch_ = std::clamp(static_cast<int>(kBatchUs / us), 1, kMostInBatch);
+    return status;
+  }
+
+  /// A step to all, and next to nothing of anything else: what few messages do is then best.
+  void guess(double stepUs, CostFigures& figures) const {
+    const double peers = shape_.ranks - 1;
+    figures.all = {stepUs, stepUs / kLargeBytes};
+    const auto among = [&](double others) { return StepCost{stepUs * others / peers, stepUs / kLargeBytes * others / peers}; };
+    figures.pair = figures.cross = among(1);
+    figures.ring = among(std::min(peers, 2.0));
+    figures.host = among(std::max(shape_.perHost - 1, 0));
+    figures.reduceUsPerByte = stepUs / kLargeBytes / 100;
+  }
+
   Status time(const Team& team, StepCost& cost) {
-    // Together all of them send no more than a pair would.
-    const size_t large = kLargeBytes / static_cast<size_t>(std::max(team.size() - 1, 1));
-    return time(large, [&](size_t bytes) { return step(team, bytes); }, cost);
+    return time([&](size_t bytes) { return step(team, bytes); }, cost);
   }
 
   Status timeTeam(StepCost& cost) {
@@ -55,28 +88,29 @@ class Collectives::Measurement {
       return collectives_.fromTeam(collectives_.team_->allReduce(buffer_.data(), buffer_.data(), bytes / sizeof(float),
                                                                  DataType::Float32, ReduceOp::Sum));
     };
-    return time(kLargeBytes, reduce, cost);
+    return time(reduce, cost);
   }
 
   template <class Step>
-  Status time(size_t largeBytes, Step step, StepCost& cost) {
+  Status time(Step step, StepCost& cost) {
     double smallUs = 0, largeUs = 0;
-    Status status = least([&] { return step(kSmallBytes); }, smallUs);
-    if (status.ok()) status = least([&] { return step(largeBytes); }, largeUs);
+    Status status = better([&] { return step(kSmallBytes); }, smallUs);
+    if (status.ok()) status = better([&] { return step(kLargeBytes); }, largeUs);
     cost.startUs = smallUs;
-    cost.usPerByte = std::max(0.0, largeUs - smallUs) / static_cast<double>(largeBytes - kSmallBytes);
+    cost.usPerByte = std::max(0.0, largeUs - smallUs) / (kLargeBytes - kSmallBytes);
     return status;
   }
 
   template <class Body>
-  Status least(Body body, double& us) {
+  Status better(Body body, double& us) {
     us = INFINITY;
-    // The first one may pay for what the others find ready.
-    for (int i = 0; i <= repeats_; ++i) {
+    for (int batch = 0; batch < (inBatch_ > 1 ? 2 : 1); ++batch) {
       const Deadline began = Clock::now();
-      const Status status = body();
-      if (!status.ok()) return status;
-      if (i > 0) us = std::min(us, elapsedUs(began));
+      for (int i = 0; i < inBatch_; ++i) {
+        const Status status = body();
+        if (!status.ok()) return status;
+      }
+      us = std::min(us, elapsedUs(began) / inBatch_);
     }
     return Status::success();
   }
@@ -95,7 +129,7 @@ class Collectives::Measurement {
 
   void timeReduction(double& usPerByte) {
     double us = INFINITY;
-    for (int i = 0; i <= repeats_; ++i) {
+    for (int i = 0; i < 3; ++i) {
       const Deadline began = Clock::now();
       reducePair(buffer_.data(), buffer_.data(), buffer_.data(), kLargeBytes / sizeof(float), DataType::Float32,
                  ReduceOp::Sum);
@@ -120,7 +154,7 @@ class Collectives::Measurement {
 
   Collectives& collectives_;
   const GroupShape& shape_;
-  const int repeats_;
+  int inBatch_ = 1;
   std::vector<std::byte> buffer_;
 };
 

@@ -47,11 +47,12 @@ StepCost levelStep(const Choice& choice, int level, const GroupShape& shape, con
 double hierarchyUs(const Choice& choice, double bytes, const GroupShape& shape, const CostFigures& figures) {
   const double inside = choice.levels.radix[0], hosts = choice.levels.radix[1];
   const double share = bytes / inside;
-  const double across = hosts > 2 ? 2 * figures.cross.of(share / hosts) : figures.cross.of(share);
+  const StepCost inner = levelStep(choice, 0, shape, figures), outer = levelStep(choice, 1, shape, figures);
+  const double across = hosts > 2 ? 2 * outer.of(share / hosts) : outer.of(share);
   const double outside = across + figures.reduceUsPerByte * share * (hosts - 1);
   // A team's all-reduce in two halves: one more start.
-  if (shape.hostTeams) return figures.host.startUs + figures.host.of(bytes) + outside;
-  return 2 * figures.host.of(share) + figures.reduceUsPerByte * share * (inside - 1) + outside;
+  if (shape.hostTeams) return inner.startUs + inner.of(bytes) + outside;
+  return 2 * inner.of(share) + figures.reduceUsPerByte * share * (inside - 1) + outside;
 }
 
 bool sameWay(const Choice& a, const Choice& b) { return a.algorithm == b.algorithm && a.levels == b.levels; }
@@ -108,7 +109,10 @@ std::vector<Choice> candidates(const GroupShape& shape, bool anyOrder, uint64_t 
     all.push_back(by(Algorithm::Hierarchy, levels));
   } else if (shape.everyPairWired && shape.uniform) {
     for (const int first : {2, 4, 8}) {
-      if (n % first == 0 && n / first > 1) all.push_back(exchangeBy({first, n / first}));
+      if (n % first != 0 || n / first < 2) continue;
+      const Choice levels = exchangeBy({first, n / first});
+      all.push_back(levels);
+      all.push_back(by(Algorithm::Hierarchy, levels));
     }
     if (n > 4 && std::has_single_bit(static_cast<unsigned>(n))) all.push_back(pairwise(n));
   }

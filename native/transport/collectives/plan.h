@@ -13,7 +13,8 @@ enum class Algorithm : uint8_t {
   Exchange,
   /// Each rank reduces a block and sends it back: reduce-scatter and all-gather, everybody with everybody.
   Blocks,
-  /// Reduce-scatter within each host, exchange of the blocks between hosts, all-gather within each host.
+  /// Reduce-scatter within each team of the inner level (a host, or neighbours), all-reduce of the blocks across, and
+  /// all-gather within.
   Hierarchy,
   /// Every rank's contribution is passed on both ways around the ring, then all is reduced at once.
   PassAround,
