@@ -36,7 +36,7 @@ TEST("where a step costs most, one step is taken; where messages do, fewer of th
   const Plan plan = makePlan(shape, figuresOf(8, 10, 0, 1e-3));
   CHECK_EQ(choiceName(plan.ordered.at(64 << 20)), "reduce-scatter and all-gather");
   // Fewer messages at no more bytes, if a message costs enough.
-  CHECK_EQ(choiceName(makePlan(shapeOf(4), figuresOf(4, 1, 30, 1e-4)).ordered.at(256 << 10)), "hierarchy, 2 × 2");
+  CHECK_EQ(choiceName(makePlan(shapeOf(4), figuresOf(4, 1, 30, 1e-4)).ordered.at(1 << 20)), "hierarchy, 2 × 2");
 }
 
 TEST("the predicted cost of one step and of two meets where their figures say") {
