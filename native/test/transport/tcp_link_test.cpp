@@ -205,7 +205,9 @@ TEST("garbage on a data connection is FrameCorrupt on every rank, with rank and 
   SharedBoard board;
   Processes ranks(3, [&](int rank) {
     auto group = join(optionsFor(rank, 3, LinkKind::Tcp, board.get()));
+    ++board->marks[0];
     if (rank == 1) {
+      eventually("the set-up is over for all", 10, [&] { return board->marks[0] == 3; });
       // To rank 0: the connection that rank 1 dialed, the first of its two.
       const std::vector<int> sockets = dataSockets(board->port);
       CHECK_EQ(sockets.size(), 2u);
