@@ -9,6 +9,8 @@
 namespace espalier::transport {
 namespace {
 
+/// Longest wait for ranks that do not stop talking through one that wants to leave.
+constexpr int kMostLingerMs = 60'000;
 /// To say where to, and to get there: both are matters of milliseconds.
 constexpr int kAskMs = 3'000;
 
@@ -33,7 +35,7 @@ RelayService::RelayService(std::shared_ptr<const Family> family, Socket listener
       thread_([this] { run(); }) {}
 
 RelayService::~RelayService() {
-  lingerUntil_ = deadlineAfterMs(liveness_->timeoutMs());
+  lingerUntil_ = deadlineAfterMs(kMostLingerMs);
   leaving_.store(true, std::memory_order_release);
   wake_.raise();
   thread_.join();
@@ -45,8 +47,13 @@ void RelayService::run() {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, nullptr);
   std::vector<pollfd> fds;
-  while (!liveness_->dead() && !mayEnd()) {
-    const bool leaving = leaving_.load(std::memory_order_acquire);
+  bool leaving = false;
+  while (!liveness_->dead() && !(leaving && mayEnd(Clock::now()))) {
+    if (!leaving && leaving_.load(std::memory_order_acquire)) {
+      leaving = true;
+      lastMoved_ = Clock::now();
+      continue;
+    }
     fds.clear();
     fds.push_back({liveness_->wakeFd(), POLLIN, 0});
     // Its pipe stays readable for good, so it is not looked at again.
@@ -67,15 +74,17 @@ void RelayService::run() {
   }
 }
 
-bool RelayService::mayEnd() const {
-  if (!leaving_.load(std::memory_order_acquire)) return false;
-  return Clock::now() >= lingerUntil_ || std::all_of(carried_.begin(), carried_.end(), [](const Carried& carried) {
+bool RelayService::mayEnd(Deadline now) const {
+  if (now - lastMoved_ >= std::chrono::milliseconds(liveness_->timeoutMs())) return true;
+  return now >= lingerUntil_ || std::all_of(carried_.begin(), carried_.end(), [](const Carried& carried) {
            return carried.tunnel.owesNothing();
          });
 }
 
 void RelayService::serve(Deadline now) {
-  for (Carried& carried : carried_) carried.tunnel.serve();
+  for (Carried& carried : carried_) {
+    if (carried.tunnel.serve()) lastMoved_ = now;
+  }
   for (auto at = carried_.begin(); at != carried_.end();) {
     const bool broke = at->tunnel.brokenEnd() >= 0;
     if (broke && at->brokenAt == Deadline{}) at->brokenAt = now;

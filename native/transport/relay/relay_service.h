@@ -19,7 +19,8 @@ class RelayService {
  public:
   RelayService(std::shared_ptr<const Family> family, Socket listener, std::shared_ptr<Liveness> liveness);
   /// Ranks may still talk to each other through here when this rank needs them no more: waits until one end of each
-  /// tunnel has left, at most the liveness timeout, and not at all in a dead group.
+  /// tunnel has left or nothing has come through for the liveness timeout, at most a minute, and not at all in a dead
+  /// group.
   ~RelayService();
   RelayService(const RelayService&) = delete;
   RelayService& operator=(const RelayService&) = delete;
@@ -36,7 +37,7 @@ class RelayService {
     Deadline brokenAt{};
   };
   void run();
-  bool mayEnd() const;
+  bool mayEnd(Deadline now) const;
   void serve(Deadline now);
   /// False when the asker is settled, one way or the other.
   bool answer(Asker& asker);
@@ -49,6 +50,7 @@ class RelayService {
   std::list<Carried> carried_;
   std::atomic<bool> leaving_{false};
   Deadline lingerUntil_{};  ///< set before leaving_
+  Deadline lastMoved_{};    ///< the thread's own
   WakePipe wake_;
   std::thread thread_;
 };

@@ -32,11 +32,12 @@ void Tunnel::watch(std::vector<pollfd>& fds) const {
   }
 }
 
-void Tunnel::serve() {
+bool Tunnel::serve() {
   for (int turn = 0; turn < kMostTurns && !ended(); ++turn) {
     const bool forth = move(0), back = move(1);
-    if (!forth && !back) return;
+    if (!forth && !back) return turn > 0;
   }
+  return true;
 }
 
 /// False when there was nothing to do.

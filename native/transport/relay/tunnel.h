@@ -18,8 +18,8 @@ class Tunnel {
 
   /// Appends what to wait for before the next serve().
   void watch(std::vector<pollfd>& fds) const;
-  /// Moves what can be moved without waiting.
-  void serve();
+  /// Moves what can be moved without waiting. Whether there was anything.
+  bool serve();
   /// Both ends have closed and heard all, or the tunnel broke.
   bool ended() const { return broken_ >= 0 || (ways_[0].closed && ways_[1].closed); }
   /// One end has closed in order and the other has been given everything: nothing is owed to anybody.
