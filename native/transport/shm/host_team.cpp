@@ -23,8 +23,7 @@ HostTeam::HostTeam(TeamSegment segment, TeamSeat seat, std::shared_ptr<Liveness>
       wait_(segment_, seat_, *liveness_, counters_),
       met_(seat_.members.size()),
       buffers_(seat_.members.size()),
-      inputs_(seat_.members.size()),
-      scratch_(kWholeBytes) {}
+      inputs_(seat_.members.size()) {}
 
 HostTeam::~HostTeam() {
   if (!liveness_->dead()) wait_.leave();
@@ -90,6 +89,25 @@ bool HostTeam::meetOne(int member, uint32_t call) {
                               " called " + describeCall(headers_[call % 2]) + "; all ranks must make the same calls",
                           seat_.familyRanks[member]));
   return false;
+}
+
+/// The last call's part of the ring may still be read, the one before that no more: begin() saw to it. A call takes a
+/// quarter of the ring at most, so starting over at its beginning does not meet the last one.
+void HostTeam::takeRing(size_t bytes) {
+  if (ringAt_ + bytes > ringBytes(size())) ringAt_ = 0;
+  wholeAt_ = ringAt_;
+  ringAt_ = std::min((ringAt_ + bytes + kArenaAlignBytes - 1) / kArenaAlignBytes * kArenaAlignBytes, ringBytes(size()));
+}
+
+void HostTeam::takeChunks(uint32_t chunks) {
+  const auto slots = static_cast<uint32_t>(ringBytes(size()) / kChunkBytes);
+  firstSlot_ = static_cast<uint32_t>((ringAt_ + kChunkBytes - 1) / kChunkBytes) % slots;
+  ringAt_ = (firstSlot_ + 2 * chunks) % slots * kChunkBytes;
+}
+
+std::byte* HostTeam::slot(int member, uint32_t number) const {
+  const auto slots = static_cast<uint32_t>(ringBytes(size()) / kChunkBytes);
+  return segment_.ring(member) + (firstSlot_ + number) % slots * kChunkBytes;
 }
 
 void HostTeam::publishStep(uint32_t step) { wait_.publish(segment_.words(index()).progress, base_ + step); }

@@ -63,6 +63,14 @@ class HostTeam {
   /// Waits until all have announced this call, and checks that they make the same.
   bool meet();
   bool meetOne(int member, uint32_t call);
+  /// Takes the next `bytes` of all members' rings for this call, and says where a member's lie.
+  void takeRing(size_t bytes);
+  std::byte* whole(int member) const { return segment_.ring(member) + wholeAt_; }
+  /// The same for a pipeline; staged chunk of a contribution, and of a result.
+  void takeChunks(uint32_t chunks);
+  std::byte* chunk(int member, uint32_t index) const { return slot(member, 2 * index); }
+  std::byte* result(int member, uint32_t index) const { return slot(member, 2 * index + 1); }
+  std::byte* slot(int member, uint32_t number) const;
   void publishStep(uint32_t step);
   bool awaitStep(uint32_t step);
   void endCall(uint32_t steps) { base_ += steps; }
@@ -73,11 +81,12 @@ class HostTeam {
   bool reduceWhole(const std::byte* in, std::byte* out, ArenaOffset inAt, ArenaOffset outAt);
   template <class Stage, class Consume, class Collect>
   bool pipeline(uint32_t chunks, Stage stage, Consume consume, Collect collect);
-  bool reduceByBlocks(TeamBlocks blocks, const std::byte* in, std::byte* out, bool gather);
+  bool reduceScattered(const TeamBlocks& blocks, const std::byte* in, std::byte* out);
   bool runBlocks(TeamBlocks blocks, const std::byte* in, std::byte* out, bool gather);
-  void stageBlocks(const TeamBlocks& blocks, const std::byte* in, uint32_t chunk);
-  void reduceOwn(const TeamBlocks& blocks, const std::byte* in, std::byte* out, uint32_t chunk, bool gather);
-  void collectBlocks(const TeamBlocks& blocks, std::byte* out, uint32_t chunk);
+  TeamBlocks evenBlocks(size_t bytes) const;
+  void stageBlocks(const TeamBlocks& blocks, const std::byte* in, uint32_t number);
+  void reduceOwn(const TeamBlocks& blocks, const std::byte* in, std::byte* out, uint32_t number, bool gather);
+  void collectBlocks(const TeamBlocks& blocks, std::byte* out, uint32_t number);
   void reduceInto(std::span<std::byte* const> targets, size_t bytes, bool stream);
   bool gatherByChunks(const std::byte* in, std::byte* out, size_t stride);
 
@@ -93,6 +102,9 @@ class HostTeam {
   std::vector<Buffers> buffers_;
   std::vector<const void*> inputs_;
   std::vector<std::byte> scratch_;
+  size_t ringAt_ = 0;      ///< what comes next
+  size_t wholeAt_ = 0;     ///< of the present call
+  uint32_t firstSlot_ = 0;
   std::mutex arenaMutex_;
   size_t arenaUsed_ = 0;
 };

@@ -34,37 +34,39 @@ bool HostTeam::gatherByChunks(const std::byte* in, std::byte* out, size_t stride
   const bool sliced = header.operation == Operation::AllReduce;
   TeamBlocks blocks{sliced ? header.callBytes : stride * ranks, stride, kChunkBytes, 0};
   const Slice own = blocks.range(index(), 0);
-  const Slice whole = {own.offset, std::min(stride, blocks.bytes - own.offset)};
-  if (whole.bytes > 0 && out + whole.offset != in) std::memcpy(out + whole.offset, in, whole.bytes);
-  const ArenaOffset at = stride <= kWholeBytes ? kStaged : offsetOf(in, whole.bytes);
-  const auto stage = [&](uint32_t chunk) {
-    const Slice part = blocks.range(index(), chunk);
+  const Slice mine = {own.offset, std::min(stride, blocks.bytes - own.offset)};
+  if (mine.bytes > 0 && out + mine.offset != in) std::memcpy(out + mine.offset, in, mine.bytes);
+  const ArenaOffset at = stride <= wholeBytes(size()) ? kStaged : offsetOf(in, mine.bytes);
+  const auto stage = [&](uint32_t number) {
+    const Slice part = blocks.range(index(), number);
     if (at == kStaged && part.bytes > 0) {
-      std::memcpy(segment_.chunk(index(), chunk), in + (part.offset - own.offset), part.bytes);
+      std::memcpy(chunk(index(), number), in + (part.offset - own.offset), part.bytes);
     }
   };
-  const auto fetch = [&](uint32_t chunk) {
+  const auto fetch = [&](uint32_t number) {
     for (int step = 1; step < size(); ++step) {
       const int member = (index() + step) % size();
-      const Slice part = blocks.range(member, chunk);
+      const Slice part = blocks.range(member, number);
       const std::byte* theirs = buffers_[member].in;
-      const std::byte* from = theirs != nullptr ? theirs + chunk * blocks.chunkBytes : segment_.chunk(member, chunk);
+      const std::byte* from = theirs != nullptr ? theirs + number * blocks.chunkBytes : chunk(member, number);
       if (part.bytes > 0) std::memcpy(out + part.offset, from, part.bytes);
     }
   };
   for (int member = 0; member < size(); ++member) {
-    if (member != index()) count(member, whole.bytes, std::min(stride, blocks.bytes));
+    if (member != index()) count(member, mine.bytes, std::min(stride, blocks.bytes));
   }
-  if (stride <= kWholeBytes) {
-    if (whole.bytes > 0) std::memcpy(segment_.whole(index(), call_), in, whole.bytes);
+  if (stride <= wholeBytes(size())) {
+    takeRing(stride);
+    if (mine.bytes > 0) std::memcpy(whole(index()), in, mine.bytes);
     announce(kStaged, kStaged);
     if (!meet()) return false;
     for (int member = 0; member < size(); ++member) {
       const Slice part = blocks.range(member, 0);
-      if (member != index() && part.bytes > 0) std::memcpy(out + part.offset, segment_.whole(member, call_), part.bytes);
+      if (member != index() && part.bytes > 0) std::memcpy(out + part.offset, whole(member), part.bytes);
     }
     return true;
   }
+  takeChunks(blocks.chunks());
   stage(0);
   announce(at, kStaged);
   return meet() && pipeline(blocks.chunks(), stage, fetch, [](uint32_t) {});
@@ -82,29 +84,31 @@ bool HostTeam::broadcast(void* data, size_t count, DataType type, int root) {
     if (isRoot && member != root) this->count(member, header.callBytes, 0);
     if (!isRoot && member == root) this->count(root, 0, header.callBytes);
   }
-  if (header.callBytes <= kWholeBytes) {
-    if (isRoot && header.callBytes > 0) std::memcpy(segment_.whole(root, call_), data, header.callBytes);
+  if (header.callBytes <= wholeBytes(size())) {
+    takeRing(header.callBytes);
+    if (isRoot && header.callBytes > 0) std::memcpy(whole(root), data, header.callBytes);
     announce(kStaged, kStaged);
     if (isRoot) return true;
     if (!meetOne(root, call_)) return false;
-    if (header.callBytes > 0) std::memcpy(data, segment_.whole(root, call_), header.callBytes);
+    if (header.callBytes > 0) std::memcpy(data, whole(root), header.callBytes);
     return true;
   }
   const ArenaOffset at = isRoot ? offsetOf(data, header.callBytes) : kStaged;
-  const auto stage = [&](uint32_t chunk) {
-    const Slice part = blocks.range(0, chunk);
-    if (isRoot && at == kStaged) std::memcpy(segment_.chunk(root, chunk), bytes + part.offset, part.bytes);
+  const auto stage = [&](uint32_t number) {
+    const Slice part = blocks.range(0, number);
+    if (isRoot && at == kStaged) std::memcpy(chunk(root, number), bytes + part.offset, part.bytes);
   };
+  takeChunks(blocks.chunks());
   stage(0);
   announce(at, kStaged);
   if (!meet()) return false;
   return pipeline(
       blocks.chunks(), stage,
-      [&](uint32_t chunk) {
+      [&](uint32_t number) {
         if (isRoot) return;
-        const Slice part = blocks.range(0, chunk);
+        const Slice part = blocks.range(0, number);
         const std::byte* theirs = buffers_[root].in;
-        std::memcpy(bytes + part.offset, theirs != nullptr ? theirs + part.offset : segment_.chunk(root, chunk),
+        std::memcpy(bytes + part.offset, theirs != nullptr ? theirs + part.offset : chunk(root, number),
                     part.bytes);
       },
       [](uint32_t) {});

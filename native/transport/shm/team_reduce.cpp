@@ -41,9 +41,9 @@ bool HostTeam::allReduce(const void* in, void* out, size_t count, DataType type,
   const bool copyAnyway = bytes < kCopyAnywayBytes;
   const ArenaOffset inAt = copyAnyway ? kStaged : offsetOf(in, bytes);
   const ArenaOffset outAt = copyAnyway ? kStaged : offsetOf(out, bytes);
-  if (bytes <= kWholeBytes) return reduceWhole(from, to, inAt, outAt);
-  const size_t stride = wholeLines((bytes + seat_.members.size() - 1) / seat_.members.size());
-  const TeamBlocks blocks{bytes, stride, kChunkBytes / seat_.members.size() / kLineBytes * kLineBytes, 0};
+  if (bytes <= wholeBytes(size())) return reduceWhole(from, to, inAt, outAt);
+  const TeamBlocks blocks = evenBlocks(bytes);
+  takeChunks(blocks.chunks());
   if (inAt == kStaged) stageBlocks(blocks, from, 0);
   announce(inAt, outAt);
   return meet() && runBlocks(blocks, from, to, true);
@@ -53,10 +53,10 @@ bool HostTeam::reduceScatter(const void* in, void* out, size_t count, DataType t
   Header header = headerOf(Operation::ReduceScatter, count, type);
   header.reduce = op;
   if (!begin(header)) return false;
-  const size_t stride = header.callBytes, ranks = seat_.members.size();
-  const TeamBlocks blocks{stride * ranks, stride, kChunkBytes / ranks / kLineBytes * kLineBytes,
-                          stride * static_cast<size_t>(index())};
-  return reduceByBlocks(blocks, static_cast<const std::byte*>(in), static_cast<std::byte*>(out), false);
+  TeamBlocks blocks = evenBlocks(header.callBytes * seat_.members.size());
+  blocks.strideBytes = header.callBytes;
+  blocks.outShift = header.callBytes * static_cast<size_t>(index());
+  return reduceScattered(blocks, static_cast<const std::byte*>(in), static_cast<std::byte*>(out));
 }
 
 bool HostTeam::reduceSlices(const void* in, void* out, size_t count, DataType type, ReduceOp op) {
@@ -64,17 +64,21 @@ bool HostTeam::reduceSlices(const void* in, void* out, size_t count, DataType ty
   header.reduce = op;
   header.piece = 1;
   if (!begin(header)) return false;
-  const size_t bytes = header.callBytes, ranks = seat_.members.size();
-  const TeamBlocks blocks{bytes, wholeLines((bytes + ranks - 1) / ranks), kChunkBytes / ranks / kLineBytes * kLineBytes,
-                          0};
-  return reduceByBlocks(blocks, static_cast<const std::byte*>(in), static_cast<std::byte*>(out), false);
+  return reduceScattered(evenBlocks(header.callBytes), static_cast<const std::byte*>(in),
+                         static_cast<std::byte*>(out));
 }
 
-bool HostTeam::reduceByBlocks(TeamBlocks blocks, const std::byte* in, std::byte* out, bool gather) {
+TeamBlocks HostTeam::evenBlocks(size_t bytes) const {
+  const size_t ranks = seat_.members.size();
+  return {bytes, wholeLines((bytes + ranks - 1) / ranks), kChunkBytes / ranks / kLineBytes * kLineBytes, 0};
+}
+
+bool HostTeam::reduceScattered(const TeamBlocks& blocks, const std::byte* in, std::byte* out) {
   const ArenaOffset inAt = offsetOf(in, blocks.bytes);
+  takeChunks(blocks.chunks());
   if (inAt == kStaged) stageBlocks(blocks, in, 0);
   announce(inAt, kStaged);
-  return meet() && runBlocks(blocks, in, out, gather);
+  return meet() && runBlocks(blocks, in, out, false);
 }
 
 /// Everybody reads all of everybody's contribution: one step if they are staged; a second one, after which they may
@@ -83,21 +87,23 @@ bool HostTeam::reduceWhole(const std::byte* in, std::byte* out, ArenaOffset inAt
   const Header& header = headers_[call_ % 2];
   const size_t bytes = header.callBytes;
   const bool direct = inAt != kStaged;
-  if (!direct && bytes > 0) std::memcpy(segment_.whole(index(), call_), in, bytes);
+  takeRing(bytes);
+  if (!direct && bytes > 0) std::memcpy(whole(index()), in, bytes);
   announce(inAt, outAt);
   if (!meet()) return false;
   if (bytes >= kShareBytes && everyoneIn() && everyoneOut()) {
-    const size_t stride = wholeLines((bytes + seat_.members.size() - 1) / seat_.members.size());
-    return runBlocks({bytes, stride, stride, 0}, in, out, true);
+    return runBlocks(evenBlocks(bytes), in, out, true);
   }
   bool anyDirect = false;
   for (int member = 0; member < size(); ++member) {
     anyDirect |= buffers_[member].in != nullptr;
-    inputs_[member] = buffers_[member].in != nullptr ? buffers_[member].in : segment_.whole(member, call_);
+    inputs_[member] = buffers_[member].in != nullptr ? buffers_[member].in : whole(member);
     if (member != index()) count(member, bytes, bytes);
   }
   inputs_[index()] = in;
-  std::byte* target = direct && in == out ? scratch_.data() : out;
+  const bool copiesBack = direct && in == out;
+  if (copiesBack && scratch_.size() < bytes) scratch_.resize(bytes);
+  std::byte* target = copiesBack ? scratch_.data() : out;
   reduceTree(target, inputs_.data(), size(), bytes / elementBytes(header.type), header.type, header.reduce);
   if (!anyDirect) return true;
   publishStep(1);
@@ -119,22 +125,22 @@ bool HostTeam::runBlocks(TeamBlocks blocks, const std::byte* in, std::byte* out,
     count(member, ours + back, ours + back);
   }
   return pipeline(
-      blocks.chunks(), [&](uint32_t chunk) { if (stages) stageBlocks(blocks, in, chunk); },
-      [&](uint32_t chunk) { reduceOwn(blocks, in, out, chunk, gather); },
-      [&](uint32_t chunk) { if (collects) collectBlocks(blocks, out, chunk); });
+      blocks.chunks(), [&](uint32_t number) { if (stages) stageBlocks(blocks, in, number); },
+      [&](uint32_t number) { reduceOwn(blocks, in, out, number, gather); },
+      [&](uint32_t number) { if (collects) collectBlocks(blocks, out, number); });
 }
 
-void HostTeam::stageBlocks(const TeamBlocks& blocks, const std::byte* in, uint32_t chunk) {
-  std::byte* staging = segment_.chunk(index(), chunk);
+void HostTeam::stageBlocks(const TeamBlocks& blocks, const std::byte* in, uint32_t number) {
+  std::byte* staging = chunk(index(), number);
   for (int step = 1; step < size(); ++step) {
     const int member = (index() + step) % size();
-    const Slice part = blocks.range(member, chunk);
+    const Slice part = blocks.range(member, number);
     if (part.bytes > 0) std::memcpy(staging + static_cast<size_t>(member) * blocks.chunkBytes, in + part.offset, part.bytes);
   }
 }
 
-void HostTeam::reduceOwn(const TeamBlocks& blocks, const std::byte* in, std::byte* out, uint32_t chunk, bool gather) {
-  const Slice part = blocks.range(index(), chunk);
+void HostTeam::reduceOwn(const TeamBlocks& blocks, const std::byte* in, std::byte* out, uint32_t number, bool gather) {
+  const Slice part = blocks.range(index(), number);
   if (part.bytes == 0) return;
   std::byte* targets[kMaxTargets];
   size_t targetCount = 0;
@@ -143,13 +149,13 @@ void HostTeam::reduceOwn(const TeamBlocks& blocks, const std::byte* in, std::byt
   for (int member = 0; member < size(); ++member) {
     const Buffers& theirs = buffers_[member];
     inputs_[member] = theirs.in != nullptr ? theirs.in + part.offset
-                                           : segment_.chunk(member, chunk) + static_cast<size_t>(index()) * blocks.chunkBytes;
+                                           : chunk(member, number) + static_cast<size_t>(index()) * blocks.chunkBytes;
     if (!gather || member == index()) continue;
     if (theirs.out != nullptr) targets[targetCount++] = theirs.out + part.offset;
     fetched |= theirs.out == nullptr;
   }
   inputs_[index()] = in + part.offset;
-  if (fetched) targets[targetCount++] = segment_.result(index(), chunk);
+  if (fetched) targets[targetCount++] = result(index(), number);
   reduceInto({targets, targetCount}, part.bytes, blocks.bytes >= kStreamBytes);
 }
 
@@ -173,13 +179,13 @@ void HostTeam::reduceInto(std::span<std::byte* const> targets, size_t bytes, boo
   if (stream) streamFence();
 }
 
-void HostTeam::collectBlocks(const TeamBlocks& blocks, std::byte* out, uint32_t chunk) {
+void HostTeam::collectBlocks(const TeamBlocks& blocks, std::byte* out, uint32_t number) {
   for (int step = 1; step < size(); ++step) {
     const int member = (index() + step) % size();
-    const Slice part = blocks.range(member, chunk);
+    const Slice part = blocks.range(member, number);
     if (part.bytes == 0) continue;
-    if (blocks.bytes >= kStreamBytes) streamCopy(out + part.offset, segment_.result(member, chunk), part.bytes);
-    else std::memcpy(out + part.offset, segment_.result(member, chunk), part.bytes);
+    if (blocks.bytes >= kStreamBytes) streamCopy(out + part.offset, result(member, number), part.bytes);
+    else std::memcpy(out + part.offset, result(member, number), part.bytes);
   }
 }
 

@@ -18,11 +18,10 @@ constexpr size_t wholePages(size_t bytes) { return (bytes + kPageBytes - 1) / kP
 
 constexpr size_t kHeadBytes = kPageBytes;  // the nonce
 constexpr size_t kWordsBytes = wholePages(sizeof(MemberWords));
-constexpr size_t kStagingBytes = 2 * kWholeBytes + 2 * kChunkBuffers * kChunkBytes;
 
-size_t memberBytes(size_t arenaBytes) { return kWordsBytes + kStagingBytes + arenaBytes; }
+size_t memberBytes(int members, size_t arenaBytes) { return kWordsBytes + ringBytes(members) + arenaBytes; }
 size_t segmentBytes(int members, size_t arenaBytes) {
-  return kHeadBytes + static_cast<size_t>(members) * memberBytes(arenaBytes);
+  return kHeadBytes + static_cast<size_t>(members) * memberBytes(members, arenaBytes);
 }
 
 /// As much address space as there may be. A file beyond the process's own limit would kill it with SIGXFSZ.
@@ -44,6 +43,7 @@ Status TeamSegment::create(int members, const Digest& nonce, TeamSegment& team) 
   const size_t arenaBytes = affordableArenaBytes(members);
   const Status status = Segment::create(segmentBytes(members, arenaBytes), team.segment_);
   if (!status.ok()) return status;
+  team.members_ = members;
   team.arenaBytes_ = arenaBytes;
   // Fresh segments are zero, which is the right start for every word.
   *static_cast<Digest*>(team.segment_.data()) = nonce;
@@ -55,27 +55,19 @@ Status TeamSegment::open(const std::string& name, int members, size_t arenaBytes
   if (arenaBytes > kMaxArenaBytes) return failure("LinkUnavailable", "shared memory: absurd size", -1, "shm");
   const Status status = Segment::open(name, segmentBytes(members, arenaBytes), team.segment_);
   if (!status.ok()) return status;
+  team.members_ = members;
   team.arenaBytes_ = arenaBytes;
   if (sameDigest(*static_cast<const Digest*>(team.segment_.data()), nonce)) return status;
   return failure("LinkUnavailable", "shared memory: the hosts have equal ids but are not one", -1, "shm");
 }
 
 std::byte* TeamSegment::at(int member) const {
-  return static_cast<std::byte*>(segment_.data()) + kHeadBytes + static_cast<size_t>(member) * memberBytes(arenaBytes_);
+  return static_cast<std::byte*>(segment_.data()) + kHeadBytes + 
+         static_cast<size_t>(member) * memberBytes(members_, arenaBytes_);
 }
 
-std::byte* TeamSegment::whole(int member, uint32_t call) const {
-  return at(member) + kWordsBytes + (call % 2) * kWholeBytes;
-}
+std::byte* TeamSegment::ring(int member) const { return at(member) + kWordsBytes; }
 
-std::byte* TeamSegment::chunk(int member, uint32_t index) const {
-  return at(member) + kWordsBytes + 2 * kWholeBytes + (index % kChunkBuffers) * kChunkBytes;
-}
-
-std::byte* TeamSegment::result(int member, uint32_t index) const {
-  return chunk(member, 0) + (kChunkBuffers + index % kChunkBuffers) * kChunkBytes;
-}
-
-std::byte* TeamSegment::arena(int member) const { return at(member) + kWordsBytes + kStagingBytes; }
+std::byte* TeamSegment::arena(int member) const { return ring(member) + ringBytes(members_); }
 
 }  // namespace espalier::transport
