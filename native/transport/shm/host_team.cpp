@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kArenaAlignBytes = 64;
 constexpr size_t kArenaPageBytes = 4096;
+constexpr auto kRingSlots = static_cast<uint32_t>(ringBytes(2) / chunkBytes(2));
 
 }  // namespace
 
@@ -100,14 +101,13 @@ void HostTeam::takeRing(size_t bytes) {
 }
 
 void HostTeam::takeChunks(uint32_t chunks) {
-  const auto slots = static_cast<uint32_t>(ringBytes(size()) / kChunkBytes);
-  firstSlot_ = static_cast<uint32_t>((ringAt_ + kChunkBytes - 1) / kChunkBytes) % slots;
-  ringAt_ = (firstSlot_ + 2 * chunks) % slots * kChunkBytes;
+  const size_t bytes = chunkBytes(size());
+  firstSlot_ = static_cast<uint32_t>((ringAt_ + bytes - 1) / bytes) % kRingSlots;
+  ringAt_ = (firstSlot_ + 2 * chunks) % kRingSlots * bytes;
 }
 
 std::byte* HostTeam::slot(int member, uint32_t number) const {
-  const auto slots = static_cast<uint32_t>(ringBytes(size()) / kChunkBytes);
-  return segment_.ring(member) + (firstSlot_ + number) % slots * kChunkBytes;
+  return segment_.ring(member) + (firstSlot_ + number) % kRingSlots * chunkBytes(size());
 }
 
 void HostTeam::publishStep(uint32_t step) { wait_.publish(segment_.words(index()).progress, base_ + step); }

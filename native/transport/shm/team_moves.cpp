@@ -32,7 +32,7 @@ bool HostTeam::gatherByChunks(const std::byte* in, std::byte* out, size_t stride
   const Header& header = headers_[call_ % 2];
   const size_t ranks = seat_.members.size();
   const bool sliced = header.operation == Operation::AllReduce;
-  TeamBlocks blocks{sliced ? header.callBytes : stride * ranks, stride, kChunkBytes, 0};
+  TeamBlocks blocks{sliced ? header.callBytes : stride * ranks, stride, chunkBytes(size()), 0};
   const Slice own = blocks.range(index(), 0);
   const Slice mine = {own.offset, std::min(stride, blocks.bytes - own.offset)};
   if (mine.bytes > 0 && out + mine.offset != in) std::memcpy(out + mine.offset, in, mine.bytes);
@@ -78,7 +78,7 @@ bool HostTeam::broadcast(void* data, size_t count, DataType type, int root) {
   header.root = static_cast<uint8_t>(seat_.members[root]);
   if (!begin(header)) return false;
   auto* bytes = static_cast<std::byte*>(data);
-  const TeamBlocks blocks{header.callBytes, header.callBytes, kChunkBytes, 0};
+  const TeamBlocks blocks{header.callBytes, header.callBytes, chunkBytes(size()), 0};
   const bool isRoot = index() == root;
   for (int member = 0; member < size(); ++member) {
     if (isRoot && member != root) this->count(member, header.callBytes, 0);

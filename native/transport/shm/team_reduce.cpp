@@ -12,8 +12,13 @@ namespace {
 /// Up to here a contribution is copied although it lies in the arena: the copy costs less than the second step, in
 /// which its owner hears that it may be overwritten.
 constexpr size_t kCopyAnywayBytes = 1024;
+/// The same where ranks share cores: there a step takes as long as it takes the others to get the core.
+constexpr size_t kCrowdedCopyAnywayBytes = 32 * 1024;
+/// Up to here each of three or more ranks reduces everything; beyond it, its block only. Four ranks on two cores
+/// break even at 64 KiB.
+constexpr size_t kManyWholeBytes = 48 * 1024;
 /// From here on, if all buffers are the team's own, each member reduces its block for all of them.
-constexpr size_t kShareBytes = 8 * 1024;
+constexpr size_t kShareBytes = 2 * 1024;
 /// From here on results bypass the caches, which could not hold them anyway.
 constexpr size_t kStreamBytes = 4 * 1024 * 1024;
 /// A reduced piece waits in the first-level cache until it has been written to all its targets.
@@ -38,10 +43,10 @@ bool HostTeam::allReduce(const void* in, void* out, size_t count, DataType type,
   const auto* from = static_cast<const std::byte*>(in);
   auto* to = static_cast<std::byte*>(out);
   const size_t bytes = header.callBytes;
-  const bool copyAnyway = bytes < kCopyAnywayBytes;
+  const bool copyAnyway = bytes < (seat_.crowded ? kCrowdedCopyAnywayBytes : kCopyAnywayBytes);
   const ArenaOffset inAt = copyAnyway ? kStaged : offsetOf(in, bytes);
   const ArenaOffset outAt = copyAnyway ? kStaged : offsetOf(out, bytes);
-  if (bytes <= wholeBytes(size())) return reduceWhole(from, to, inAt, outAt);
+  if (bytes <= (size() > 2 ? kManyWholeBytes : wholeBytes(size()))) return reduceWhole(from, to, inAt, outAt);
   const TeamBlocks blocks = evenBlocks(bytes);
   takeChunks(blocks.chunks());
   if (inAt == kStaged) stageBlocks(blocks, from, 0);
@@ -70,7 +75,7 @@ bool HostTeam::reduceSlices(const void* in, void* out, size_t count, DataType ty
 
 TeamBlocks HostTeam::evenBlocks(size_t bytes) const {
   const size_t ranks = seat_.members.size();
-  return {bytes, wholeLines((bytes + ranks - 1) / ranks), kChunkBytes / ranks / kLineBytes * kLineBytes, 0};
+  return {bytes, wholeLines((bytes + ranks - 1) / ranks), chunkBytes(size()) / ranks / kLineBytes * kLineBytes, 0};
 }
 
 bool HostTeam::reduceScattered(const TeamBlocks& blocks, const std::byte* in, std::byte* out) {

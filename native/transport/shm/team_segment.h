@@ -19,8 +19,7 @@ constexpr size_t ringBytes(int members) { return members <= 2 ? size_t{2} << 20 
 /// behind without waiting for anybody. A quarter: a call must not overwrite what the one before it left.
 constexpr size_t wholeBytes(int members) { return ringBytes(members) / 4; }
 /// Longer ones travel in chunks of this many bytes; the pipeline needs six of them.
-inline constexpr size_t kChunkBytes = 128 * 1024;
-static_assert(ringBytes(64) / kChunkBytes >= 6);
+constexpr size_t chunkBytes(int members) { return ringBytes(members) / 8; }
 
 /// Where a buffer of a call lies: bytes from the start of its owner's arena, or staged (anywhere else).
 using ArenaOffset = uint64_t;

@@ -22,9 +22,12 @@ constexpr int kTeamLooksPerGlance = 16;  // at the clock
 /// How long to give way by sched_yield before sleeping: a wake-up costs up to 50 µs.
 constexpr auto kTeamYieldFor = microseconds(400);
 /// A yield that took this long went to somebody else's work: ranks hand the core back within microseconds. Then the
-/// next waits sleep at once, for who sleeps is preferred when it wakes, and who yields is not.
+/// next waits sleep at once, for who sleeps is preferred when it wakes, and who yields is not. Sleeping costs some
+/// 15 µs each time, so only a few waits do if that happens rarely, and more if it soon happens again.
 constexpr auto kTeamDearYield = microseconds(300);
-constexpr int kTeamDearWaits = 1'000;
+constexpr int kTeamFewDearWaits = 16;
+constexpr int kTeamManyDearWaits = 1'024;
+constexpr int kTeamRareAfterYields = 256;
 /// Longest sleep: bounds how late a death is noticed.
 constexpr int64_t kTeamParkUs = 50'000;
 
@@ -107,7 +110,11 @@ bool TeamWait::awaitLong(int member, TeamWord kind, uint32_t target) {
 
 void TeamWait::giveWay(Time now) {
   sched_yield();
-  if (std::chrono::steady_clock::now() - now > kTeamDearYield) dearWaits_ = kTeamDearWaits;
+  ++cheapYields_;
+  if (std::chrono::steady_clock::now() - now <= kTeamDearYield) return;
+  penalty_ = cheapYields_ > kTeamRareAfterYields ? kTeamFewDearWaits : std::min(2 * penalty_, kTeamManyDearWaits);
+  dearWaits_ = penalty_;
+  cheapYields_ = 0;
 }
 
 void TeamWait::park(int member, TeamWord kind, uint32_t target, Time began, Time now) {

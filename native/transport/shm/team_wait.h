@@ -57,7 +57,9 @@ class TeamWait {
   Liveness& liveness_;
   std::vector<TeamCounters>& counters_;
   CoreSharing coreSharing_;
-  int dearWaits_ = 0;  ///< waits for which giving way is given up: somebody else takes the core for too long
+  int dearWaits_ = 0;  ///< waits that sleep instead of giving way: somebody else takes the core for too long
+  int penalty_ = 8;    ///< how many they were the last time
+  int cheapYields_ = 0;
 };
 
 }  // namespace espalier::transport
