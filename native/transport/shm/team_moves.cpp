@@ -32,11 +32,12 @@ bool HostTeam::gatherByChunks(const std::byte* in, std::byte* out, size_t stride
   const Header& header = headers_[call_ % 2];
   const size_t ranks = seat_.members.size();
   const bool sliced = header.operation == Operation::AllReduce;
-  TeamBlocks blocks{sliced ? header.callBytes : stride * ranks, stride, chunkBytes(size()), 0};
+  const bool atOnce = stride <= wholeBytes(size());
+  const TeamBlocks blocks{sliced ? header.callBytes : stride * ranks, stride, atOnce ? stride : chunkBytes(size()), 0};
   const Slice own = blocks.range(index(), 0);
   const Slice mine = {own.offset, std::min(stride, blocks.bytes - own.offset)};
   if (mine.bytes > 0 && out + mine.offset != in) std::memcpy(out + mine.offset, in, mine.bytes);
-  const ArenaOffset at = stride <= wholeBytes(size()) ? kStaged : offsetOf(in, mine.bytes);
+  const ArenaOffset at = atOnce ? kStaged : offsetOf(in, mine.bytes);
   const auto stage = [&](uint32_t number) {
     const Slice part = blocks.range(index(), number);
     if (at == kStaged && part.bytes > 0) {
@@ -55,7 +56,7 @@ bool HostTeam::gatherByChunks(const std::byte* in, std::byte* out, size_t stride
   for (int member = 0; member < size(); ++member) {
     if (member != index()) count(member, mine.bytes, std::min(stride, blocks.bytes));
   }
-  if (stride <= wholeBytes(size())) {
+  if (atOnce) {
     takeRing(stride);
     if (mine.bytes > 0) std::memcpy(whole(index()), in, mine.bytes);
     announce(kStaged, kStaged);
