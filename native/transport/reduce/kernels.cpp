@@ -6,6 +6,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "transport/reduce/half.h"
 #include "transport/reduce/scalar.h"
 
 namespace espalier::transport {
@@ -61,6 +62,9 @@ using MinOf = Extreme<false>;
 #endif
 
 Kernel kernelFor(DataType type, ReduceOp op) {
+  if (type == DataType::Float16 || type == DataType::BFloat16) {
+    if (const Kernel own = halfKernel(type, op)) return own;
+  }
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx2")) return avx2::kernelFor(type, op);
 #endif
