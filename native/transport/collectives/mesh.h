@@ -7,6 +7,7 @@
 
 #include "transport/link.h"
 #include "transport/liveness/liveness.h"
+#include "transport/shm/core_sharing.h"
 
 namespace espalier::transport {
 
@@ -98,6 +99,7 @@ class Mesh {
   std::vector<std::unique_ptr<Link>> links_;
   std::shared_ptr<Liveness> liveness_;
   std::vector<PeerCounters> counters_;
+  TcpCoreSharing coreSharing_;
   std::shared_ptr<Flows> flows_;
   Deadline deadline_{};
   size_t pieceBytes_ = kPieceBytes;

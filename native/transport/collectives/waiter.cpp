@@ -54,6 +54,7 @@ void Mesh::Waiter::pause(std::span<const Outgoing> outgoing, std::span<const Inc
     return relax();
   }
   const Deadline now = Clock::now();
+  if (rounds_ == kSpins + 1) separate(incoming, now);
   const bool yields = now >= mesh_.yieldFrom_;
   if (!yields && !mesh_.place_.crowded && now - began_ < kKeepFor) return relax();
   if (yields && now - began_ < kYieldFor) {
@@ -63,6 +64,15 @@ void Mesh::Waiter::pause(std::span<const Outgoing> outgoing, std::span<const Inc
   }
   giveUpIfLate(outgoing, incoming, now);
   if (!mesh_.liveness_->dead()) park(outgoing, incoming, now);
+}
+
+/// Of two ranks that share a core, the higher one moves.
+void Mesh::Waiter::separate(std::span<const Incoming> incoming, Deadline now) {
+  for (const Incoming& in : incoming) {
+    if (in.done || in.peer > mesh_.rank()) continue;
+    const Link& link = *mesh_.links_[in.peer];
+    if (link.kind() == LinkKind::Tcp) mesh_.coreSharing_.separate(link.waitFd(), now);
+  }
 }
 
 void Mesh::Waiter::suspect(int peer) {

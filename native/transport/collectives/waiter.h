@@ -16,6 +16,7 @@ class Mesh::Waiter {
   void finish(int lastPeer);
 
  private:
+  void separate(std::span<const Incoming> incoming, Deadline now);
   void park(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now);
   bool findLoss(std::span<const Incoming> incoming, Deadline now);
   bool findSilence(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);

@@ -1,7 +1,9 @@
 #include "transport/shm/core_sharing.h"
 
 #if defined(__linux__)
+#include <netinet/in.h>
 #include <sched.h>
+#include <sys/socket.h>
 #endif
 
 namespace espalier::transport {
@@ -12,6 +14,17 @@ namespace {
 
 /// A move costs some 30 µs, and the system may undo it when the thread next sleeps.
 constexpr auto kBetweenMoves = std::chrono::milliseconds(1);
+
+/// Moves this thread to another of the cores it may use, if there is one. False when the system forbids it.
+bool leaveCores(const cpu_set_t& taken) {
+  cpu_set_t allowed, free;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return false;
+  CPU_AND(&free, &allowed, &taken);
+  CPU_XOR(&free, &allowed, &free);
+  if (CPU_COUNT(&free) == 0) return true;
+  if (sched_setaffinity(0, sizeof free, &free) != 0) return false;
+  return sched_setaffinity(0, sizeof allowed, &allowed) == 0;
+}
 
 }  // namespace
 
@@ -29,26 +42,42 @@ void CoreSharing::separateFrom(int member, std::chrono::steady_clock::time_point
 }
 
 void CoreSharing::moveAway(uint32_t cpu) {
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) {
-    possible_ = false;
+  cpu_set_t taken;
+  CPU_ZERO(&taken);
+  for (int member = 0; member < members_; ++member) {
+    const uint32_t seen = segment_.words(member).cpu.load(std::memory_order_relaxed);
+    if (seen != 0 && seen <= CPU_SETSIZE && member != self_) CPU_SET(seen - 1, &taken);
+  }
+  CPU_SET(cpu - 1, &taken);
+  possible_ = leaveCores(taken);
+}
+
+void TcpCoreSharing::separate(int fd, std::chrono::steady_clock::time_point now) {
+  if (now - lastMove_ < kBetweenMoves) return;
+  int cpu = -1;
+  socklen_t length = sizeof cpu;
+  if (getsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &cpu, &length) != 0 || cpu < 0 || cpu >= CPU_SETSIZE) return;
+  if (cpu != sched_getcpu()) return;
+  sockaddr_storage own{}, peer{};
+  socklen_t ownLength = sizeof own, peerLength = sizeof peer;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&own), &ownLength) != 0 ||
+      getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peerLength) != 0 || own.ss_family != AF_INET ||
+      peer.ss_family != AF_INET ||
+      reinterpret_cast<sockaddr_in&>(own).sin_addr.s_addr != reinterpret_cast<sockaddr_in&>(peer).sin_addr.s_addr) {
     return;
   }
-  cpu_set_t free = allowed;
-  CPU_CLR(cpu - 1, &free);
-  for (int member = 0; member < members_; ++member) {
-    const uint32_t taken = segment_.words(member).cpu.load(std::memory_order_relaxed);
-    if (taken != 0 && taken <= CPU_SETSIZE && member != self_) CPU_CLR(taken - 1, &free);
-  }
-  if (CPU_COUNT(&free) == 0) return;
-  possible_ = sched_setaffinity(0, sizeof free, &free) == 0;
-  if (possible_) sched_setaffinity(0, sizeof allowed, &allowed);
+  lastMove_ = now;
+  cpu_set_t taken;
+  CPU_ZERO(&taken);
+  CPU_SET(cpu, &taken);
+  leaveCores(taken);
 }
 
 #else
 
 void CoreSharing::separateFrom(int, std::chrono::steady_clock::time_point) {}
 void CoreSharing::moveAway(uint32_t) {}
+void TcpCoreSharing::separate(int, std::chrono::steady_clock::time_point) {}
 
 #endif
 

@@ -27,4 +27,14 @@ class CoreSharing {
   std::chrono::steady_clock::time_point lastMove_{};
 };
 
+/// The same for two ranks of one host over TCP: `fd` is their connection, whose last segment was handled on the core of
+/// who sent it. Does nothing when its ends are not on one host, or it was done a moment before `now`.
+class TcpCoreSharing {
+ public:
+  void separate(int fd, std::chrono::steady_clock::time_point now);
+
+ private:
+  std::chrono::steady_clock::time_point lastMove_{};
+};
+
 }  // namespace espalier::transport
