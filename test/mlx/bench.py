@@ -15,8 +15,8 @@ from harness import PROGRAMS, Ranks, clean_environment
 
 SIZES = [4, 1024, 4096, 8192, 16384, 32768, 65536, 131072]
 ROUNDS = 7
-TOKENS = 12
-TOKEN_ROUNDS = 1
+TOKENS = 48
+TOKEN_ROUNDS = 5
 
 
 def libmpi():
@@ -103,7 +103,7 @@ if __name__ == "__main__":
             everyone = list(contenders(folder, stack))
             print("\nµs per all_sum of bf16, 100 in a row in one eval; medians of alternating rounds\n")
             table(everyone, "all_sum", map(readable, SIZES), ROUNDS, [f"bytes {s}" for s in SIZES], 1)
-            print("\nTokens per second of mlx-lm with sprout (12 all_sums of 512 B a token)\n")
+            print("\nTokens per second of mlx-lm with sprout in float32 (12 all_sums of 1 KiB a token)\n")
             table(everyone, "decode", ["sprout"], TOKEN_ROUNDS, [f"tokens {TOKENS}"], 1)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
