@@ -66,7 +66,8 @@ class Ranks:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,
+            # Not a session each: Linux shares the cores out among sessions, and Open MPI's ranks are in one.
+            preexec_fn=os.setpgrp,  # noqa: PLW1509
         )
         self.processes.append(process)
         reader = threading.Thread(target=self._read, args=(rank, process), daemon=True)
