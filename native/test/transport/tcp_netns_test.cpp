@@ -1,6 +1,7 @@
 #ifdef __linux__
 #include <sched.h>
 #endif
+#include <poll.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -8,6 +9,7 @@
 #include <thread>
 
 #include "test/transport/ranks.h"
+#include "transport/tcp/tcp_link.h"
 
 namespace espalier::test {
 namespace {
@@ -111,6 +113,53 @@ TEST("netns: a route that swallows the data is DataLost on both ranks, prefill")
 TEST("netns: a host that is cut off altogether is known on both sides") {
   checkBlow(1, "ip link set data1 down && ip link set side1 down", kDecodeCount, true);
   checkBlow(0, "ip link set data0 down && ip link set side0 down", kPrefillCount, true);
+}
+
+/// Two ends of a TCP link on this process's loopback device.
+std::pair<std::unique_ptr<transport::Link>, std::unique_ptr<transport::Link>> loopbackLink() {
+  using namespace transport;
+  Socket listener;
+  uint16_t port = 0;
+  CHECK_OK(listenOn("127.0.0.1", 0, listener, port));
+  std::vector<TcpSocket> left(1), right(1);
+  CHECK_OK(dialOnce("127.0.0.1", port, deadlineAfterMs(5'000), -1, left[0].socket));
+  CHECK(waitFor(listener.fd(), POLLIN, deadlineAfterMs(5'000), -1));
+  PeerAddress from;
+  right[0].socket = acceptOne(listener, from);
+  return {makeTcpLink(std::move(left)), makeTcpLink(std::move(right))};
+}
+
+transport::LinkResult sendBytes(transport::Link& link, const std::vector<std::byte>& data) {
+  transport::Header header;
+  header.operation = transport::Operation::Send;
+  header.pieceBytes = static_cast<uint32_t>(data.size());
+  return link.trySend(header, data.data());
+}
+
+TEST("netns: a TCP link is unanswered when its path is gone, not when its peer is busy") {
+  if (!canMakeNamespaces()) return;
+  Processes alone(1, [](int) {
+#ifdef __linux__
+    CHECK(unshare(CLONE_NEWNET) == 0);
+#endif
+    run("ip link set lo up");
+    constexpr std::chrono::milliseconds kPatience(300);
+    auto [left, right] = loopbackLink();
+    const std::vector<std::byte> data(left->maxPayloadBytes());
+    // The peer takes nothing, so its window closes; its system goes on answering.
+    while (sendBytes(*left, data) == transport::LinkResult::Done) continue;
+    for (const int64_t until = nowNs() + 1'500'000'000; nowNs() < until; usleep(20'000)) {
+      CHECK(!left->isUnanswered(kPatience));
+    }
+    auto [near, far] = loopbackLink();
+    CHECK(sendBytes(*near, std::vector<std::byte>(64)) == transport::LinkResult::Done);
+    CHECK(!near->isUnanswered(kPatience));
+    run("ip link set lo down");
+    CHECK(sendBytes(*near, std::vector<std::byte>(64)) == transport::LinkResult::Done);
+    eventually("the silence is noticed", 2, [&] { return near->isUnanswered(kPatience); });
+    CHECK(std::strlen(near->why()) > 0);
+  });
+  alone.join(10);
 }
 
 }  // namespace

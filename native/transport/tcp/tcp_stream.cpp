@@ -17,6 +17,9 @@ constexpr int kStreamSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
 constexpr int kStreamSendFlags = MSG_DONTWAIT;
 #endif
 
+/// At 0.2, 0.6 and 1.4 s after the first try, where the system doubles its patience from 0.2 s.
+[[maybe_unused]] constexpr uint32_t kRetriesOfProof = 2;
+
 bool isNotYet(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
 msghdr messageOf(iovec* parts, int count) {
@@ -155,12 +158,16 @@ bool TcpStream::isUnanswered(std::chrono::milliseconds patience) {
   socklen_t length = sizeof info;
   if (getsockopt(socket_.fd(), IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return false;
   const Deadline now = Clock::now();
-  if (info.tcpi_retransmits == 0 && info.tcpi_probes == 0) {
-    silentSince_ = Deadline::max();
-    return false;
-  }
-  silentSince_ = std::min(silentSince_, now);
-  return now - silentSince_ >= patience && std::chrono::milliseconds(info.tcpi_last_ack_recv) >= patience;
+  const Deadline answered = now - std::chrono::milliseconds(info.tcpi_last_ack_recv);
+  // A peer that is busy answers each try, but has no room for what was sent: those tries do not count. Probes of a
+  // shut window are not looked at, since a peer may leave them unanswered at its leisure (rate limits).
+  const bool isNews = answered > answeredAt_ + std::chrono::milliseconds(20);
+  if (isNews) answeredAt_ = answered;
+  if (info.tcpi_retransmits < retriesAtAnswer_ || isNews) retriesAtAnswer_ = info.tcpi_retransmits;
+  if (info.tcpi_retransmits == retriesAtAnswer_) silentSince_ = Deadline::max();
+  if (info.tcpi_retransmits > retriesAtAnswer_) silentSince_ = std::min(silentSince_, now);
+  return silentSince_ != Deadline::max() && now - silentSince_ >= patience &&
+         info.tcpi_retransmits >= retriesAtAnswer_ + kRetriesOfProof;
 #else
   return false;
 #endif

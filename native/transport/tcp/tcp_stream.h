@@ -83,7 +83,9 @@ class TcpStream {
   size_t begin_ = 0, end_ = 0;
   int sendError_ = 0, receiveError_ = 0;
   uint64_t heard_ = 0;
-  Deadline silentSince_ = Deadline::max();
+  Deadline answeredAt_{};                  ///< when the peer's system last acknowledged anything
+  uint32_t retriesAtAnswer_ = 0;           ///< retransmissions by then
+  Deadline silentSince_ = Deadline::max();  ///< the first look that found one more
 };
 
 }  // namespace espalier::transport
