@@ -141,7 +141,7 @@ TEST("a sample of all links, wires, hosts, types and sizes gives the promised bi
   const uint32_t seed = seedOf();
   std::mt19937 random(seed);
   const int64_t until = nowNs() + 2'500'000'000;
-  for (int ran = 0; ran < 40 && (ran < 6 || nowNs() < until);) {
+  for (int ran = 0; ran < 40 && (ran < 3 || nowNs() < until);) {
     const auto cell = cellAt(random() % kCells, seed);
     if (!cell) continue;
     runCell(*cell, false);
