@@ -8,6 +8,11 @@
 
 namespace espalier::transport {
 
+bool CoreSharing::sharesCore(int member) const {
+  return segment_.words(member).cpu.load(std::memory_order_relaxed) ==
+         segment_.words(self_).cpu.load(std::memory_order_relaxed);
+}
+
 #if defined(__linux__)
 
 namespace {
@@ -28,17 +33,42 @@ bool leaveCores(const cpu_set_t& taken) {
 
 }  // namespace
 
-void CoreSharing::separateFrom(int member, std::chrono::steady_clock::time_point now) {
-  const int found = sched_getcpu();
-  if (found < 0) return;
-  const auto cpu = static_cast<uint32_t>(found) + 1;  // 0: not known yet
+uint32_t CoreSharing::noteCore() {
+  const auto cpu = static_cast<uint32_t>(sched_getcpu() + 1);  // 0: not known
   std::atomic<uint32_t>& own = segment_.words(self_).cpu;
   if (own.load(std::memory_order_relaxed) != cpu) own.store(cpu, std::memory_order_relaxed);
+  return cpu;
+}
+
+void CoreSharing::separateFrom(int member, std::chrono::steady_clock::time_point now) {
+  const uint32_t cpu = noteCore();
+  if (cpu == 0) return;
   // One of the two moves, or they would meet again.
   if (member > self_ || !possible_ || segment_.words(member).cpu.load(std::memory_order_relaxed) != cpu) return;
   if (now - lastMove_ < kBetweenMoves) return;
   lastMove_ = now;
   moveAway(cpu);
+}
+
+void CoreSharing::spreadOut(std::chrono::steady_clock::time_point now) {
+  const uint32_t cpu = noteCore();
+  if (cpu == 0 || !possible_ || now - lastMove_ < kBetweenMoves) return;
+  int here = 1;
+  bool isLast = true;  // one of them moves at a time
+  for (int member = 0; member < members_; ++member) {
+    if (member == self_ || !sharesCore(member)) continue;
+    ++here;
+    isLast &= member < self_;
+  }
+  cpu_set_t allowed;
+  if (!isLast || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  lastMove_ = now;
+  const int cores = CPU_COUNT(&allowed);
+  if (here <= (members_ + cores - 1) / cores) return;
+  cpu_set_t taken;
+  CPU_ZERO(&taken);
+  CPU_SET(cpu - 1, &taken);
+  possible_ = leaveCores(taken);
 }
 
 void CoreSharing::moveAway(uint32_t cpu) {
@@ -75,6 +105,8 @@ void TcpCoreSharing::separate(int fd, std::chrono::steady_clock::time_point now)
 
 #else
 
+uint32_t CoreSharing::noteCore() { return 0; }
+void CoreSharing::spreadOut(std::chrono::steady_clock::time_point) {}
 void CoreSharing::separateFrom(int, std::chrono::steady_clock::time_point) {}
 void CoreSharing::moveAway(uint32_t) {}
 void TcpCoreSharing::separate(int, std::chrono::steady_clock::time_point) {}

@@ -14,10 +14,17 @@ class CoreSharing {
  public:
   CoreSharing(const TeamSegment& segment, int members, int self) : segment_(segment), members_(members), self_(self) {}
 
+  /// For ranks that share cores: tells the others which core this thread is on, and moves it to another when there
+  /// are more ranks on this one than it takes. The system balances only now and then: three and one of four ranks on two
+  /// cores take half as long again as two and two.
+  void spreadOut(std::chrono::steady_clock::time_point now);
+  /// Whether `member` was last seen on the core that this thread was when it last told.
+  bool sharesCore(int member) const;
   /// Called when a look at `member` was in vain for a while. Costs some nanoseconds unless there is something to do.
   void separateFrom(int member, std::chrono::steady_clock::time_point now);
 
  private:
+  uint32_t noteCore();
   void moveAway(uint32_t cpu);
 
   const TeamSegment& segment_;

@@ -19,6 +19,9 @@ constexpr int kTeamFreeLooks = 32;
 /// How long to spin; it covers the usual skew between ranks that work on the same layer.
 constexpr auto kTeamSpinFor = microseconds(50);
 constexpr int kTeamLooksPerGlance = 16;  // at the clock
+/// The same where ranks share cores, while nobody who works on this core is waited for: giving way would help nobody,
+/// and costs two changes of process.
+constexpr auto kTeamCrowdedSpinFor = microseconds(20);
 /// How long to give way by sched_yield before sleeping: a wake-up costs up to 50 µs.
 constexpr auto kTeamYieldFor = microseconds(400);
 /// A yield that took this long went to somebody else's work: ranks hand the core back within microseconds. Then the
@@ -80,6 +83,7 @@ bool TeamWait::awaitLong(int member, TeamWord kind, uint32_t target) {
   const Time began = std::chrono::steady_clock::now();
   bool spinning = !seat_.crowded;
   if (spinning) coreSharing_.separateFrom(member, began);
+  else coreSharing_.spreadOut(began);
   if (dearWaits_ > 0) --dearWaits_;
   for (int round = 1; !isAtLeast(word.load(std::memory_order_acquire), target); ++round) {
     // Look again after seeing that it left: its last word may have come between the two looks.
@@ -96,6 +100,10 @@ bool TeamWait::awaitLong(int member, TeamWord kind, uint32_t target) {
       continue;
     }
     const Time now = std::chrono::steady_clock::now();
+    if (seat_.crowded && now - began < kTeamCrowdedSpinFor && !coreIsWanted(kind, target)) {
+      teamRelax();
+      continue;
+    }
     if (dearWaits_ == 0 && now - began < kTeamYieldFor) {
       giveWay(now);
       continue;
@@ -106,6 +114,14 @@ bool TeamWait::awaitLong(int member, TeamWord kind, uint32_t target) {
   const auto stall = std::chrono::nanoseconds(std::chrono::steady_clock::now() - began).count();
   raiseCounter(counters_[member].stallNs, static_cast<uint64_t>(stall));
   return true;
+}
+
+bool TeamWait::coreIsWanted(TeamWord kind, uint32_t target) const {
+  for (int member = 0; member < static_cast<int>(seat_.members.size()); ++member) {
+    if (member == seat_.index || !coreSharing_.sharesCore(member)) continue;
+    if (!isAtLeast(wordOf(member, kind, target).load(std::memory_order_relaxed), target)) return true;
+  }
+  return false;
 }
 
 void TeamWait::giveWay(Time now) {

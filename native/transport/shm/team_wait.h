@@ -48,6 +48,8 @@ class TeamWait {
   using Time = std::chrono::steady_clock::time_point;
   std::atomic<uint32_t>& wordOf(int member, TeamWord kind, uint32_t target) const;
   bool awaitLong(int member, TeamWord kind, uint32_t target);
+  /// Whether somebody who has not reached `target` was last seen on this rank's core.
+  bool coreIsWanted(TeamWord kind, uint32_t target) const;
   void giveWay(Time now);
   void park(int member, TeamWord kind, uint32_t target, Time began, Time now);
   void giveUpIfLate(int member, TeamWord kind, uint32_t target, Time began, Time now);
