@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <numeric>
 #include <optional>
 #include <random>
 
@@ -154,12 +156,19 @@ TEST("sixteen ranks on few cores neither hang nor take long") {
   runCell({{LinkKind::SharedMemory, LinkKind::Tcp}, 16, Shape::Full, Layout::Fours, true, 1}, false);
 }
 
-TEST("slow: the full product of links, wires, hosts, ranks, types and sizes") {
+/// The whole product takes half an hour: each run goes through it for as long as this, in an order of its own.
+constexpr int64_t kProductForNs = 40'000'000'000;
+
+TEST("slow: the product of links, wires, hosts, ranks, types and sizes, in a random order") {
   const uint32_t seed = seedOf();
-  for (size_t index = 0; index < kCells; ++index) {
+  std::vector<size_t> order(kCells);
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::shuffle(order.begin(), order.end(), std::mt19937(seed));
+  const int64_t until = nowNs() + kProductForNs;
+  for (size_t i = 0; i < kCells && nowNs() < until; ++i) {
+    const auto cell = cellAt(order[i], seed);
     // Processes behave as threads do but for the memory they share: every eleventh of them.
-    const auto cell = cellAt(index, seed);
-    if (cell && (!cell->processes || index % 11 == 0)) runCell(*cell, cell->size <= 4);
+    if (cell && (!cell->processes || order[i] % 11 == 0)) runCell(*cell, cell->size <= 4);
   }
 }
 
