@@ -63,6 +63,7 @@ Status MeshGroup::settle() {
     status = formTeam(mesh_, collectives_, members, *identity_.family->notices, team_);
     // A team of all goes about its calls in its own way.
     if (status.ok() && !oneTeam()) status = collectives_.settle(team_.get());
+    if (status.ok() && oneTeam()) mesh_.watchOtherCalls([this](int peer) { return team_->aheadWith(peer); });
     mesh_.forgetTraffic();
     return status;
   });

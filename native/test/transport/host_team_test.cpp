@@ -177,6 +177,34 @@ TEST("allocate goes on when the shared arena is full, and the sums stay right") 
   ranks.join(20);
 }
 
+TEST("a message meets a collective: all hear of it, unless it was sent before") {
+  for (const std::string stray : {"recv", "send", "split", "none"}) {
+    SharedBoard board;
+    runThreads(3, [&](int rank) {
+      GroupOptions options = optionsFor(rank, 3, LinkKind::SharedMemory, board.get());
+      options.operationTimeoutMs = 0;
+      auto group = join(options);
+      std::vector<float> data(1 << 20, 1.0f);
+      Status status;
+      if (stray == "none") {
+        if (rank == 0) CHECK_OK(group->send(data.data(), 16, DataType::Float32, 1));
+        if (rank == 0) board->marks[0] = 1;
+        if (rank == 1) {
+          eventually("rank 0 has sent", 10, [&] { return board->marks[0] == 1; });
+          CHECK_OK(group->recv(data.data(), 16, DataType::Float32, 0));
+        }
+      } else if (rank == 1) {
+        if (stray == "recv") status = group->recv(data.data(), 16, DataType::Float32, 0);
+        if (stray == "send") status = group->send(data.data(), data.size(), DataType::Float32, 0);
+        if (stray == "split") group->split(0, 0, status);
+        CHECK_EQ(status.code, "PeerMismatch");
+      }
+      status = group->allReduce(data.data(), data.data(), 16, DataType::Float32, ReduceOp::Sum);
+      CHECK_EQ(status.code, stray == "none" ? "" : "PeerMismatch");
+    });
+  }
+}
+
 TEST("ranks that differ in where their buffers lie and in the size all hear of it") {
   for (const size_t count : {10u, 20'000u, 400'000u}) {
     SharedBoard board;

@@ -93,7 +93,15 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
     }
     flows_->arrived(in.peer);
     if (message.header != in.expected) {
-      mismatch(in, message.header);
+      if (isPlausible(message.header)) {
+        mismatch(in.peer, describeCall(message.header), in.expected);
+      } else {
+        fail(failure("FrameCorrupt",
+                     "what came over the link from rank " + std::to_string(place_.familyRanks[in.peer]) + " to rank " +
+                         std::to_string(place_.familyRanks[place_.rank]) +
+                         " is no message of this transport: it was damaged on the way",
+                     in.peer));
+      }
       return false;
     }
     in.payload = message.payload;
@@ -132,18 +140,12 @@ std::string Mesh::wayTo(int peer) const {
                             : " (through rank " + std::to_string(place_.familyRanks[via]) + ")";
 }
 
-void Mesh::mismatch(const Incoming& incoming, const Header& got) {
-  const std::string other = std::to_string(place_.familyRanks[incoming.peer]);
+void Mesh::mismatch(int peer, const std::string& got, const Header& expected) {
+  const std::string other = std::to_string(place_.familyRanks[peer]);
   const std::string self = std::to_string(place_.familyRanks[place_.rank]);
-  if (!isPlausible(got)) {
-    fail(failure("FrameCorrupt", "what came over the link from rank " + other + " to rank " + self +
-                                     " is no message of this transport: it was damaged on the way",
-                 incoming.peer));
-    return;
-  }
-  fail(failure("PeerMismatch", "rank " + other + " called " + describeCall(got) + " where rank " + self + " called " +
-                                   describeCall(incoming.expected) + "; all ranks must make the same calls",
-               incoming.peer));
+  fail(failure("PeerMismatch", "rank " + other + " called " + got + " where rank " + self + " called " +
+                                   describeCall(expected) + "; all ranks must make the same calls",
+               peer));
 }
 
 void Mesh::release(std::span<Incoming> incoming) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <functional>
 #include <cstring>
 #include <memory>
 #include <span>
@@ -72,6 +73,9 @@ class Mesh {
   /// Longest piece that all of the group's links carry: every rank must cut alike. kPieceBytes until agreed on.
   size_t pieceBytes() const { return pieceBytes_; }
   void agreeOnPieces(size_t bytes) { pieceBytes_ = bytes; }
+  /// For messages between pairs, while collectives go another way: what call, if any, a peer waits in that needs this
+  /// rank as well. Then it neither sends nor receives before, so whoever waits for it here waits in vain.
+  void watchOtherCalls(std::function<std::string(int peer)> callOf) { otherCallOf_ = std::move(callOf); }
   /// What the set-up sent counts for nothing in the statistics.
   void forgetTraffic();
   const Link* link(int peer) const { return links_[peer].get(); }
@@ -93,7 +97,7 @@ class Mesh {
   void settle(int peer, LinkResult result, Waiter& waiter);
   /// "", or through whom, for messages.
   std::string wayTo(int peer) const;
-  void mismatch(const Incoming& incoming, const Header& got);
+  void mismatch(int peer, const std::string& got, const Header& expected);
 
   Place place_;
   std::vector<std::unique_ptr<Link>> links_;
@@ -103,6 +107,7 @@ class Mesh {
   std::shared_ptr<Flows> flows_;
   Deadline deadline_{};
   size_t pieceBytes_ = kPieceBytes;
+  std::function<std::string(int peer)> otherCallOf_;
   Deadline yieldFrom_{};  ///< the Waiter's: before, giving way costs more than it is worth
 };
 

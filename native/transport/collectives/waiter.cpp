@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "transport/failure.h"
 
@@ -171,6 +172,24 @@ bool Mesh::Waiter::findSilence(std::span<const Outgoing> outgoing, std::span<con
   return false;
 }
 
+/// What a peer sent before it entered the other call is seen by the look that follows the first sight of that call.
+bool Mesh::Waiter::findOtherCall(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming) {
+  if (!mesh_.otherCallOf_) return false;
+  const auto check = [&](int peer, const Header& own) {
+    const std::string call = mesh_.otherCallOf_(peer);
+    if (call.empty()) return false;
+    if (elsewhere_ == peer) mesh_.mismatch(peer, call, own);
+    return std::exchange(elsewhere_, peer) == peer;
+  };
+  for (const Incoming& in : incoming) {
+    if (!in.done && check(in.peer, in.expected)) return true;
+  }
+  for (const Outgoing& out : outgoing) {
+    if (!out.done && check(out.peer, out.header)) return true;
+  }
+  return false;
+}
+
 void Mesh::Waiter::giveUpIfLate(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming,
                                 Deadline now) {
   std::string names;
@@ -180,7 +199,7 @@ void Mesh::Waiter::giveUpIfLate(std::span<const Outgoing> outgoing, std::span<co
     const std::string text = std::to_string(mesh_.place_.familyRanks[peer]);
     if ((", " + names + ",").find(", " + text + ",") == std::string::npos) names += (names.empty() ? "" : ", ") + text;
   };
-  if (findLoss(incoming, now) || findSilence(outgoing, incoming)) return;
+  if (findLoss(incoming, now) || findSilence(outgoing, incoming) || findOtherCall(outgoing, incoming)) return;
   const milliseconds grace(mesh_.liveness_->timeoutMs());
   if (suspect_ >= 0 && now - suspectedAt_ >= grace / 2) {
     // The side channel still hears that rank, so only the data connection is gone.

@@ -20,11 +20,13 @@ class Mesh::Waiter {
   void park(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now);
   bool findLoss(std::span<const Incoming> incoming, Deadline now);
   bool findSilence(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);
+  bool findOtherCall(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);
   void giveUpIfLate(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now);
 
   Mesh& mesh_;
   int rounds_ = 0;
   Deadline began_{};
+  int elsewhere_ = -1;  ///< peer that was seen in a call of another kind
   int suspect_ = -1;
   Deadline suspectedAt_{};
 };

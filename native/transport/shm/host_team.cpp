@@ -92,6 +92,11 @@ bool HostTeam::meetOne(int member, uint32_t call) {
   return false;
 }
 
+std::string HostTeam::aheadWith(int member) const {
+  const Announcement& next = segment_.words(member).announcements[(call_ + 1) % 2];
+  return next.call.load(std::memory_order_acquire) == call_ + 1 ? describeCall(next.header) : "";
+}
+
 /// The last call's part of the ring may still be read, the one before that no more: begin() saw to it. A call takes a
 /// quarter of the ring at most, so starting over at its beginning does not meet the last one.
 void HostTeam::takeRing(size_t bytes) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <mutex>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "transport/shm/team_wait.h"
@@ -45,6 +46,9 @@ class HostTeam {
   static Slice slice(size_t bytes, int members, int index);
   [[nodiscard]] bool reduceSlices(const void* in, void* out, size_t count, DataType type, ReduceOp op);
   [[nodiscard]] bool gatherSlices(void* data, size_t count, DataType type);
+
+  /// What `member` is calling that this rank has not begun to call, for messages; empty when it is not ahead.
+  std::string aheadWith(int member) const;
 
   /// Memory of the team, 64-byte aligned; null when there is not enough left. Any thread. Lives as long as the team.
   void* allocate(size_t bytes);
