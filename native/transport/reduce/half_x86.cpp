@@ -8,7 +8,7 @@
 #define ESPALIER_AVX2 __attribute__((target("avx2,f16c")))
 
 // bf16 is rounded with integers: AVX-512's vcvtneps2bf16 takes subnormal numbers for zero, so its bits differ from
-// ours, and without it the wider registers gain nothing that memory does not take away.
+// ours. Plain AVX-512 code took 4.4 µs for 64 KiB where this takes 6; it is not here yet.
 
 namespace espalier::transport {
 namespace {
