@@ -32,7 +32,7 @@ const describe = async (
   question: { prompt: string; maxTokens: number },
 ): Promise<BenchModel> => {
   const uri = pathToFileURL(folder).href;
-  return { name, uri, layers: (await readModelProfile(uri)).layers, ...question };
+  return { name, uri, layers: (await readModelProfile(uri)).layers.length, ...question };
 };
 
 /** Made under another name first, so that a folder which is there is whole. */

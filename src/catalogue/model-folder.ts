@@ -2,14 +2,15 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EspalierError } from '../base/errors.ts';
-import { parseModelConfig } from './model-config.ts';
-import type { ModelConfig } from './model-config.ts';
+import { builtInEngine } from './engine-capabilities.ts';
 import { configName, listModelFolder, readJson, tokenizerName } from './model-files.ts';
 import type { ModelProfile } from './model-profile.ts';
-import { expectedModules } from './model-tensors.ts';
+import type { ModelShape } from './model-shape.ts';
 import { resolveModelFolder } from './model-uri.ts';
-import { impliedBytes, readStoredWeights, storedBytes } from './model-weights.ts';
+import { readStoredWeights, storedBytes } from './model-weights.ts';
 import type { StoredWeights } from './model-weights.ts';
+import { impliedBytes, parseConfig, sizeModel } from './profile.ts';
+import type { ParsedConfig } from './profile.ts';
 import { checkTokenizer } from './tokenizer-file.ts';
 
 const maxConfigBytes = 4 * 2 ** 20;
@@ -32,17 +33,18 @@ export const readModelProfile = async (
     maxBytes: maxConfigBytes,
     malformed: 'ModelConfigInvalid',
   });
-  const config = parseModelConfig(value, configFile);
+  const config = parseConfig(value, configFile);
   const weights = await readStoredWeights(folder, names);
-  const tokenizer = await readTokenizer(folder, names, config, weights !== undefined);
+  const tokenizer = await readTokenizer(folder, names, config.shape, weights !== undefined);
   const digest = createHash('sha256').update(text).update('\0').update(tokenizer);
   for (const part of weights?.fingerprint ?? []) digest.update('\0').update(part);
   return {
     uri,
     revision: digest.digest('hex'),
     weightsPresent: weights !== undefined,
-    ...shapeOf(config),
+    basis: 'Architecture',
     ...sizesOf(config, weights),
+    ...(Object.keys(config.unsupportedBy).length > 0 && { unsupportedBy: config.unsupportedBy }),
   };
 };
 
@@ -87,7 +89,7 @@ const statFingerprint = async (uri: string, baseDirectory: string): Promise<stri
 const readTokenizer = async (
   folder: string,
   names: readonly string[],
-  config: ModelConfig,
+  { vocabSize }: ModelShape,
   weightsPresent: boolean,
 ): Promise<string> => {
   const file = join(folder, tokenizerName);
@@ -103,56 +105,21 @@ const readTokenizer = async (
     maxBytes: maxTokenizerBytes,
     malformed: 'TokenizerInvalid',
   });
-  checkTokenizer(value, file, config.vocabSize);
+  checkTokenizer(value, file, vocabSize);
   return text;
 };
 
-const shapeOf = (config: ModelConfig) => ({
-  architecture: config.architecture,
-  layers: config.layers,
-  hiddenSize: config.hiddenSize,
-  intermediateSize: config.intermediateSize,
-  heads: config.heads,
-  kvHeads: config.kvHeads,
-  headDim: config.headDim,
-  vocabSize: config.vocabSize,
-  maxPositions: config.maxPositions,
-  ...(config.quantization ? { quantization: config.quantization } : {}),
-});
-
-const sizesOf = (config: ModelConfig, weights: StoredWeights | undefined) => {
+const sizesOf = (parsed: ParsedConfig, weights: StoredWeights | undefined) => {
+  const { shape, widths, unsupportedBy } = parsed;
   const tiedEmbeddings =
-    config.tiedEmbeddings ?? (weights !== undefined && !weights.tensors.has('lm_head.weight'));
-  const sizes = {
-    tiedEmbeddings,
-    totalBytes: 0,
-    layerShardedBytes: Array.from({ length: config.layers }, () => 0),
-    layerReplicatedBytes: Array.from({ length: config.layers }, () => 0),
-    embeddingBytes: 0,
-    headBytes: 0,
-    otherBytes: 0,
-  };
-  for (const module of expectedModules(config, tiedEmbeddings)) {
-    const { weightBytes, biasBytes } = weights
-      ? storedBytes(weights, config, module)
-      : impliedBytes(config, module);
-    const moduleBytes = weightBytes + biasBytes;
-    sizes.totalBytes += moduleBytes;
-    const { place, cut } = module;
-    if (place === 'Embedding') sizes.embeddingBytes += moduleBytes;
-    else if (place === 'Head') sizes.headBytes += moduleBytes;
-    else if (place === 'Other') sizes.otherBytes += moduleBytes;
-    else {
-      const shardedBytes = (cut === 'Nothing' ? 0 : weightBytes) + (cut === 'Rows' ? biasBytes : 0);
-      addBytes(sizes.layerShardedBytes, place.layer, shardedBytes);
-      addBytes(sizes.layerReplicatedBytes, place.layer, moduleBytes - shardedBytes);
-    }
-  }
+    shape.tiedEmbeddings ?? (weights !== undefined && !weights.tensors.has('lm_head.weight'));
+  // What the built-in engine is to load is checked here, tensor by tensor, before a rank is started.
+  const strict =
+    builtInEngine.architectures.includes(shape.architecture) &&
+    unsupportedBy['BuiltIn'] === undefined;
+  const sizes = sizeModel(parsed, tiedEmbeddings, (module) =>
+    weights && strict ? storedBytes(weights, widths, module) : impliedBytes(widths, module),
+  );
   // Tensors that config.json does not imply (an unused head, old rotary tables) are on disk, not in memory.
-  if (weights) sizes.totalBytes = weights.totalBytes;
-  return sizes;
-};
-
-const addBytes = (bytes: number[], layer: number, more: number): void => {
-  bytes[layer] = (bytes[layer] ?? 0) + more;
+  return weights ? { ...sizes, totalBytes: weights.totalBytes } : sizes;
 };

@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { EspalierError } from '../base/errors.ts';
-import type { ModelConfig } from './model-config.ts';
 import { indexName, isRecord, readJson, statFile } from './model-files.ts';
-import type { ExpectedModule } from './model-tensors.ts';
+import type { ModelModule } from './model-shape.ts';
+import type { ModuleBytes } from './profile.ts';
 import { readSafetensorsHeader } from './safetensors-header.ts';
 import type { TensorFacts } from './safetensors-header.ts';
+import type { Widths } from './weight-width.ts';
 
 const maxIndexBytes = 64 * 2 ** 20;
 
@@ -60,17 +61,11 @@ const indexedFiles = async (file: string): Promise<string[]> => {
   return [...new Set(names)].toSorted();
 };
 
-/** Bytes of a module's matrix (or vector), with scales and biases of quantisation, and of its bias. */
-export interface ModuleBytes {
-  weightBytes: number;
-  biasBytes: number;
-}
-
 /** From the headers, each tensor checked: TensorMissing, TensorShapeMismatch. */
 export const storedBytes = (
   weights: StoredWeights,
-  { quantization }: ModelConfig,
-  module: ExpectedModule,
+  widths: Widths,
+  module: ModelModule,
 ): ModuleBytes => {
   const { name, rows, columns, bias } = module;
   const find = (suffix: string, shape: number[], packed = false) =>
@@ -78,28 +73,16 @@ export const storedBytes = (
   const biasBytes = bias ? find('bias', [rows]) : 0;
   if (columns === 0) return { weightBytes: find('weight', [rows]), biasBytes };
   // MLX's own rule: a layer is quantised when its scales are there.
-  if (!quantization || !weights.tensors.has(`${name}.scales`)) {
+  const width = widths.of(name);
+  if (width.format === 'Float' || !weights.tensors.has(`${name}.scales`)) {
     return { weightBytes: find('weight', [rows, columns]), biasBytes };
   }
-  const groups = [rows, columns / quantization.groupSize];
-  const packed = [rows, (columns * quantization.bits) / 32];
+  const groups = [rows, columns / width.groupSize];
+  const packed = [rows, (columns * width.bits) / 32];
   return {
     weightBytes: find('weight', packed, true) + find('scales', groups) + find('biases', groups),
     biasBytes,
   };
-};
-
-/** From shapes alone, for folders without weights: every matrix quantised, as MLX does. */
-export const impliedBytes = (
-  { quantization, floatBytes }: ModelConfig,
-  { rows, columns, bias }: ExpectedModule,
-): ModuleBytes => {
-  const biasBytes = bias ? rows * floatBytes : 0;
-  if (columns === 0) return { weightBytes: rows * floatBytes, biasBytes };
-  if (!quantization) return { weightBytes: rows * columns * floatBytes, biasBytes };
-  const { bits, groupSize } = quantization;
-  const scalesAndBiases = 2 * rows * Math.ceil(columns / groupSize) * floatBytes;
-  return { weightBytes: (rows * columns * bits) / 8 + scalesAndBiases, biasBytes };
 };
 
 const checkedBytes = (

@@ -24,44 +24,21 @@ export const indivisible = (
 type Cause = Pick<Refusal, 'reason' | 'message'>;
 
 const tooManyStages = (model: ModelProfile, { pipelineSize }: Shape): Cause | undefined =>
-  pipelineSize <= model.layers
+  pipelineSize <= model.layers.length
     ? undefined
     : {
         reason: 'InsufficientLayers',
-        message: `${pipelineSize} stages need at least ${pipelineSize} layers, the model has ${model.layers}`,
+        message: `${pipelineSize} stages need at least ${pipelineSize} layers, the model has ${model.layers.length}`,
       };
 
-/** Heads go to ranks whole; so do quantisation groups along the inputs of row-parallel matrices. */
+/** The catalogue says what is divided; here is only the arithmetic. */
 const uneven = (model: ModelProfile, ranks: number): Cause | undefined => {
-  const { heads, kvHeads, headDim, intermediateSize, quantization } = model;
-  const group = quantization?.groupSize ?? 1;
-  const rules: [Refusal['reason'], string, number][] = [
-    ['IndivisibleHeads', 'attention heads', heads],
-    ['IndivisibleKVHeads', 'key-value heads', kvHeads],
-    ['IndivisibleIntermediateSize', 'columns of the MLP', intermediateSize],
-  ];
-  for (const [reason, what, count] of rules) {
-    if (count % ranks !== 0) {
-      return { reason, message: `${count} ${what} cannot be divided among ${ranks} tensor ranks` };
-    }
-  }
-  // Slices of the attention output's input are whole heads as well as whole groups.
-  const widths: [string, number, number][] = [
-    ['attention output', heads * headDim, leastCommonMultiple(group, headDim)],
-    ['MLP down projection', intermediateSize, group],
-  ];
-  for (const [what, width, unit] of widths) {
-    if (ranks > 1 && (width / ranks) % unit !== 0) {
-      return {
-        reason: 'IndivisibleQuantizationGroups',
-        message: `the ${what} has ${width} inputs, ${width / ranks} for each of ${ranks} tensor ranks: not a whole number of quantisation groups of ${group}${unit === group ? '' : ` and heads of ${headDim}`}`,
-      };
-    }
-  }
-  return undefined;
+  const divisor = model.divisors.find(({ count }) => count % ranks !== 0);
+  if (!divisor) return undefined;
+  const { reason, count, what, detail } = divisor;
+  const whole = detail === undefined ? '' : ` ${detail}`;
+  return {
+    reason,
+    message: `${count} ${what}${whole} cannot be divided among ${ranks} tensor ranks`,
+  };
 };
-
-const leastCommonMultiple = (a: number, b: number): number => (a / greatestCommonDivisor(a, b)) * b;
-
-const greatestCommonDivisor = (a: number, b: number): number =>
-  b === 0 ? a : greatestCommonDivisor(b, a % b);

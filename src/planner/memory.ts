@@ -1,5 +1,5 @@
 import type { EngineCapability } from '../catalogue/engine-capabilities.ts';
-import type { ModelProfile } from '../catalogue/model-profile.ts';
+import type { CacheProfile, LayerProfile, ModelProfile } from '../catalogue/model-profile.ts';
 import type { ModelDeploymentSpec } from '../resources/types.ts';
 import type { LayerRange } from './partition.ts';
 import type { Shape } from './shapes.ts';
@@ -36,21 +36,15 @@ export const rankMemory = (
   const isLast = stage === pipelineSize - 1;
   const wholeHeadBytes = model.tiedEmbeddings ? model.embeddingBytes : model.headBytes;
   const headBytes = isLast ? wholeHeadBytes : 0;
-  const shardedWeightsBytes = Math.ceil(
-    (sum(model.layerShardedBytes, firstLayer, endLayer) + headBytes) / tensorSize,
-  );
+  const layers = model.layers.slice(firstLayer, endLayer);
+  const shardedWeightsBytes = Math.ceil((sum(layers, shardedBytesOf) + headBytes) / tensorSize);
   const replicatedWeightsBytes =
-    sum(model.layerReplicatedBytes, firstLayer, endLayer) +
+    sum(layers, ({ replicatedBytes }) => replicatedBytes) +
     (isFirst ? model.embeddingBytes : 0) +
     (isLast ? model.otherBytes : 0);
   const kvCacheBytes =
-    contextLength *
     maxConcurrentRequests *
-    Math.ceil(model.kvHeads / tensorSize) *
-    model.headDim *
-    2 *
-    (endLayer - firstLayer) *
-    engine.kvElementBytes;
+    sum(layers, ({ cache }) => cacheBytes(cache, tensorSize, contextLength, engine.kvElementBytes));
   const workspaceBytes =
     processBytes +
     activations(model, tensorSize, engine.batchRows) +
@@ -64,13 +58,35 @@ export const rankMemory = (
   };
 };
 
-/** Residual stream, its normalised copy and the partial sums that travel; queries, keys, values; gate and up. */
+/** Routed experts are sliced by width, each of them. */
+const shardedBytesOf = ({ shardedBytes, experts }: LayerProfile): number =>
+  shardedBytes + (experts ? experts.count * experts.bytesEach : 0);
+
+/** Of one sequence: a cache that has fewer shards than ranks is kept in whole shards. */
+const cacheBytes = (
+  { elementsPerToken, windowTokens = Infinity, stateBytes, shards }: CacheProfile,
+  tensorSize: number,
+  contextLength: number,
+  elementBytes: number,
+): number => {
+  const positions = Math.min(contextLength, windowTokens);
+  const wholeBytes = positions * elementsPerToken * elementBytes + stateBytes;
+  return (wholeBytes * Math.ceil(shards / tensorSize)) / shards;
+};
+
+/**
+ * Residual stream, its normalised copy and the partial sums that travel; then queries, keys, values, gates:
+ * all matrices have the hidden size on one side, so their parameters ÷ hidden size is the sum of the others.
+ */
 const activations = (model: ModelProfile, tensorSize: number, rows: number): number => {
   const whole = 4 * model.hiddenSize;
-  const divided =
-    (2 * model.heads + 2 * model.kvHeads) * model.headDim + 2 * model.intermediateSize;
+  const widest = Math.max(...model.layers.map(activeParametersOf));
+  const divided = Math.ceil(widest / model.hiddenSize);
   return rows * (whole + Math.ceil(divided / tensorSize)) * activationBytes;
 };
 
-const sum = (values: readonly number[], first: number, end: number): number =>
-  values.slice(first, end).reduce((total, value) => total + value, 0);
+const activeParametersOf = ({ activeParameters, experts }: LayerProfile): number =>
+  activeParameters + (experts ? experts.perToken * experts.parametersEach : 0);
+
+const sum = <T>(values: readonly T[], bytesOf: (value: T) => number): number =>
+  values.reduce((total, value) => total + bytesOf(value), 0);

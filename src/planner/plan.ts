@@ -73,7 +73,7 @@ const searchOver = (
 ): Found | undefined => {
   const { spec } = search.input.deployment;
   const asked = askedShapes(spec.parallelism, search.demand.engine, {
-    layers: search.demand.model.layers,
+    layers: search.demand.model.layers.length,
     nodeCount: search.capacity.candidates.length,
   });
   const kept = keepCurrent(search, asked, transport);
@@ -178,7 +178,7 @@ type CutRank = Omit<PlannedRank, 'nodeName' | 'threads'>;
 
 /** World rank = stage × tensorSize + tensorRank. */
 const cutModel = (demand: Demand, shape: Shape): CutRank[] =>
-  partitionLayers(demand.model.layers, shape.pipelineSize).flatMap((layers, stage) => {
+  partitionLayers(demand.model.layers.length, shape.pipelineSize).flatMap((layers, stage) => {
     const memory = rankMemory(demand, shape, stage, layers);
     return Array.from({ length: shape.tensorSize }, (_, tensorRank) => ({
       rank: stage * shape.tensorSize + tensorRank,

@@ -27,13 +27,21 @@ const otherEngine = (spec: ModelDeploymentSpec, engine: EngineCapability): Cause
         message: `engine ${spec.runtime.name} is not available yet, only ${engine.name} is: set spec.runtime.name to Auto or ${engine.name}`,
       };
 
-const foreignModel = (model: ModelProfile, engine: EngineCapability): Cause | undefined =>
-  engine.architectures.includes(model.architecture)
+const foreignModel = (model: ModelProfile, engine: EngineCapability): Cause | undefined => {
+  if (!engine.architectures.includes(model.architecture)) {
+    return {
+      reason: 'IncompatibleModel',
+      message: `architecture ${model.architecture} is not one that engine ${engine.name} runs: ${engine.architectures.join(', ')}`,
+    };
+  }
+  const cause = model.unsupportedBy?.[engine.name];
+  return cause === undefined
     ? undefined
     : {
         reason: 'IncompatibleModel',
-        message: `architecture ${model.architecture} is not one that engine ${engine.name} runs: ${engine.architectures.join(', ')}`,
+        message: `engine ${engine.name} runs ${model.architecture}, but not with this config.json: ${cause}`,
       };
+};
 
 const expertParallel = ({ parallelism }: ModelDeploymentSpec): Cause | undefined =>
   (parallelism.expertSize ?? 1) === 1

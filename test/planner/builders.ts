@@ -1,4 +1,4 @@
-import type { ModelProfile } from '../../src/catalogue/model-profile.ts';
+import type { LayerProfile, ModelProfile } from '../../src/catalogue/model-profile.ts';
 import type { PlanInput, PlanNode } from '../../src/planner/types.ts';
 import type { ModelDeploymentSpec } from '../../src/resources/types.ts';
 
@@ -58,32 +58,65 @@ export const node = (name: string, overrides: Partial<PlanNode> = {}): PlanNode 
   ...overrides,
 });
 
+interface LlamaOptions extends Partial<Omit<ModelProfile, 'layers'>> {
+  layers?: number;
+  heads?: number;
+  kvHeads?: number;
+  intermediateSize?: number;
+  groupSize?: number;
+}
+
 /** A Llama of `gib` GiB of weights in `layers` layers, 8 KV heads, 4 bits in groups of 64. */
 export const profile = (
   gib: number,
-  { layers = 32, ...overrides }: Partial<ModelProfile> = {},
+  {
+    layers = 32,
+    heads = 64,
+    kvHeads = 8,
+    intermediateSize = 28672,
+    groupSize = 64,
+    ...overrides
+  }: LlamaOptions = {},
 ): ModelProfile => {
   const embeddingBytes = 0.02 * gib * GiB;
-  const perLayer = Math.floor((gib * GiB - 2 * embeddingBytes) / layers);
-  const fill = (bytes: number) => Array.from({ length: layers }, () => bytes);
+  const hiddenSize = 8192;
+  const headDim = 128;
+  const layer: LayerProfile = {
+    mixer: 'FullAttention',
+    shardedBytes: Math.floor((gib * GiB - 2 * embeddingBytes) / layers),
+    replicatedBytes: 32768,
+    activeParameters: ((2 * heads + 2 * kvHeads) * headDim + 3 * intermediateSize) * hiddenSize,
+    cache: { elementsPerToken: 2 * kvHeads * headDim, stateBytes: 0, shards: kvHeads },
+    scoreElements: 2 * heads * headDim,
+  };
   return {
     uri: 'file:///models/m',
     revision: '0',
     weightsPresent: true,
     architecture: 'llama',
-    layers,
-    hiddenSize: 8192,
-    intermediateSize: 28672,
-    heads: 64,
-    kvHeads: 8,
-    headDim: 128,
+    basis: 'Architecture',
+    hiddenSize,
     vocabSize: 128256,
     tiedEmbeddings: false,
     maxPositions: 131072,
-    quantization: { bits: 4, groupSize: 64 },
+    quantization: { format: 'Affine', bits: 4, groupSize },
     totalBytes: gib * GiB,
-    layerShardedBytes: fill(perLayer),
-    layerReplicatedBytes: fill(32768),
+    layers: Array.from({ length: layers }, () => layer),
+    divisors: [
+      { reason: 'IndivisibleHeads', what: 'attention heads', count: heads },
+      { reason: 'IndivisibleKVHeads', what: 'key-value heads', count: kvHeads },
+      {
+        reason: 'IndivisibleIntermediateSize',
+        what: 'columns of the MLP',
+        count: intermediateSize,
+      },
+      {
+        reason: 'IndivisibleQuantizationGroups',
+        what: 'quantisation groups of the MLP down projection',
+        count: intermediateSize % groupSize === 0 ? intermediateSize / groupSize : 1,
+        detail: `of ${groupSize} inputs each`,
+      },
+    ],
     embeddingBytes: Math.floor(embeddingBytes),
     headBytes: Math.floor(embeddingBytes),
     otherBytes: 16384,

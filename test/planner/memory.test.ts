@@ -9,7 +9,7 @@ import { partitionLayers } from '../../src/planner/partition.ts';
 const model = await readModelProfile(join(import.meta.dirname, '../../examples/models/sprout'));
 const demand = { model, engine: builtInEngine, contextLength: 512, maxConcurrentRequests: 4 };
 const memoryOf = (tensorSize: number, pipelineSize: number) =>
-  partitionLayers(model.layers, pipelineSize).map((layers, stage) =>
+  partitionLayers(model.layers.length, pipelineSize).map((layers, stage) =>
     rankMemory(demand, { tensorSize, pipelineSize }, stage, layers),
   );
 const norms = 2 * 256 * 2;

@@ -81,7 +81,7 @@ const impossible: [string, ReturnType<typeof profile>, Partial<ModelDeploymentSp
       heads: 48,
       kvHeads: 12,
       intermediateSize: 64 * 24,
-      quantization: { bits: 4, groupSize: 32 },
+      groupSize: 32,
     }),
     tensor(3),
     'NotAvailableYet',
@@ -105,6 +105,12 @@ const impossible: [string, ReturnType<typeof profile>, Partial<ModelDeploymentSp
     'InvalidSpec',
   ],
   ['an unknown architecture', profile(4, { architecture: 'dbrx' }), {}, 'IncompatibleModel'],
+  [
+    'a configuration that the engine does not read',
+    profile(4, { unsupportedBy: { BuiltIn: 'rope_scaling: expected default, got "yarn"' } }),
+    {},
+    'IncompatibleModel',
+  ],
 ];
 
 describe('explicit cuts', () => {

@@ -131,7 +131,7 @@ const prove = async (
   const { layers } = await readModelProfile(model.uri);
   const single = await askSingleRank({
     modelUri: model.uri,
-    layers,
+    layers: layers.length,
     contextLength: runtime.contextLength,
     prompt: options.prompt,
     maxTokens,

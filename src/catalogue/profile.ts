@@ -1,0 +1,209 @@
+import { EspalierError } from '../base/errors.ts';
+import { builtInRefusal } from './builtin-support.ts';
+import { configFields, show } from './config-fields.ts';
+import { families } from './families/index.ts';
+import { isRecord } from './model-files.ts';
+import type { Divisor, LayerProfile, ModelProfile } from './model-profile.ts';
+import type { LayerShape, ModelModule, ModelShape } from './model-shape.ts';
+import { readWidths } from './quantization-config.ts';
+import { matrixBytes } from './weight-width.ts';
+import type { Widths } from './weight-width.ts';
+
+/** What a config.json says: shapes, and how wide their elements are. */
+export interface ParsedConfig {
+  shape: ModelShape;
+  widths: Widths;
+  /** As in ModelProfile. */
+  unsupportedBy: Readonly<Record<string, string>>;
+}
+
+/**
+ * Checks and reads the value of config.json. Throws ModelConfigInvalid for what is missing or malformed and
+ * UnsupportedArchitecture for families that are not known; both name the file.
+ */
+export const parseConfig = (value: unknown, file: string): ParsedConfig => {
+  if (!isRecord(value)) throw configFields({}, file).invalid('expected an object');
+  const fields = configFields(value, file);
+  const architecture = fields.given('model_type');
+  if (typeof architecture !== 'string') throw fields.invalid('model_type: expected a string');
+  const family = Object.hasOwn(families, architecture) ? families[architecture] : undefined;
+  if (!family) {
+    throw new EspalierError(
+      'UnsupportedArchitecture',
+      `${file}: model_type ${show(architecture)}: known are ${Object.keys(families).join(', ')}`,
+      { file },
+    );
+  }
+  const floatBytes = (fields.given('torch_dtype') ?? fields.given('dtype')) === 'float32' ? 4 : 2;
+  const refusal = builtInRefusal(value);
+  return {
+    shape: family(fields, architecture),
+    widths: readWidths(fields, floatBytes),
+    unsupportedBy: refusal === undefined ? {} : { BuiltIn: refusal },
+  };
+};
+
+/** Bytes of a module's matrix (or vector), with scales and biases of quantisation, and of its bias. */
+export interface ModuleBytes {
+  weightBytes: number;
+  biasBytes: number;
+}
+
+/** From shapes alone, for folders without weights: every matrix quantised that its quantiser would. */
+export const impliedBytes = (widths: Widths, module: ModelModule): ModuleBytes => {
+  const { name, rows, columns, bias, plain } = module;
+  const { floatBytes } = widths;
+  const biasBytes = bias ? rows * floatBytes : 0;
+  const width = widths.of(name);
+  // MLX leaves matrices as they are whose rows are no whole number of groups.
+  const whole = width.format === 'Float' || columns % width.groupSize === 0;
+  if (plain || columns === 0 || !whole) {
+    return { weightBytes: rows * Math.max(1, columns) * floatBytes, biasBytes };
+  }
+  return { weightBytes: matrixBytes(width, rows, columns), biasBytes };
+};
+
+/** The sizes of a profile; `bytesOf` says what each module weighs. */
+export const sizeModel = (
+  { shape, widths }: ParsedConfig,
+  tiedEmbeddings: boolean,
+  bytesOf: (module: ModelModule) => ModuleBytes,
+): Omit<ModelProfile, 'uri' | 'revision' | 'weightsPresent' | 'basis' | 'unsupportedBy'> => {
+  const { architecture, hiddenSize, vocabSize, maxPositions } = shape;
+  const layers = shape.layers.map((layer) => sizeLayer(layer, bytesOf));
+  const embeddingBytes = sumBytes(shape.embedding, bytesOf);
+  const headBytes = tiedEmbeddings ? 0 : sumBytes(shape.head, bytesOf);
+  const otherBytes = sumBytes(shape.other, bytesOf);
+  const { main } = widths;
+  return {
+    architecture,
+    hiddenSize,
+    vocabSize,
+    tiedEmbeddings,
+    maxPositions,
+    ...(main && {
+      quantization: { format: main.format, bits: main.bits, groupSize: main.groupSize },
+    }),
+    totalBytes: layers.reduce(
+      (sum, layer) => sum + layerBytes(layer),
+      embeddingBytes + headBytes + otherBytes,
+    ),
+    layers,
+    divisors: divisorsOf(shape.layers, widths),
+    embeddingBytes,
+    headBytes,
+    otherBytes,
+  };
+};
+
+/** All bytes of a layer, with all of its experts. */
+export const layerBytes = ({ shardedBytes, replicatedBytes, experts }: LayerProfile): number =>
+  shardedBytes + replicatedBytes + (experts ? experts.count * experts.bytesEach : 0);
+
+const sizeLayer = (
+  layer: LayerShape,
+  bytesOf: (module: ModelModule) => ModuleBytes,
+): LayerProfile => {
+  const { mixer, modules, experts, cache, scoreElements } = layer;
+  let shardedBytes = 0;
+  let replicatedBytes = 0;
+  for (const module of modules) {
+    const { weightBytes, biasBytes } = bytesOf(module);
+    const cutBytes =
+      (module.cut === 'Nothing' ? 0 : weightBytes) + (module.cut === 'Rows' ? biasBytes : 0);
+    shardedBytes += cutBytes;
+    replicatedBytes += weightBytes + biasBytes - cutBytes;
+  }
+  return {
+    mixer,
+    shardedBytes,
+    replicatedBytes,
+    activeParameters: parametersOf(modules),
+    ...(experts && {
+      experts: {
+        count: experts.count,
+        perToken: experts.perToken,
+        bytesEach: sumBytes(experts.modules, bytesOf),
+        parametersEach: parametersOf(experts.modules),
+      },
+    }),
+    cache,
+    scoreElements,
+  };
+};
+
+const sumBytes = (
+  modules: readonly ModelModule[],
+  bytesOf: (module: ModelModule) => ModuleBytes,
+): number =>
+  modules.reduce((sum, module) => {
+    const { weightBytes, biasBytes } = bytesOf(module);
+    return sum + weightBytes + biasBytes;
+  }, 0);
+
+const parametersOf = (modules: readonly ModelModule[]): number =>
+  modules.reduce(
+    (sum, { rows, columns, bias }) => sum + rows * Math.max(1, columns) + (bias ? rows : 0),
+    0,
+  );
+
+/** Each rule once, whatever the number of layers: heads and widths first, then quantisation groups. */
+const divisorsOf = (layers: readonly LayerShape[], widths: Widths): Divisor[] => {
+  const all = [
+    ...layers.flatMap(({ divisors }) => divisors),
+    ...layers.flatMap((layer) => groupDivisors(layer, widths)),
+  ];
+  const seen = new Map(all.map((divisor) => [JSON.stringify(divisor), divisor]));
+  return [...seen.values()];
+};
+
+const groupDivisors = ({ groupCuts }: LayerShape, widths: Widths): Divisor[] =>
+  groupCuts.flatMap(({ what, module, inputs, unit }) => {
+    const width = widths.of(module);
+    if (width.format === 'Float' || width.format === 'Gguf') return [];
+    const { groupSize } = width;
+    const together = leastCommonMultiple(groupSize, unit);
+    const heads = together === groupSize ? '' : ` and heads of ${unit}`;
+    return [
+      {
+        reason: 'IndivisibleQuantizationGroups' as const,
+        what: `quantisation groups of the ${what}`,
+        // Inputs that are no whole number of groups cannot be divided at all.
+        count: inputs % together === 0 ? inputs / together : 1,
+        detail: `of ${together} inputs each (groups of ${groupSize}${heads})`,
+      },
+    ];
+  });
+
+const leastCommonMultiple = (a: number, b: number): number => (a / greatestCommonDivisor(a, b)) * b;
+
+const greatestCommonDivisor = (a: number, b: number): number =>
+  b === 0 ? a : greatestCommonDivisor(b, a % b);
+
+/**
+ * The profile that a config.json alone gives. Pure. `quantization` replaces what the file says, in MLX's form;
+ * null takes it away. Errors as parseConfig.
+ */
+export const profileOf = (
+  config: Readonly<Record<string, unknown>>,
+  {
+    quantization,
+    uri = '',
+  }: { quantization?: Readonly<Record<string, unknown>> | null; uri?: string } = {},
+): ModelProfile => {
+  const value =
+    quantization === undefined ? config : { ...config, quantization, quantization_config: null };
+  const parsed = parseConfig(value, uri || 'config.json');
+  return {
+    uri,
+    revision: '',
+    weightsPresent: false,
+    basis: 'Architecture',
+    ...sizeModel(parsed, parsed.shape.tiedEmbeddings ?? false, (module) =>
+      impliedBytes(parsed.widths, module),
+    ),
+    ...(Object.keys(parsed.unsupportedBy).length > 0
+      ? { unsupportedBy: parsed.unsupportedBy }
+      : {}),
+  };
+};
