@@ -12,12 +12,12 @@
 #include <cerrno>
 #include <cstring>
 
+#include "transport/auth/sha256.h"
 #include "transport/wire/socket.h"
 
 namespace espalier::mpi {
 namespace {
 
-constexpr size_t kSecretBytes = 32;
 constexpr off_t kMaxFileBytes = 4096;
 
 using transport::Socket;
@@ -66,9 +66,8 @@ std::string ownAddressTowards(const std::string& host, uint16_t port) {
 }
 
 std::string randomSecret() {
-  const Socket source(open("/dev/urandom", O_RDONLY | O_CLOEXEC));
-  unsigned char bytes[kSecretBytes];
-  if (!source.valid() || read(source.fd(), bytes, sizeof bytes) != static_cast<ssize_t>(sizeof bytes)) return "";
+  transport::Digest bytes;
+  if (!transport::randomNonce(bytes)) return "";
   std::string text;
   for (const unsigned char byte : bytes) {
     text += "0123456789abcdef"[byte >> 4];

@@ -107,6 +107,8 @@ Communicator& communicatorOf(CommunicatorHandle* handle) {
                              "or is this the part of a split that this rank asked not to be in?");
   }
   Communicator* communicator = handle->communicator;
+  // A program that was linked with this library has a copy of the world's handle, made before MPI_Init (R_X86_64_COPY).
+  if (communicator == nullptr) communicator = ompi_mpi_comm_world.communicator;
   if (communicator == nullptr) {
     throw std::runtime_error("[espalier] InvalidArgument: MPI_Init was not called, or found no group");
   }

@@ -13,17 +13,28 @@ namespace {
 
 constexpr uint8_t bit(LinkKind kind) { return static_cast<uint8_t>(1u << static_cast<unsigned>(kind)); }
 
-Status noLink(int peer, const std::string& because) {
-  return failure("LinkUnavailable", "no link to rank " + std::to_string(peer) + ": " + because, peer);
+Status noLink(const Wiring& wiring, int peer, const std::string& because) {
+  return failure("LinkUnavailable",
+                 "no link between rank " + std::to_string(wiring.familyRanks[wiring.rank]) + " and rank " +
+                     std::to_string(wiring.familyRanks[peer]) + ": " + because,
+                 peer);
+}
+
+/// Why this rank could not reach `peer`: its own fault, or none that it knows of.
+Status notReached(const Wiring& wiring, int peer, Status status) {
+  if (status.code != "OutOfDescriptors") return noLink(wiring, peer, status.message);
+  status.rank = wiring.rank;
+  return status;
 }
 
 /// Settles one pair over an authenticated connection.
 class Negotiation {
  public:
-  Negotiation(const Wiring& wiring, int peer, int wakeFd, Deadline deadline)
+  Negotiation(const Wiring& wiring, int peer, const Liveness& liveness, Deadline deadline)
       : wiring_(wiring),
         peer_(peer),
-        wakeFd_(wakeFd),
+        wakeFd_(liveness.wakeFd()),
+        silenceMs_(liveness.timeoutMs()),
         deadline_(deadline),
         common_(wiring.members[wiring.rank].linkMask & wiring.members[peer].linkMask) {
     if (!wiring.wired(peer)) {
@@ -51,7 +62,7 @@ class Negotiation {
     Frame answer;
     if (!sendFrame(socket.fd(), FrameType::LinkOffer, writer.bytes()) ||
         receiveFrame(socket.fd(), reader, answer, deadline_, wakeFd_) != FrameResult::Frame) {
-      return noLink(peer_, "the connection ended before a link was agreed on");
+      return noLink(wiring_, peer_, "the connection ended before a link was agreed on");
     }
     ByteReader fields(answer.payload);
     const bool mapped = fields.get<uint8_t>() != 0;
@@ -69,7 +80,7 @@ class Negotiation {
   Status answer(Socket socket, FrameReader reader, std::unique_ptr<Link>& link) {
     Frame offered;
     if (receiveFrame(socket.fd(), reader, offered, deadline_, wakeFd_) != FrameResult::Frame) {
-      return noLink(peer_, "the connection ended before a link was agreed on");
+      return noLink(wiring_, peer_, "the connection ended before a link was agreed on");
     }
     ByteReader fields(offered.payload);
     const std::string name = fields.getText();
@@ -86,7 +97,7 @@ class Negotiation {
     writer.put(static_cast<uint8_t>(mapped));
     writer.putText(trouble_);
     if (!sendFrame(socket.fd(), FrameType::LinkAnswer, writer.bytes())) {
-      return noLink(peer_, "the connection ended before a link was agreed on");
+      return noLink(wiring_, peer_, "the connection ended before a link was agreed on");
     }
     if (!mapped) return settleOnWire(std::move(socket), std::move(reader), link);
     link = makeShmLink(std::move(segment), 1);
@@ -95,6 +106,10 @@ class Negotiation {
 
  private:
   Status settleOnWire(Socket socket, FrameReader reader, std::unique_ptr<Link>& link) {
+    if (!trouble_.empty()) {
+      const std::string peer = std::to_string(wiring_.familyRanks[peer_]);
+      wiring_.notices->tell("shm " + peer, "no shared memory with rank " + peer + ", though on one host: " + trouble_);
+    }
     const bool tcp = (common_ & bit(LinkKind::Tcp)) != 0;
     if ((common_ & bit(LinkKind::Verbs)) != 0) {
       const Family& family = *wiring_.family;
@@ -106,14 +121,15 @@ class Negotiation {
       trouble_ += (trouble_.empty() ? "" : "; ") + why;
     }
     if (!tcp) {
-      Status status = noLink(peer_, trouble_.empty() ? "the two ranks allow no common kind of link" : trouble_);
+      Status status = noLink(wiring_, peer_, trouble_.empty() ? "the two ranks allow no common kind of link" : trouble_);
       if ((common_ & bit(LinkKind::Verbs)) != 0) status.link = linkName(LinkKind::Verbs);
       return status;
     }
     std::vector<TcpSocket> sockets;
     sockets.push_back({std::move(socket), {}});
     const Status status = addSockets(reader, sockets);
-    if (!status.ok()) return noLink(peer_, status.message);
+    if (!status.ok()) return notReached(wiring_, peer_, status);
+    boundSilence(sockets[0].socket, 0);
     sockets[0].early = reader.takeRest();
     link = makeTcpLink(std::move(sockets));
     return Status::success();
@@ -132,13 +148,14 @@ class Negotiation {
     wanted.host = wiring_.members[std::min(wiring_.rank, peer_)].dataHost;
     wanted.deadline = deadline_;
     wanted.wakeFd = wakeFd_;
+    wanted.silenceMs = silenceMs_;
     return wiring_.rank < peer_ ? listenForSockets(wanted, *wiring_.notices, sockets)
                                 : dialSockets(wanted, reader, sockets);
   }
 
   const Wiring& wiring_;
   const int peer_;
-  const int wakeFd_;
+  const int wakeFd_, silenceMs_;
   const Deadline deadline_;
   uint8_t common_;
   std::string trouble_;
@@ -148,11 +165,14 @@ Status dialPeer(const Wiring& wiring, int peer, const Liveness& liveness, Deadli
                 std::unique_ptr<Link>& link) {
   const Member& member = wiring.members[peer];
   Socket socket;
+  // The peer has been listening since before it joined: its system answers at once, however busy the peer is.
+  const Deadline soon = std::min(deadline, deadlineAfterMs(liveness.timeoutMs()));
   Status status = wiring.wired(peer)
-                      ? dialOnce(member.dataHost, member.dataPort, deadline, liveness.wakeFd(), socket)
+                      ? dialOnce(member.dataHost, member.dataPort, soon, liveness.wakeFd(), socket)
                       : dialThrough(*wiring.family, wiring.familyRanks[peer], member.dataPort, deadline,
                                     liveness.wakeFd(), socket);
-  if (!status.ok()) return noLink(peer, status.message);
+  if (!status.ok()) return notReached(wiring, peer, status);
+  boundSilence(socket, liveness.timeoutMs());
   Hello hello;
   hello.purpose = Purpose::Data;
   hello.rank = wiring.rank;
@@ -160,8 +180,8 @@ Status dialPeer(const Wiring& wiring, int peer, const Liveness& liveness, Deadli
   hello.epoch = wiring.epoch;
   FrameReader reader;
   status = introduce(socket.fd(), reader, wiring.secret, hello, deadline, liveness.wakeFd());
-  if (!status.ok()) return noLink(peer, status.message);
-  return Negotiation(wiring, peer, liveness.wakeFd(), deadline).answer(std::move(socket), std::move(reader), link);
+  if (!status.ok()) return noLink(wiring, peer, status.message);
+  return Negotiation(wiring, peer, liveness, deadline).answer(std::move(socket), std::move(reader), link);
 }
 
 Status judge(const Wiring& wiring, const Hello& hello, const std::vector<std::unique_ptr<Link>>& links) {
@@ -183,7 +203,8 @@ Status acceptPeers(const Wiring& wiring, DataPort dataPort, const Liveness& live
       std::move(dataPort.listener), wiring.secret, "data port", *wiring.notices, [&](const Hello& hello) { return judge(wiring, hello, links); },
       [&](Arrival arrival) {
         const int peer = arrival.hello.rank;
-        Negotiation negotiation(wiring, peer, liveness.wakeFd(), deadline);
+        boundSilence(arrival.socket, liveness.timeoutMs());
+        Negotiation negotiation(wiring, peer, liveness, deadline);
         const Status status = negotiation.offer(std::move(arrival.socket), std::move(arrival.reader), links[peer]);
         if (status.ok()) --missing;
         if (!status.ok() && trouble.ok()) trouble = status;
@@ -191,6 +212,7 @@ Status acceptPeers(const Wiring& wiring, DataPort dataPort, const Liveness& live
   while (missing > 0 && trouble.ok() && !liveness.dead()) {
     if (Clock::now() >= deadline) return failure("RendezvousTimeout", "not all ranks built their links in time");
     acceptor.step(std::min(remainingMs(deadline), 500), liveness.wakeFd());
+    if (!acceptor.shortage().ok()) return notReached(wiring, wiring.rank, acceptor.shortage());
   }
   return trouble;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <system_error>
 #include <thread>
 
 #include "transport/failure.h"
@@ -95,7 +96,10 @@ std::unique_ptr<Group> createOrThrow(const GroupOptions& options, Status& status
     if (status.ok() && options.size > 2) status = openDataPort(options.dataHost, relayPort);
     self.relayPort = relayPort.port;
     if (status.ok()) status = rendezvous(options, self, deadline, *notices, roster);
-    if (!status.ok()) return nullptr;
+    if (!status.ok()) {
+      if (status.code == "OutOfDescriptors") status.rank = options.rank;
+      return nullptr;
+    }
   }
   const auto family = familyOf(options, roster.members, notices);
   const std::string parts = family->graph.separateParts();
@@ -188,7 +192,8 @@ std::unique_ptr<Group> buildGroup(const Wiring& wiring, Mesh::Place place, DataP
     links.resize(1);
   }
   if (!status.ok()) {
-    waitFor(liveness->wakeFd(), POLLIN, deadlineAfterMs(kVerdictMs), -1);
+    // What is this rank's own fault needs no better reason, and is to be known before what follows from it.
+    if (status.rank != wiring.rank) waitFor(liveness->wakeFd(), POLLIN, deadlineAfterMs(kVerdictMs), -1);
     const int guilty = status.rank;
     if (status.rank >= 0) status.rank = familyRanks[status.rank];
     liveness->fail(status);
@@ -208,6 +213,12 @@ std::unique_ptr<Group> buildGroup(const Wiring& wiring, Mesh::Place place, DataP
 std::unique_ptr<Group> Group::create(const GroupOptions& options, Status& status) {
   try {
     return createOrThrow(options, status);
+  } catch (const std::system_error& error) {
+    const std::string what = "this rank could not set itself up";
+    status = isShortage(error.code().value()) ? outOfDescriptors(what, error.code().value())
+                                              : failure("RendezvousRefused", what + ": " + error.what());
+    status.rank = options.rank;
+    return nullptr;
   } catch (const std::exception& error) {
     status = failure("RendezvousRefused", std::string("this rank could not set itself up: ") + error.what(),
                      options.rank);

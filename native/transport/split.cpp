@@ -29,6 +29,7 @@ std::unique_ptr<Group> MeshGroup::splitOrThrow(int color, int key, Status& statu
   DataPort dataPort;
   status = openDataPort(self.dataHost, dataPort);
   if (!status.ok()) {
+    status.rank = mesh_.rank();
     status = mesh_.fail(std::move(status));
     return nullptr;
   }

@@ -97,6 +97,10 @@ export const errorCatalogue = {
     kind: 'retry',
     summary: 'A rank lives but did not take part in an exchange in time.',
   },
+  OutOfDescriptors: {
+    kind: 'retry',
+    summary: 'A rank may not open as many files and sockets as its group needs.',
+  },
   OutOfMemory: {
     kind: 'retry',
     summary: 'The system refused memory for weights, KV cache or workspace.',

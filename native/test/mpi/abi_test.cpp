@@ -56,6 +56,16 @@ TEST("without an environment MPI_Init finds no group and does not throw") {
   CHECK_EQ(mpi.finalize(), 0);
 }
 
+TEST("a copy of the world's handle from before MPI_Init, as a linked program has it, is the world") {
+  runRanks(2, [](Mpi& mpi, int rank) {
+    std::array<uint64_t, 2> copy{};
+    std::memcpy(copy.data(), mpi.world, sizeof copy[0]);
+    int found = -1;
+    CHECK_EQ(mpi.rank(copy.data(), &found), 0);
+    CHECK_EQ(found, rank);
+  });
+}
+
 TEST("a user function that sums bfloat16 is called to be recognised, and not again") {
   runRanks(2, [](Mpi& mpi, int rank) {
     Handle type, op;

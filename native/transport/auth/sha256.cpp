@@ -1,7 +1,9 @@
 #include "transport/auth/sha256.h"
 
+#include <sys/random.h>
+#include <unistd.h>
+
 #include <bit>
-#include <cstdio>
 #include <cstring>
 
 namespace espalier::transport {
@@ -87,13 +89,8 @@ bool sameDigest(const Digest& a, const Digest& b) {
 }
 
 bool randomNonce(Digest& nonce) {
-  // Present on Linux and macOS alike; the handle is closed before return, so no process state is kept.
-  std::FILE* source = std::fopen("/dev/urandom", "rbe");
-  if (source == nullptr) return false;
-  std::setvbuf(source, nullptr, _IONBF, 0);
-  const bool whole = std::fread(nonce.data(), 1, nonce.size(), source) == nonce.size();
-  std::fclose(source);
-  return whole;
+  // On Linux and macOS alike, and unlike /dev/urandom without a descriptor, which a process may be out of.
+  return getentropy(nonce.data(), nonce.size()) == 0;
 }
 
 }  // namespace espalier::transport

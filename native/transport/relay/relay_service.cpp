@@ -68,6 +68,7 @@ void RelayService::run() {
     }
     int timeoutMs = examines || !askers_.empty() ? 1'000 : -1;
     if (broken) timeoutMs = liveness_->timeoutMs() / 8;
+    if (acceptor_.isPaused()) timeoutMs = 100;
     if (leaving) timeoutMs = std::min(remainingMs(lingerUntil_), 50);
     poll(fds.data(), static_cast<nfds_t>(fds.size()), timeoutMs);
     serve(Clock::now());

@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <vector>
 
 namespace espalier::transport {
@@ -12,6 +13,9 @@ namespace {
 constexpr int kExaminationMs = 3'000;
 /// More connections than any group has ranks. Beyond it the oldest goes: a right rank dials again.
 constexpr size_t kMaxPending = 128;
+/// Out of descriptors: how long until the next look, and how long until that is no passing state.
+constexpr auto kShortagePause = std::chrono::milliseconds(100);
+constexpr auto kShortagePatience = std::chrono::milliseconds(1'000);
 
 }  // namespace
 
@@ -31,7 +35,8 @@ Acceptor::~Acceptor() {
 }
 
 void Acceptor::watch(std::vector<pollfd>& fds) const {
-  fds.push_back({listener_.fd(), POLLIN, 0});
+  // A connection that cannot be taken keeps the listener readable.
+  fds.push_back({isPaused() ? -1 : listener_.fd(), POLLIN, 0});
   for (const Pending& pending : pending_) fds.push_back({pending.socket.fd(), POLLIN, 0});
 }
 
@@ -39,6 +44,7 @@ void Acceptor::step(int timeoutMs, int wakeFd) {
   std::vector<pollfd> fds;
   watch(fds);
   Deadline soonest = deadlineAfterMs(timeoutMs);
+  if (isPaused()) soonest = std::min(soonest, pausedUntil_);
   for (const Pending& pending : pending_) soonest = std::min(soonest, pending.deadline);
   if (wakeFd >= 0) fds.push_back({wakeFd, POLLIN, 0});
   poll(fds.data(), static_cast<nfds_t>(fds.size()), remainingMs(soonest));
@@ -56,7 +62,8 @@ void Acceptor::acceptAll() {
   for (size_t taken = 0; taken < kMaxPending; ++taken) {
     PeerAddress from;
     Socket socket = acceptOne(listener_, from);
-    if (!socket.valid()) return;
+    if (!socket.valid()) return noteShortage(errno);
+    shortSince_ = {};
     if (pending_.size() == kMaxPending) {
       report(pending_.front(), Refusal::Crowded);
       pending_.pop_front();
@@ -67,6 +74,19 @@ void Acceptor::acceptAll() {
     fresh.reader.limitTo(kMaxStrangerFrameBytes);
     fresh.deadline = deadlineAfterMs(kExaminationMs);
   }
+}
+
+void Acceptor::noteShortage(int error) {
+  // Strangers give back what they hold at their deadline.
+  if (!isShortage(error) || !pending_.empty()) {
+    shortSince_ = {};
+    if (isShortage(error)) pausedUntil_ = Clock::now() + kShortagePause;
+    return;
+  }
+  const Deadline now = Clock::now();
+  if (shortSince_ == Deadline{}) shortSince_ = now;
+  pausedUntil_ = now + kShortagePause;
+  if (now - shortSince_ >= kShortagePatience) shortage_ = outOfDescriptors("cannot take the other ranks' connections", error);
 }
 
 void Acceptor::report(const Pending& pending, Refusal refusal) {

@@ -31,6 +31,10 @@ class Acceptor {
   void step(int timeoutMs, int wakeFd);
   /// Appends what step() waits for, for a caller that waits for other things as well and then calls step(0, -1).
   void watch(std::vector<pollfd>& fds) const;
+  /// It cannot take connections for the moment, so call step() again within a tenth of a second.
+  bool isPaused() const { return pausedUntil_ > Clock::now(); }
+  /// Fails with OutOfDescriptors once this process has been unable to take a connection for a second.
+  const Status& shortage() const { return shortage_; }
 
  private:
   struct Pending {
@@ -44,6 +48,7 @@ class Acceptor {
   void report(const Pending& pending, Refusal refusal);
   void report(const Pending& pending, const std::string& cause, const std::string& text);
   void acceptAll();
+  void noteShortage(int error);
   /// False when the connection is settled, one way or the other.
   bool advance(Pending& pending);
 
@@ -54,6 +59,8 @@ class Acceptor {
   std::function<Status(const Hello&)> admit_;
   std::function<void(Arrival)> welcome_;
   std::list<Pending> pending_;
+  Deadline pausedUntil_{}, shortSince_{};
+  Status shortage_;
 };
 
 }  // namespace espalier::transport

@@ -55,7 +55,8 @@ class Host {
         std::move(listener), options_.secret, "rendezvous", notices_, [this](const Hello& hello) { return judge(hello); },
         [this](Arrival arrival) { welcome(std::move(arrival)); });
     while (missing() != 0) {
-      if (Clock::now() >= deadline) return giveUp();
+      if (Clock::now() >= deadline) return giveUp(timedOut(options_, missing()));
+      if (!acceptor.shortage().ok()) return giveUp(acceptor.shortage());
       acceptor.step(std::min(kTickMs, remainingMs(deadline)), -1);
       tellWaiting();
     }
@@ -117,8 +118,8 @@ class Host {
     }
   }
 
-  Status giveUp() {
-    Status status = timedOut(options_, missing());
+  Status giveUp(Status status) {
+    if (status.rank < 0) status.rank = options_.rank;
     if (!refusal_.empty()) status.message += "; one that came was refused: " + refusal_;
     for (auto& joined : joined_) {
       if (joined) sendVerdict(joined->socket.fd(), status);
@@ -162,7 +163,8 @@ class Guest {
     // costs two dials a second. The rank staggers the dials of many ranks that were started together.
     int pauseMs = 10 + options_.rank % 8;
     while (Clock::now() < deadline) {
-      const Status status = attempt(deadline, roster);
+      Status status = attempt(deadline, roster);
+      if (status.code == "OutOfDescriptors") status.rank = options_.rank;
       if (status.code != "Unreachable") return status;
       lastTrouble = status.message;
       std::this_thread::sleep_for(std::chrono::milliseconds(std::min(pauseMs, remainingMs(deadline))));

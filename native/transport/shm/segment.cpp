@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,6 +74,9 @@ Status Segment::create(size_t bytes, Segment& segment) {
   if (!fresh.file_.valid()) return unavailable("shm_open", errno);
   fresh.linked_ = true;
 #endif
+  rlimit limit{};
+  // Beyond it the process would be killed (SIGXFSZ).
+  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes) return unavailable("limit of files (ulimit -f)", EFBIG);
   if (ftruncate(fresh.file_.fd(), static_cast<off_t>(bytes)) != 0) return unavailable("ftruncate", errno);
   fresh.bytes_ = bytes;
   const Status status = map(fresh.file_.fd(), bytes, &fresh.data_);

@@ -32,6 +32,7 @@ Status listenForSockets(const SocketsWanted& wanted, Notices& notices, std::vect
     // The wake-up descriptor turns readable once the group is dead.
     if (waitFor(wanted.wakeFd, POLLIN, Clock::now(), -1)) return failure("GroupAborted", "the group ended meanwhile");
     acceptor.step(std::min(remainingMs(wanted.deadline), 500), wanted.wakeFd);
+    if (!acceptor.shortage().ok()) return acceptor.shortage();
   }
   return Status::success();
 }
@@ -51,11 +52,14 @@ Status dialSockets(const SocketsWanted& wanted, FrameReader& reader, std::vector
   hello.epoch = wanted.epoch;
   while (static_cast<int>(sockets.size()) < wanted.count) {
     Socket socket;
-    Status status = dialOnce(wanted.host, port, wanted.deadline, wanted.wakeFd, socket);
+    const Deadline soon = std::min(wanted.deadline, deadlineAfterMs(wanted.silenceMs));
+    Status status = dialOnce(wanted.host, port, soon, wanted.wakeFd, socket);
     if (!status.ok()) return status;
+    boundSilence(socket, wanted.silenceMs);
     FrameReader own;
     status = introduce(socket.fd(), own, wanted.secret, hello, wanted.deadline, wanted.wakeFd);
     if (!status.ok()) return status;
+    boundSilence(socket, 0);
     sockets.push_back({std::move(socket), own.takeRest()});
   }
   return Status::success();

@@ -18,6 +18,7 @@ struct SocketsWanted {
   std::string host;  ///< the listening end's address: where it listens, and where the other dials
   Deadline deadline;
   int wakeFd = -1;
+  int silenceMs = 0;  ///< how long the other end's system may take to answer
 };
 
 /// Adds to `sockets`, which has the authenticated first one, until there are `wanted.count`. The listening end says over

@@ -106,20 +106,25 @@ Status listenOn(const std::string& host, uint16_t port, Socket& listener, uint16
   std::string error;
   const AddressList addresses = resolve(host, port, AI_PASSIVE, error);
   if (!addresses) return failure("InvalidArgument", "cannot listen on " + where + ": " + error);
-  Socket socket = newSocket(addresses->ai_family);
-  const int one = 1;
-  if (socket.valid()) setsockopt(socket.fd(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  if (!socket.valid() || bind(socket.fd(), addresses->ai_addr, addresses->ai_addrlen) != 0 ||
-      listen(socket.fd(), 128) != 0) {
-    const int code = errno;
+  int code = 0;
+  // A name may stand for an address that this host does not have, such as ::1 where IPv6 is off.
+  for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
+    Socket socket = newSocket(address->ai_family);
+    const int one = 1;
+    if (socket.valid()) setsockopt(socket.fd(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (socket.valid() && bind(socket.fd(), address->ai_addr, address->ai_addrlen) == 0 &&
+        listen(socket.fd(), 128) == 0) {
+      boundPort = portOf(socket.fd());
+      listener = std::move(socket);
+      return Status::success();
+    }
+    code = errno;
+    if (isShortage(code)) return outOfDescriptors("cannot listen on " + where, code);
     if (code == EADDRINUSE) {
       return failure("AddressInUse", where + " is in use by another process; choose another port or 0 for any");
     }
-    return failure("InvalidArgument", "cannot listen on " + where + ": " + errnoText(code));
   }
-  boundPort = portOf(socket.fd());
-  listener = std::move(socket);
-  return Status::success();
+  return failure("InvalidArgument", "cannot listen on " + where + ": " + errnoText(code));
 }
 
 Status dialOnce(const std::string& host, uint16_t port, Deadline deadline, int wakeFd, Socket& socket) {
@@ -127,11 +132,16 @@ Status dialOnce(const std::string& host, uint16_t port, Deadline deadline, int w
   std::string error;
   const AddressList addresses = resolve(host, port, 0, error);
   if (!addresses) return failure("Unreachable", where + ": " + error);
-  int code = 0;
-  // A name may stand for several addresses, and the listener is on one of them.
+  int code = 0, left = 0;
+  for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) ++left;
+  // A name may stand for several addresses, and the listener is on one of them: one that swallows what it is sent must
+  // not use up the time of the others.
   for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
     Socket fresh = newSocket(address->ai_family);
-    code = fresh.valid() ? connectTo(fresh, *address, deadline, wakeFd) : errno;
+    if (!fresh.valid() && isShortage(errno)) return outOfDescriptors("cannot connect to " + where, errno);
+    const Deadline share = left > 1 ? deadlineAfterMs(remainingMs(deadline) / left) : deadline;
+    --left;
+    code = fresh.valid() ? connectTo(fresh, *address, share, wakeFd) : errno;
     if (code != 0) continue;
     tune(fresh.fd());
     socket = std::move(fresh);
@@ -187,6 +197,23 @@ void WakePipe::raise() {
   const char byte = 1;
   // A full pipe is readable already, which is all that matters.
   if (::write(write_.fd(), &byte, 1) < 0) return;
+}
+
+bool isShortage(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS; }
+
+Status outOfDescriptors(const std::string& what, int error) {
+  return failure("OutOfDescriptors",
+                 what + ": " + errnoText(error) + "; this process needs more descriptors (ulimit -n), or fewer open files");
+}
+
+void boundSilence(const Socket& socket, int timeoutMs) {
+#if defined(TCP_USER_TIMEOUT)
+  const auto value = static_cast<unsigned>(timeoutMs);
+  setsockopt(socket.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
+#elif defined(TCP_RXT_CONNDROPTIME)
+  const int seconds = (timeoutMs + 999) / 1'000;
+  setsockopt(socket.fd(), IPPROTO_TCP, TCP_RXT_CONNDROPTIME, &seconds, sizeof seconds);
+#endif
 }
 
 std::string errnoText(int error) { return std::generic_category().message(error); }

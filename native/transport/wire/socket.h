@@ -32,11 +32,11 @@ class Socket {
 
 /// Every socket here is non-blocking, close-on-exec, TCP_NODELAY, and raises no SIGPIPE.
 
-/// Listens on host:port (0: any free port). Fails with AddressInUse or InvalidArgument.
+/// Listens on host:port (0: any free port). Fails with AddressInUse, OutOfDescriptors or InvalidArgument.
 Status listenOn(const std::string& host, uint16_t port, Socket& listener, uint16_t& boundPort);
-/// One attempt to connect. Fails with a message that holds the reason; `code` is "Unreachable".
+/// One attempt to connect. Fails with a message that holds the reason; `code` is "Unreachable", or OutOfDescriptors.
 Status dialOnce(const std::string& host, uint16_t port, Deadline deadline, int wakeFd, Socket& socket);
-/// Takes one waiting connection; invalid when there is none. `from` becomes the dialer's numeric address and port.
+/// Takes one waiting connection; invalid when there is none or it cannot be taken (errno). `from` becomes the dialer's numeric address and port.
 struct PeerAddress {
   std::string host;
   uint16_t port = 0;
@@ -61,5 +61,13 @@ class WakePipe {
 };
 
 std::string errnoText(int error);
+
+/// Whether `error` says that this process or host may open no more sockets and files; then the failure that says so.
+bool isShortage(int error);
+Status outOfDescriptors(const std::string& what, int error);
+
+/// Ends the connection when the peer's system has not acknowledged what was sent for so long (0: the system's own
+/// patience). For set-up, where nobody lets data pile up: Linux counts a window that a busy peer keeps shut, too.
+void boundSilence(const Socket& socket, int timeoutMs);
 
 }  // namespace espalier::transport
