@@ -13,6 +13,10 @@ export const errorCatalogue = {
     kind: 'retry',
     summary: 'A rank serves, but no token came through all ranks of its group in time.',
   },
+  CatalogueInvalid: {
+    kind: 'terminal',
+    summary: 'A catalogue file cannot be read, or says something that no fact can be.',
+  },
   ContextLengthExceeded: {
     kind: 'terminal',
     summary: 'A prompt does not fit in the context of the model.',

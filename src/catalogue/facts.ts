@@ -80,6 +80,10 @@ export interface EngineFacts {
     /** What it leaves whole on each rank beside the profile's replicated bytes. */
     replicates: readonly ('Embedding' | 'Head')[];
     interconnects: readonly ('TCP' | 'RDMA')[];
+    /** The hidden size must be a multiple of the ranks too. */
+    dividesHiddenSize?: boolean;
+    /** Over RDMA every pair of ranks needs a cable of its own; a ring will not do. */
+    needsFullMesh?: boolean;
   };
   pipeline?: {
     architectures: readonly string[] | 'Any';

@@ -38,7 +38,7 @@ export const portsOnly: Readonly<Record<string, string>> = {
 export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   execa: ['engines'],
   chokidar: ['store/directory'],
-  ajv: ['resources', 'nodedoc'],
+  ajv: ['resources', 'nodedoc', 'catalogue'],
   commander: ['cli'],
   '@huggingface/tokenizers': ['engines'],
   '@huggingface/jinja': ['engines'],
