@@ -230,6 +230,19 @@ export interface PlanStatus {
   interconnectMode: 'None' | 'TCP' | 'RDMA';
   /** Engine that runs the ranks. */
   engine: string;
+  /** How the group is expected to perform; absent where the hardware is not known. */
+  predicted?: {
+    /** Decode speed of one request, as a decimal number. */
+    decodeTokensPerSecond?: string;
+    /** Speed at which a prompt is read, as a decimal number. */
+    prefillTokensPerSecond?: string;
+    /** From the request to its first token, for a prompt of 512 tokens. */
+    timeToFirstTokenMilliseconds?: number;
+    /** Of all nodes of the group while it decodes. */
+    powerWatts?: number;
+    /** What this fleet measured of such groups, divided by what was predicted, as a decimal number; the figures here are already multiplied by it. */
+    correction?: string;
+  };
   /** Why this cut, with numbers. */
   explanation: string;
   /** Options that were not taken, and why. */
