@@ -5,7 +5,10 @@ import { test } from 'node:test';
 import { planFiles } from '../src/cli/plan-files.ts';
 import { validateFiles } from '../src/resources/read-files.ts';
 
-const stories = readdirSync('examples').filter((name) => name !== 'models' && name !== 'broken');
+const stories = [
+  ...readdirSync('examples').filter((name) => !['models', 'broken', 'fleets'].includes(name)),
+  ...readdirSync('examples/fleets').map((name) => join('fleets', name)),
+];
 
 for (const story of stories) {
   test(`examples/${story} is valid and every deployment in it is planned or refused with numbers`, async () => {

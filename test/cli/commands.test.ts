@@ -52,7 +52,7 @@ test('validate: 0 for good files, 3 with file, line and field for bad ones', asy
 });
 
 test('plan: 0 with a plan, 4 with the bytes that are missing, 3 without a deployment', async () => {
-  const planned = await espalier('plan', '-f', 'examples/four-minis', '-o', 'yaml');
+  const planned = await espalier('plan', '-f', 'examples/fleets/four-mac-minis', '-o', 'yaml');
   assert.equal(planned.code, 0);
   const { plans } = parse(planned.stdout) as { plans: { result: { ok: boolean } }[] };
   assert.equal(plans[0]?.result.ok, true);
