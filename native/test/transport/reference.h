@@ -13,6 +13,12 @@ namespace espalier::test {
 using transport::DataType;
 using transport::ReduceOp;
 
+#if defined(__aarch64__) && !defined(__clang__)
+using Fp16 = __fp16;  // GCC 12 has no _Float16 in C++ there
+#else
+using Fp16 = _Float16;
+#endif
+
 struct Bf16 {
   uint16_t bits;
   bool operator==(const Bf16&) const = default;
@@ -71,7 +77,7 @@ template <class Body>
 void withType(DataType type, Body body) {
   switch (type) {
     case DataType::Float32: return body(float{});
-    case DataType::Float16: return body(_Float16{});
+    case DataType::Float16: return body(Fp16{});
     case DataType::BFloat16: return body(Bf16{});
     case DataType::Int8: return body(int8_t{});
     case DataType::Int16: return body(int16_t{});

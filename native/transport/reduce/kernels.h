@@ -11,7 +11,8 @@ size_t elementBytes(DataType type);
 bool canReduce(DataType type, ReduceOp op);
 
 /// out[i] = a[i] op b[i]. `out` may be `a` or `b`. 16-bit floats are computed in fp32 and rounded to nearest even;
-/// integers wrap; Max and Min of floats yield NaN when either is NaN. The bits do not depend on the machine.
+/// integers wrap; Max and Min of floats hand on a NaN as it is, sums yield one and the same. The bits do not depend on the
+/// machine.
 void reducePair(void* out, const void* a, const void* b, size_t count, DataType type, ReduceOp op);
 
 /// Reduces `inputCount` (1 to 64) inputs in the order of a balanced binary tree; the left half holds the largest

@@ -4,7 +4,8 @@
 
 namespace espalier::transport {
 
-// Conversions that are plain integer code: the same bits everywhere, and loops over them vectorise.
+// Conversions that are plain integer code: the same bits everywhere, and loops over them vectorise. Every NaN narrows to
+// one and the same.
 
 struct BFloat16 {
   uint16_t bits;
@@ -19,8 +20,7 @@ struct Float16 {
   const auto bits = std::bit_cast<uint32_t>(value);
   // Adding half of the dropped part, less one unless the kept part is odd, rounds to nearest even.
   const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-  const uint32_t quietNan = bits >> 16 | 0x40;
-  return {static_cast<uint16_t>((bits & 0x7fffffff) > 0x7f800000 ? quietNan : rounded)};
+  return {static_cast<uint16_t>((bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded)};
 }
 
 [[gnu::always_inline]] inline float widen(Float16 value) {
@@ -41,11 +41,16 @@ struct Float16 {
   const uint32_t normal = (magnitude - (112u << 23) + 0xfff + (magnitude >> 13 & 1)) >> 13;
   // Subnormal results: adding 0.5 leaves exactly the bits that fp16 keeps at the low end of the mantissa.
   const uint32_t subnormal = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
-  const uint32_t nan = 0x7e00 | (magnitude >> 13 & 0x3ff);
   uint32_t result = magnitude < 0x38800000 ? subnormal : normal;
   result = magnitude >= 0x477ff000 ? 0x7c00 : result;  // rounds beyond 65504
-  result = magnitude > 0x7f800000 ? nan : result;
-  return {static_cast<uint16_t>(sign | result)};
+  return {static_cast<uint16_t>(magnitude > 0x7f800000 ? 0x7e00 : sign | result)};
 }
+
+template <class Half>
+Half narrowTo(float value);
+template <>
+[[gnu::always_inline]] inline BFloat16 narrowTo<BFloat16>(float value) { return narrowToBFloat16(value); }
+template <>
+[[gnu::always_inline]] inline Float16 narrowTo<Float16>(float value) { return narrowToFloat16(value); }
 
 }  // namespace espalier::transport

@@ -1,0 +1,122 @@
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+
+#include "transport/reduce/combine.h"
+#include "transport/reduce/kernel_sets.h"
+
+#define ESPALIER_AVX2 __attribute__((target("avx2,f16c")))
+
+namespace espalier::transport {
+namespace avx2 {
+namespace {
+
+constexpr size_t kLanes = 8;
+
+ESPALIER_AVX2 inline __m256 load(const float* from) { return _mm256_loadu_ps(from); }
+ESPALIER_AVX2 inline __m128i load(const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); }
+ESPALIER_AVX2 inline void store(float* to, __m256 value) { _mm256_storeu_ps(to, value); }
+ESPALIER_AVX2 inline void store(void* to, __m128i value) { _mm_storeu_si128(static_cast<__m128i*>(to), value); }
+
+/// Numbers to be computed with, from and to what lies in memory; the last argument names the type.
+ESPALIER_AVX2 inline __m256 wide(__m256 value, float) { return value; }
+ESPALIER_AVX2 inline __m256 wide(__m128i bits, Float16) { return _mm256_cvtph_ps(bits); }
+ESPALIER_AVX2 inline __m256 wide(__m128i bits, BFloat16) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+ESPALIER_AVX2 inline __m256 narrow(__m256 value, float) { return value; }
+ESPALIER_AVX2 inline __m128i narrow(__m256 value, Float16) {
+  return _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+/// Of no NaN but kSumNan, which stays one.
+ESPALIER_AVX2 inline __m128i narrow(__m256 value, BFloat16) {
+  const __m256i bits = _mm256_castps_si256(value);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+  const __m256i high = _mm256_srli_epi32(rounded, 16);
+  return _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
+}
+
+ESPALIER_AVX2 inline __m256 select(__m256 mask, __m256 yes, __m256 no) { return _mm256_blendv_ps(no, yes, mask); }
+ESPALIER_AVX2 inline __m128i select(__m256 mask, __m128i yes, __m128i no) {
+  const __m256i bits = _mm256_castps_si256(mask);
+  return _mm_blendv_epi8(no, yes, _mm_packs_epi32(_mm256_castsi256_si128(bits), _mm256_extracti128_si256(bits, 1)));
+}
+
+template <class T>
+ESPALIER_AVX2 inline __m256 added(const T* left, const T* right) {
+  return _mm256_add_ps(wide(load(left), T{}), wide(load(right), T{}));
+}
+ESPALIER_AVX2 inline __m256 eitherIsNan(__m256 x, __m256 y) { return _mm256_cmp_ps(x, y, _CMP_UNORD_Q); }
+ESPALIER_AVX2 inline __m256 withSumNan(__m256 sum) {
+  return select(eitherIsNan(sum, sum), _mm256_castsi256_ps(_mm256_set1_epi32(kSumNan)), sum);
+}
+
+/// NaNs are rare: they are looked for in four sums at a time.
+template <class T>
+ESPALIER_AVX2 void sum(void* out, const void* a, const void* b, size_t count) {
+  auto* to = static_cast<T*>(out);
+  const auto *left = static_cast<const T*>(a), *right = static_cast<const T*>(b);
+  size_t i = 0;
+  for (; i + 4 * kLanes <= count; i += 4 * kLanes) {
+    __m256 sum0 = added(left + i, right + i);
+    __m256 sum1 = added(left + i + kLanes, right + i + kLanes);
+    __m256 sum2 = added(left + i + 2 * kLanes, right + i + 2 * kLanes);
+    __m256 sum3 = added(left + i + 3 * kLanes, right + i + 3 * kLanes);
+    if (_mm256_movemask_ps(_mm256_or_ps(eitherIsNan(sum0, sum1), eitherIsNan(sum2, sum3))) != 0) [[unlikely]] {
+      sum0 = withSumNan(sum0), sum1 = withSumNan(sum1), sum2 = withSumNan(sum2), sum3 = withSumNan(sum3);
+    }
+    store(to + i, narrow(sum0, T{}));
+    store(to + i + kLanes, narrow(sum1, T{}));
+    store(to + i + 2 * kLanes, narrow(sum2, T{}));
+    store(to + i + 3 * kLanes, narrow(sum3, T{}));
+  }
+  for (; i + kLanes <= count; i += kLanes) store(to + i, narrow(withSumNan(added(left + i, right + i)), T{}));
+  for (; i < count; ++i) to[i] = combine<T, ReduceOp::Sum>(left[i], right[i]);
+}
+
+template <class T, ReduceOp kOp>
+ESPALIER_AVX2 void extreme(void* out, const void* a, const void* b, size_t count) {
+  auto* to = static_cast<T*>(out);
+  const auto *left = static_cast<const T*>(a), *right = static_cast<const T*>(b);
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const auto ours = load(left + i), theirs = load(right + i);
+    const __m256 x = wide(ours, T{}), y = wide(theirs, T{});
+    const __m256 beats = _mm256_cmp_ps(y, x, kOp == ReduceOp::Max ? _CMP_LT_OQ : _CMP_GT_OQ);
+    store(to + i, select(_mm256_or_ps(beats, eitherIsNan(x, x)), ours, theirs));
+  }
+  for (; i < count; ++i) to[i] = combine<T, kOp>(left[i], right[i]);
+}
+
+#define ESPALIER_TARGET ESPALIER_AVX2
+#include "transport/reduce/loops.inc"
+#undef ESPALIER_TARGET
+
+template <class T>
+Kernel pick(ReduceOp op) {
+  if (op == ReduceOp::Sum) return sum<T>;
+  return op == ReduceOp::Max ? extreme<T, ReduceOp::Max> : extreme<T, ReduceOp::Min>;
+}
+
+Kernel find(DataType type, ReduceOp op) {
+  switch (type) {
+    case DataType::Float32: return pick<float>(op);
+    case DataType::Float16: return pick<Float16>(op);
+    case DataType::BFloat16: return pick<BFloat16>(op);
+    default: return integerLoop(type, op);
+  }
+}
+
+bool runsHere() {
+  unsigned a = 0, b = 0, c = 0, d = 0;  // clang 14 has no name for F16C
+  return __builtin_cpu_supports("avx2") && __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
+}  // namespace
+}  // namespace avx2
+
+const KernelSet kAvx2 = {"AVX2", avx2::runsHere, avx2::find};
+
+}  // namespace espalier::transport
+#endif
