@@ -98,6 +98,49 @@ const engine = object(
   },
 );
 
+const performance = object(
+  {},
+  {
+    engines: list(
+      object({
+        names: list(text),
+        decode: object({
+          bandwidthShare: object({ oneDie: share, twoDies: share }),
+          operationsPerWeight: object({ float: atLeastNothing, quantized: atLeastNothing }),
+          layerMicroseconds: object({
+            base: positive,
+            experts: atLeastNothing,
+            latentAttention: atLeastNothing,
+            linearAttention: atLeastNothing,
+            slidingWindow: atLeastNothing,
+          }),
+          tokenMicroseconds: atLeastNothing,
+          twoDieFactor: positive,
+          cacheReads: object({ attention: positive, latentAttention: positive }),
+          batchShare: share,
+          layerFactors: { type: 'object', additionalProperties: positive },
+        }),
+        prefill: object({
+          computeShare: object({ dense: share, experts: share, attention: share }),
+          matmulUnitFactor: positive,
+          requestMilliseconds: atLeastNothing,
+          rankMilliseconds: atLeastNothing,
+        }),
+        band: object({ known: share, unknown: share, exchange: share }),
+        measuredArchitectures: list(text),
+        source: text,
+      }),
+    ),
+    generations: list(object({ generation: count, launchFactor: positive, source: text })),
+    costs: object({
+      usdPerKWh: atLeastNothing,
+      depreciationYears: positive,
+      wattsPerGPUCore: positive,
+      source: text,
+    }),
+  },
+);
+
 export const catalogueFileSchema = {
   type: 'object',
   additionalProperties: false,
@@ -107,5 +150,6 @@ export const catalogueFileSchema = {
     machines: list(machine),
     links: list(link),
     engines: list(engine),
+    performance,
   },
 } as const;

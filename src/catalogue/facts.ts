@@ -1,9 +1,12 @@
+import type { PerformanceFacts } from './performance-facts.ts';
+
 /** Facts about hardware and engines, as data: each with where it comes from. Users extend them from YAML. */
 export interface Catalogue {
   chips: readonly ChipFacts[];
   machines: readonly MachineFacts[];
   links: readonly LinkFacts[];
   engines: readonly EngineFacts[];
+  performance: PerformanceFacts;
 }
 
 /** One variant of a chip: "M4 Max" with 40 GPU cores and with 32 are two. */

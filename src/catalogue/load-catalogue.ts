@@ -6,14 +6,21 @@ import { parse } from 'yaml';
 import { errorMessage, EspalierError } from '../base/errors.ts';
 import { catalogueFileSchema } from './facts-schema.ts';
 import type { Catalogue } from './facts.ts';
+import type { PerformanceFacts } from './performance-facts.ts';
 
 /** The data lies beside the source, which the package ships: two folders above both src/catalogue and dist/catalogue. */
 const dataFolder = new URL('../../src/catalogue/data/', import.meta.url);
-const ownFiles = ['chips.yaml', 'machines.yaml', 'links.yaml', 'engines.yaml'];
+const ownFiles = ['chips.yaml', 'machines.yaml', 'links.yaml', 'engines.yaml', 'performance.yaml'];
+
+/** What one file may hold: any part of a catalogue. */
+type CatalogueFile = Partial<Omit<Catalogue, 'performance'>> & {
+  performance?: Partial<PerformanceFacts>;
+};
 
 /**
  * The catalogue that comes with Espalier, then what `extraFiles` add, in order: an entry with the key of an
- * earlier one replaces it. Keys: chip and gpuCores; marketingName; type, mode and linkGbps; engine name.
+ * earlier one replaces it. Keys: chip and gpuCores; marketingName; type, mode and linkGbps; engine name; of
+ * performance: generation, and of its engines the last entry holds.
  * Throws CatalogueInvalid, which names the file, the place in it and what was expected there.
  */
 export const loadCatalogue = (extraFiles: readonly string[] = []): Catalogue => {
@@ -23,12 +30,17 @@ export const loadCatalogue = (extraFiles: readonly string[] = []): Catalogue => 
     machines: [],
     links: [],
     engines: [],
+    performance: {
+      engines: [],
+      generations: [],
+      costs: { usdPerKWh: 0, depreciationYears: 1, wattsPerGPUCore: 1, source: '' },
+    },
   });
   checkReferences(catalogue, extraFiles.at(-1) ?? own[1] ?? '');
   return catalogue;
 };
 
-const readFile = (file: string): Partial<Catalogue> => {
+const readFile = (file: string): CatalogueFile => {
   let value: unknown;
   try {
     value = parse(readFileSync(file, 'utf8'));
@@ -40,7 +52,7 @@ const readFile = (file: string): Partial<Catalogue> => {
   throw invalid(file, error ? describe(error) : 'not valid');
 };
 
-const extend = (catalogue: Catalogue, more: Partial<Catalogue>): Catalogue => ({
+const extend = (catalogue: Catalogue, more: CatalogueFile): Catalogue => ({
   chips: replaced(catalogue.chips, more.chips, ({ chip, gpuCores }) => `${chip} ${gpuCores}`),
   machines: replaced(catalogue.machines, more.machines, ({ marketingName }) => marketingName),
   links: replaced(
@@ -49,6 +61,16 @@ const extend = (catalogue: Catalogue, more: Partial<Catalogue>): Catalogue => ({
     ({ type, mode, linkGbps }) => `${type} ${mode} ${linkGbps}`,
   ),
   engines: replaced(catalogue.engines, more.engines, ({ name }) => name),
+  performance: extendPerformance(catalogue.performance, more.performance),
+});
+
+const extendPerformance = (
+  known: PerformanceFacts,
+  more: Partial<PerformanceFacts> | undefined,
+): PerformanceFacts => ({
+  engines: [...known.engines, ...(more?.engines ?? [])],
+  generations: replaced(known.generations, more?.generations, ({ generation }) => `${generation}`),
+  costs: more?.costs ?? known.costs,
 });
 
 const replaced = <T>(
@@ -71,7 +93,7 @@ const checkReferences = ({ chips, machines }: Catalogue, file: string): void => 
   }
 };
 
-const validate = new Ajv({ allErrors: false, allowUnionTypes: true }).compile<Partial<Catalogue>>(
+const validate = new Ajv({ allErrors: false, allowUnionTypes: true }).compile<CatalogueFile>(
   catalogueFileSchema,
 );
 

@@ -1,0 +1,81 @@
+/** What time a token takes: few physical parameters, fitted to published measurements by `npm run calibration`. */
+export interface PerformanceFacts {
+  engines: readonly EnginePerformance[];
+  generations: readonly GenerationPerformance[];
+  costs: CostFacts;
+}
+
+/** How fast kernels are. Engines that no entry names are not predicted; of several entries the last holds. */
+export interface EnginePerformance {
+  /** EngineFacts.name of those that run these kernels. */
+  names: readonly string[];
+  decode: DecodePerformance;
+  prefill: PrefillPerformance;
+  /** Half-widths of the band that holds eight in ten measurements, as shares: 0.1 is 10 %. */
+  band: {
+    /** Families and chips that measurements of this engine exist for. */
+    known: number;
+    /** Otherwise: what leaving out whole families and chips from the fit gives. */
+    unknown: number;
+    /** Added for several ranks. */
+    exchange: number;
+  };
+  /** config.json's model_type of the families that were measured. */
+  measuredArchitectures: readonly string[];
+  source: string;
+}
+
+/** One token: bytes read, weights unpacked, kernels launched. */
+export interface DecodePerformance {
+  /** Of the memory's bandwidth, what reading weights reaches on a chip with one die and with two. */
+  bandwidthShare: { oneDie: number; twoDies: number };
+  /** Shader operations for each weight that is multiplied: unpacking, scaling. */
+  operationsPerWeight: { float: number; quantized: number };
+  /** Fixed time of a layer on one M4 die, whatever its size: launches and waits. The parts add up. */
+  layerMicroseconds: {
+    base: number;
+    experts: number;
+    latentAttention: number;
+    linearAttention: number;
+    slidingWindow: number;
+  };
+  /** Sampling and detokenising, on one M4 die. */
+  tokenMicroseconds: number;
+  /** How much longer launches take on two dies. */
+  twoDieFactor: number;
+  /** How often the cache is read as if at full bandwidth; latents are expanded to heads first. */
+  cacheReads: { attention: number; latentAttention: number };
+  /** Share of the shader rate that each further sequence of a small batch is multiplied at. */
+  batchShare: number;
+  /** Families whose layers are several ordinary ones in launches, by model_type. */
+  layerFactors: Readonly<Record<string, number>>;
+}
+
+/** Many tokens at once: operations, and all weights read once for each batch of rows. */
+export interface PrefillPerformance {
+  /** Of the shader rate: matrices that all rows share, matrices of experts, scores of attention. */
+  computeShare: { dense: number; experts: number; attention: number };
+  /** How much faster with matrix units in the GPU cores (M5 and later). */
+  matmulUnitFactor: number;
+  /** A request before its first batch: tokenising, scheduling; and what each further rank adds. */
+  requestMilliseconds: number;
+  rankMilliseconds: number;
+}
+
+/** How launches became faster: relative to M4. Later generations than the last count as the last. */
+export interface GenerationPerformance {
+  /** 4 for M4, M4 Pro, M4 Max. */
+  generation: number;
+  launchFactor: number;
+  source: string;
+}
+
+/** What prices and watts assume. */
+export interface CostFacts {
+  usdPerKWh: number;
+  /** Machines cost their list price over so many years, around the clock. */
+  depreciationYears: number;
+  /** At the wall, for each busy GPU core with its share of the memory. */
+  wattsPerGPUCore: number;
+  source: string;
+}

@@ -1,0 +1,177 @@
+import type { ChipFacts } from '../../catalogue/facts.ts';
+import type { ModelProfile } from '../../catalogue/model-profile.ts';
+import type {
+  DecodePerformance,
+  EnginePerformance,
+  PerformanceFacts,
+} from '../../catalogue/performance-facts.ts';
+import { allReduceMilliseconds, hopMilliseconds } from './exchange.ts';
+import { expectedMaximum } from './experts.ts';
+import { sumLayers } from './model-sums.ts';
+import type { LayerSums, Load } from './model-sums.ts';
+import type { PerformanceOption, PerformanceStage } from './option.ts';
+
+/** Milliseconds of one step of decoding, which gives each sequence one token. */
+export interface StepTime {
+  weightsMs: number;
+  cacheMs: number;
+  /** Launches, and what a batch computes beyond one sequence. */
+  layersMs: number;
+  exchangeMs: number;
+}
+
+/**
+ * One step for `rows` sequences with `context` positions each:
+ *
+ *     weights ÷ (bandwidth × share) + weights × operations ÷ rate
+ *       + layers × launch + cache reads ÷ bandwidth + all-reduces and hops
+ *
+ * summed over stages, each as slow as its slowest rank. Two terms for the weights, because the same chip shows
+ * 0.43 of its bandwidth for a small quantised model and 0.81 for a large one of 16 bits.
+ */
+export const stepTime = (
+  option: PerformanceOption,
+  kernels: EnginePerformance,
+  { rows, context }: { rows: number; context: number },
+): StepTime => {
+  const { model, engine, stages, hop } = option;
+  const load = { rows, context, cacheElementBytes: engine.kvElementBytes };
+  const total = { weightsMs: 0, cacheMs: 0, layersMs: 0, exchangeMs: 0 };
+  for (const [index, stage] of stages.entries()) {
+    const last = index === stages.length - 1;
+    const time = stageStep(option, kernels.decode, { stage, load, last });
+    total.weightsMs += time.weightsMs;
+    total.cacheMs += time.cacheMs;
+    total.layersMs += time.layersMs;
+    total.exchangeMs += time.exchangeMs;
+    if (!last) total.exchangeMs += hopMilliseconds(hop, rows * model.hiddenSize * activationBytes);
+  }
+  return total;
+};
+
+export const totalMs = ({ weightsMs, cacheMs, layersMs, exchangeMs }: StepTime): number =>
+  weightsMs + cacheMs + layersMs + exchangeMs;
+
+/** Engines for GPUs exchange 16 bits. */
+export const activationBytes = 2;
+
+const stageStep = (
+  option: PerformanceOption,
+  kernels: DecodePerformance,
+  { stage, load, last }: { stage: PerformanceStage; load: Load; last: boolean },
+): StepTime => {
+  const { model, tensorSize, link, performance } = option;
+  const sums = sumLayers(model, stage.layers, load);
+  const work = rankWork(option, sums, { rows: load.rows, last });
+  let slowest: StepTime | undefined;
+  for (const { chip } of stage.ranks) {
+    const time = rankStep(work, sums, { chip, kernels, performance, model, rows: load.rows, last });
+    if (!slowest || totalMs(time) > totalMs(slowest)) slowest = time;
+  }
+  if (!slowest) throw new RangeError('a stage has at least one rank');
+  const bytes = load.rows * model.hiddenSize * activationBytes;
+  const exchangeMs = sums.allReduces * allReduceMilliseconds(link, tensorSize, bytes);
+  return { ...slowest, exchangeMs };
+};
+
+interface RankWork {
+  bytes: number;
+  parameters: number;
+  cacheBytes: number;
+  latentCacheBytes: number;
+}
+
+/** What one rank of a stage reads and multiplies. */
+const rankWork = (
+  { model, engine, tensorSize, expertSize }: PerformanceOption,
+  sums: LayerSums,
+  { rows, last }: { rows: number; last: boolean },
+): RankWork => {
+  const headBytes = last ? model.headBytes || model.embeddingBytes : 0;
+  const headShare = engine.tensor?.replicates.includes('Head') ? 1 : tensorSize;
+  const expertShare = expertSize ? expectedMaximum(model, expertSize, rows) : 1 / tensorSize;
+  const cut = (value: number) => value / tensorSize;
+  const denseBytes = sums.shardedBytes + sums.replicatedBytes;
+  const bytes = cut(sums.shardedBytes) + sums.replicatedBytes;
+  const denseShare = denseBytes === 0 ? 1 : bytes / denseBytes;
+  const cutLatents = Math.min(sums.latentCacheBytes, sums.wholeCacheBytes);
+  return {
+    bytes: bytes + sums.expertBytes * expertShare + headBytes / headShare,
+    parameters:
+      sums.denseParameters * denseShare +
+      sums.expertParameters * expertShare +
+      (last ? (model.hiddenSize * model.vocabSize) / headShare : 0),
+    cacheBytes: cut(sums.cacheBytes - sums.wholeCacheBytes) + sums.wholeCacheBytes - cutLatents,
+    latentCacheBytes: cutLatents,
+  };
+};
+
+const rankStep = (
+  work: RankWork,
+  sums: LayerSums,
+  at: {
+    chip: ChipFacts;
+    kernels: DecodePerformance;
+    performance: PerformanceFacts;
+    model: ModelProfile;
+    rows: number;
+    last: boolean;
+  },
+): StepTime => {
+  const { chip, kernels, model, rows } = at;
+  const bytesPerMs = chip.memoryBandwidthGBps * 1e6;
+  const operationsPerMs = chip.fp16TFLOPS * 1e9;
+  const { oneDie, twoDies } = kernels.bandwidthShare;
+  const share = chip.dies > 1 ? twoDies : oneDie;
+  const { float, quantized } = kernels.operationsPerWeight;
+  const operations = model.quantization ? quantized : float;
+  const { attention, latentAttention } = kernels.cacheReads;
+  const furtherMs = ((rows - 1) * 2 * work.parameters) / (operationsPerMs * kernels.batchShare);
+  return {
+    weightsMs: work.bytes / (bytesPerMs * share) + (operations * work.parameters) / operationsPerMs,
+    cacheMs:
+      (rows * (attention * work.cacheBytes + latentAttention * work.latentCacheBytes)) / bytesPerMs,
+    layersMs: launchMs(sums, at) + furtherMs,
+    exchangeMs: 0,
+  };
+};
+
+/** Time of kernel launches: none of it becomes shorter by dividing a layer among ranks. */
+export const launchMs = (
+  sums: LayerSums,
+  {
+    chip,
+    kernels,
+    performance,
+    model,
+    last,
+  }: {
+    chip: ChipFacts;
+    kernels: DecodePerformance;
+    performance: PerformanceFacts;
+    model: ModelProfile;
+    last: boolean;
+  },
+): number => {
+  const per = kernels.layerMicroseconds;
+  const microseconds =
+    sums.layers * per.base +
+    sums.expertLayers * per.experts +
+    sums.latentLayers * per.latentAttention +
+    sums.linearLayers * per.linearAttention +
+    sums.slidingLayers * per.slidingWindow;
+  const factor = kernels.layerFactors[model.architecture] ?? 1;
+  const once = last ? kernels.tokenMicroseconds : 0;
+  const dies = chip.dies > 1 ? kernels.twoDieFactor : 1;
+  return ((microseconds * factor + once) * dies * launchFactor(chip, performance)) / 1e3;
+};
+
+/** Of the chip's generation; of the latest that is known for later ones; of the reference for other chips. */
+const launchFactor = ({ chip }: ChipFacts, { generations }: PerformanceFacts): number => {
+  const generation = Number(/^M(\d+)/.exec(chip)?.[1] ?? Number.NaN);
+  let best: { generation: number; launchFactor: number } | undefined;
+  for (const each of generations) {
+    if (each.generation <= generation && each.generation > (best?.generation ?? 0)) best = each;
+  }
+  return best?.launchFactor ?? 1;
+};

@@ -1,0 +1,31 @@
+import type { ChipFacts, EngineFacts, LinkFacts, MachineFacts } from '../../catalogue/facts.ts';
+import type { ModelProfile } from '../../catalogue/model-profile.ts';
+import type { PerformanceFacts } from '../../catalogue/performance-facts.ts';
+import type { LayerRange } from '../partition.ts';
+
+/** One way to run a model, as far as its speed depends on it. */
+export interface PerformanceOption {
+  model: ModelProfile;
+  engine: EngineFacts;
+  performance: PerformanceFacts;
+  tensorSize: number;
+  /** In order; each has all tensor ranks of its layers. */
+  stages: readonly PerformanceStage[];
+  /** What the slowest pair of tensor ranks exchanges over; undefined where nothing is exchanged. */
+  link?: LinkFacts;
+  /** The slowest one between stages. */
+  hop?: LinkFacts;
+  /** Nodes that share the experts, each whole on one of them; absent: experts are sliced like the rest. */
+  expertSize?: number;
+  promptTokens: number;
+  generatedTokens: number;
+  /** Requests in flight for `aggregateTokensPerSecond`. */
+  concurrency: number;
+  /** Observed ÷ predicted of this chip, engine and family; see correction.ts. */
+  correction?: number;
+}
+
+export interface PerformanceStage {
+  layers: LayerRange;
+  ranks: readonly { chip: ChipFacts; machine?: MachineFacts }[];
+}
