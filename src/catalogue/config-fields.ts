@@ -6,12 +6,15 @@ export interface ConfigFields {
   file: string;
   /** Absent and null both mean "not given". */
   given(key: string): unknown;
+  keys(): readonly string[];
   /** From 1 to `max` (2^24 unless said). ModelConfigInvalid when it is not there and there is no fallback. */
   integer(key: string, options?: { fallback?: number; max?: number }): number;
   flag(key: string): boolean | undefined;
   text(key: string): string | undefined;
-  /** A list of one entry for each layer; undefined when not given. */
+  /** Undefined when not given. */
   list(key: string): readonly unknown[] | undefined;
+  /** From 0 to `max`; `fallback` (0) when not given. */
+  count(key: string, options?: { fallback?: number; max?: number }): number;
   /** The fields of a nested object. */
   nested(key: string): ConfigFields | undefined;
   invalid(what: string): EspalierError;
@@ -33,12 +36,18 @@ export const configFields = (
   return {
     file,
     given,
+    keys: () => Object.keys(value),
     invalid,
     integer: (key, { fallback, max = 2 ** 24 } = {}) => {
       const found = given(key);
       if (found === undefined && fallback !== undefined) return fallback;
       if (isCount(found, max)) return found;
       throw wrong(key, `an integer from 1 to ${max}`);
+    },
+    count: (key, { fallback = 0, max = 2 ** 24 } = {}) => {
+      const found = given(key) ?? fallback;
+      if (found === 0 || isCount(found, max)) return found;
+      throw wrong(key, `an integer from 0 to ${max}`);
     },
     flag: (key) => {
       const found = given(key);

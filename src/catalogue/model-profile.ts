@@ -56,6 +56,8 @@ export interface LayerProfile {
   cache: CacheProfile;
   /** Query heads × (width of a score + width of a value): 2 × this × context operations per token. */
   scoreElements: number;
+  /** All-reduces of one token under tensor parallelism where it is not two: after the mixer, after the MLP. */
+  exchanges?: number;
 }
 
 /** Routed experts of one layer; tensor parallelism slices each of them by width. */

@@ -33,13 +33,22 @@ export interface LayerShape {
   mixer: LayerProfile['mixer'];
   modules: readonly ModelModule[];
   /** `modules` of one routed expert. */
-  experts?: { count: number; perToken: number; modules: readonly ModelModule[] };
+  experts?: ExpertsShape;
   cache: CacheProfile;
   scoreElements: number;
+  /** As in LayerProfile. */
+  exchanges?: number;
   /** What must divide whatever the quantisation is. */
   divisors: readonly Divisor[];
   /** Matrices that tensor parallelism cuts along their inputs, where a quantisation group must stay whole. */
   groupCuts: readonly GroupCut[];
+}
+
+export interface ExpertsShape {
+  count: number;
+  perToken: number;
+  /** Of one expert. */
+  modules: readonly ModelModule[];
 }
 
 /** `unit`: inputs that must stay together for other reasons, such as a head; 1 if none must. */

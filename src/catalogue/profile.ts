@@ -1,6 +1,7 @@
 import { EspalierError } from '../base/errors.ts';
 import { builtInRefusal } from './builtin-support.ts';
 import { configFields, show } from './config-fields.ts';
+import type { ConfigFields } from './config-fields.ts';
 import { families } from './families/index.ts';
 import { isRecord } from './model-files.ts';
 import type { Divisor, LayerProfile, ModelProfile } from './model-profile.ts';
@@ -18,10 +19,10 @@ export interface ParsedConfig {
 }
 
 /**
- * Checks and reads the value of config.json. Throws ModelConfigInvalid for what is missing or malformed and
+ * Checks and reads the value of config.json; `gguf` is the type that the name of the weights tells. Throws ModelConfigInvalid for what is missing or malformed and
  * UnsupportedArchitecture for families that are not known; both name the file.
  */
-export const parseConfig = (value: unknown, file: string): ParsedConfig => {
+export const parseConfig = (value: unknown, file: string, gguf?: string): ParsedConfig => {
   if (!isRecord(value)) throw configFields({}, file).invalid('expected an object');
   const fields = configFields(value, file);
   const architecture = fields.given('model_type');
@@ -34,14 +35,24 @@ export const parseConfig = (value: unknown, file: string): ParsedConfig => {
       { file },
     );
   }
-  const floatBytes = (fields.given('torch_dtype') ?? fields.given('dtype')) === 'float32' ? 4 : 2;
   const refusal = builtInRefusal(value);
+  const text = textFields(fields);
   return {
-    shape: family(fields, architecture),
-    widths: readWidths(fields, floatBytes),
+    shape: withOuterTie(family(text, architecture), fields),
+    widths: readWidths(fields, text, gguf),
     unsupportedBy: refusal === undefined ? {} : { BuiltIn: refusal },
   };
 };
+
+/** Of models with a vision part, the text part: the rest is not planned. */
+const textFields = (fields: ConfigFields): ConfigFields =>
+  (fields.given('hidden_size') === undefined && fields.nested('text_config')) || fields;
+
+/** Some files say outside of text_config whether embeddings are tied. */
+const withOuterTie = (shape: ModelShape, fields: ConfigFields): ModelShape => ({
+  ...shape,
+  tiedEmbeddings: shape.tiedEmbeddings ?? fields.flag('tie_word_embeddings'),
+});
 
 /** Bytes of a module's matrix (or vector), with scales and biases of quantisation, and of its bias. */
 export interface ModuleBytes {
@@ -104,7 +115,7 @@ const sizeLayer = (
   layer: LayerShape,
   bytesOf: (module: ModelModule) => ModuleBytes,
 ): LayerProfile => {
-  const { mixer, modules, experts, cache, scoreElements } = layer;
+  const { mixer, modules, experts, cache, scoreElements, exchanges } = layer;
   let shardedBytes = 0;
   let replicatedBytes = 0;
   for (const module of modules) {
@@ -129,6 +140,7 @@ const sizeLayer = (
     }),
     cache,
     scoreElements,
+    ...(exchanges !== undefined && { exchanges }),
   };
 };
 
@@ -182,18 +194,22 @@ const greatestCommonDivisor = (a: number, b: number): number =>
 
 /**
  * The profile that a config.json alone gives. Pure. `quantization` replaces what the file says, in MLX's form;
- * null takes it away. Errors as parseConfig.
+ * null takes it away. `gguf` (with `quantization: null`): the type of a GGUF file, such as Q4_K_M. Errors as parseConfig.
  */
 export const profileOf = (
   config: Readonly<Record<string, unknown>>,
   {
     quantization,
+    gguf,
     uri = '',
-  }: { quantization?: Readonly<Record<string, unknown>> | null; uri?: string } = {},
+  }: {
+    quantization?: Readonly<Record<string, unknown>> | null;
+    gguf?: string;
+    uri?: string;
+  } = {},
 ): ModelProfile => {
-  const value =
-    quantization === undefined ? config : { ...config, quantization, quantization_config: null };
-  const parsed = parseConfig(value, uri || 'config.json');
+  const value = quantization === undefined ? config : withQuantization(config, quantization);
+  const parsed = parseConfig(value, uri || 'config.json', gguf);
   return {
     uri,
     revision: '',
@@ -205,5 +221,19 @@ export const profileOf = (
     ...(Object.keys(parsed.unsupportedBy).length > 0
       ? { unsupportedBy: parsed.unsupportedBy }
       : {}),
+  };
+};
+
+const withQuantization = (
+  config: Readonly<Record<string, unknown>>,
+  quantization: Readonly<Record<string, unknown>> | null,
+): Record<string, unknown> => {
+  const none = { quantization: null, quantization_config: null };
+  const text = config['text_config'];
+  return {
+    ...config,
+    ...(isRecord(text) && { text_config: { ...text, ...none } }),
+    ...none,
+    quantization,
   };
 };

@@ -1,47 +1,64 @@
 import type { ConfigFields } from './config-fields.ts';
 import { show } from './config-fields.ts';
+import { ggufTypes, ggufWidths } from './gguf-width.ts';
+import { hubWidths } from './hub-quantization.ts';
 import { isRecord } from './model-files.ts';
+import { bareName } from './module-patterns.ts';
 import { unquantized } from './weight-width.ts';
 import type { QuantizedWidth, Width, Widths } from './weight-width.ts';
 
 /**
- * Widths of a model's modules, from MLX's `quantization` (one width, or one for each module that is named).
- * Throws ModelConfigInvalid for a block that no quantiser writes.
+ * Widths of a model's modules. In this order: `gguf`, the type that the name of the file or the folder tells;
+ * MLX's `quantization` (one width, or one for each module that is named); `gguf` in the file; Hugging Face's
+ * `quantization_config`. Throws ModelConfigInvalid for a block that no quantiser writes.
  */
-export const readWidths = (fields: ConfigFields, floatBytes: number): Widths => {
-  const block = fields.nested('quantization');
-  if (!block) return unquantized(floatBytes);
+export const readWidths = (fields: ConfigFields, text: ConfigFields, gguf?: string): Widths => {
+  const floats = text.given('torch_dtype') ?? text.given('dtype') ?? fields.given('torch_dtype');
+  const floatBytes = floats === 'float32' ? 4 : 2;
+  const block = fields.nested('quantization') ?? text.nested('quantization');
+  if (block) return mlxWidths(block, floatBytes);
+  const type = fields.text('gguf') ?? gguf;
+  if (type !== undefined) return ggufOf(fields, type);
+  const hub = fields.nested('quantization_config') ?? text.nested('quantization_config');
+  if (!hub) return unquantized(floatBytes);
+  const method = hub.text('quant_method');
+  // mlx-lm writes its block under this name too.
+  if (method === undefined && hub.given('bits') !== undefined) return mlxWidths(hub, floatBytes);
+  if (method === 'gguf') return ggufOf(hub, hub.text('quant_type') ?? '');
+  return hubWidths(hub, text, floatBytes);
+};
+
+const ggufOf = (fields: ConfigFields, type: string): Widths => {
+  const widths = ggufWidths(type);
+  if (widths) return widths;
+  throw fields.invalid(`GGUF type: expected one of ${ggufTypes.join(', ')}, got ${show(type)}`);
+};
+
+const mlxWidths = (block: ConfigFields, floatBytes: number): Widths => {
   const main = mlxWidth(block, floatBytes);
   const overrides = new Map<string, Width>();
-  for (const [key, value] of Object.entries(fields.given('quantization') ?? {})) {
-    const width = override(block, key, value, main, floatBytes);
+  for (const key of block.keys()) {
+    const width = override(block, key, main, floatBytes);
     if (width) overrides.set(bareName(key), width);
   }
   return { floatBytes, main, of: (name) => overrides.get(bareName(name)) ?? main };
 };
 
-const settings = new Set(['bits', 'group_size', 'mode', 'quant_method']);
-
 const override = (
   block: ConfigFields,
   key: string,
-  value: unknown,
   main: QuantizedWidth,
   floatBytes: number,
 ): Width | undefined => {
-  if (settings.has(key)) return undefined;
+  const value = block.given(key);
   if (value === false) return { format: 'Float', bytes: floatBytes };
-  if (!isRecord(value)) return undefined;
-  const own = block.nested(key);
+  const own = isRecord(value) ? block.nested(key) : undefined;
   return own && mlxWidth(own, floatBytes, main);
 };
 
-/** Checkpoints differ in what stands before "layers.0": "model.", "language_model.model.", nothing. */
-const bareName = (name: string): string => name.replace(/^(language_model\.|model\.)+/, '');
-
 /**
  * Affine: a 16-bit scale and bias for each group. mxfp4, mxfp8 and nvfp4: one byte for each.
- * Source: mlx-lm 0.31, mlx.core.quantize.
+ * Source: mlx-lm 0.32, mlx.core.quantize.
  */
 const mlxWidth = (
   block: ConfigFields,

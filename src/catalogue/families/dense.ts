@@ -1,88 +1,82 @@
 import type { ConfigFields } from '../config-fields.ts';
-import { matrix, vector } from '../model-shape.ts';
-import type { LayerShape, ModelShape } from '../model-shape.ts';
+import { vector } from '../model-shape.ts';
+import type { ModelShape } from '../model-shape.ts';
 import { groupedQueryAttention } from './attention.ts';
-import type { MixerShape } from './attention.ts';
+import { commonShape, headsOf, layerOf } from './common.ts';
 import { gatedMlp } from './mlp.ts';
-import type { MlpShape } from './mlp.ts';
 
-/** What almost every family has, by the names that almost every config.json uses. */
-export const commonShape = (
-  fields: ConfigFields,
-  layer: (index: number) => LayerShape,
-): Omit<ModelShape, 'architecture'> => {
-  const hiddenSize = fields.integer('hidden_size');
-  const vocabSize = fields.integer('vocab_size');
-  const layers = fields.integer('num_hidden_layers', { max: 4096 });
-  return {
-    hiddenSize,
-    vocabSize,
-    tiedEmbeddings: fields.flag('tie_word_embeddings'),
-    maxPositions: fields.integer('max_position_embeddings', { fallback: 2048 }),
-    layers: Array.from({ length: layers }, (_, index) => layer(index)),
-    embedding: [matrix('model.embed_tokens', [vocabSize, hiddenSize], 'Nothing')],
-    head: [matrix('lm_head', [vocabSize, hiddenSize], 'Rows')],
-    other: [vector('model.norm', hiddenSize)],
+/** How the Llama-like families differ. */
+interface DenseTraits {
+  inputBias?: (fields: ConfigFields) => boolean;
+  outputBias?: (fields: ConfigFields) => boolean;
+  /** Norms over each head's queries and keys. */
+  headNorms?: (fields: ConfigFields) => boolean;
+  tied?: boolean;
+  /** Window of this layer, if it has one. */
+  window?: (fields: ConfigFields, index: number) => number | undefined;
+}
+
+const attentionBias = (fields: ConfigFields) => fields.flag('attention_bias') === true;
+
+const dense =
+  (traits: DenseTraits) =>
+  (fields: ConfigFields, architecture: string): ModelShape => {
+    const hiddenSize = fields.integer('hidden_size');
+    const width = fields.integer('intermediate_size');
+    const heads = headsOf(fields, hiddenSize);
+    const mlpBias = fields.flag('mlp_bias') === true;
+    const common = commonShape(fields, (index) => {
+      const windowTokens = traits.window?.(fields, index);
+      return layerOf(
+        index,
+        hiddenSize,
+        groupedQueryAttention({
+          prefix: `model.layers.${index}.self_attn`,
+          hiddenSize,
+          ...heads,
+          inputBias: (traits.inputBias ?? attentionBias)(fields),
+          outputBias: (traits.outputBias ?? attentionBias)(fields),
+          headNorms: traits.headNorms?.(fields) === true,
+          ...(windowTokens !== undefined && { windowTokens }),
+        }),
+        gatedMlp(`model.layers.${index}.mlp`, hiddenSize, width, { bias: mlpBias }),
+      );
+    });
+    const tied = common.tiedEmbeddings ?? traits.tied;
+    return { architecture, ...common, tiedEmbeddings: tied };
   };
-};
 
-/** Heads, key-value heads and the width of a head, checked against each other. */
-export const headsOf = (fields: ConfigFields, hiddenSize: number) => {
-  const heads = fields.integer('num_attention_heads');
-  const kvHeads = fields.integer('num_key_value_heads', { fallback: heads });
-  const headDim = fields.integer('head_dim', { fallback: hiddenSize / heads });
-  if (!Number.isInteger(headDim)) {
-    throw fields.invalid(
-      `hidden_size ${hiddenSize} is no multiple of num_attention_heads ${heads}`,
-    );
-  }
-  if (heads % kvHeads !== 0) {
-    throw fields.invalid(
-      `num_attention_heads ${heads} is no multiple of num_key_value_heads ${kvHeads}`,
-    );
-  }
-  return { heads, kvHeads, headDim };
-};
+const yes = () => true;
+const no = () => false;
 
-/** A mixer, an MLP and a norm before each. */
-export const layerOf = (
-  index: number,
-  hiddenSize: number,
-  mixer: MixerShape,
-  mlp: MlpShape & Pick<LayerShape, 'experts'>,
-): LayerShape => ({
-  ...mixer,
-  modules: [
-    vector(`model.layers.${index}.input_layernorm`, hiddenSize),
-    ...mixer.modules,
-    vector(`model.layers.${index}.post_attention_layernorm`, hiddenSize),
-    ...mlp.modules,
-  ],
-  ...(mlp.experts ? { experts: mlp.experts } : {}),
-  divisors: [...mixer.divisors, ...mlp.divisors],
-  groupCuts: [...mixer.groupCuts, ...mlp.groupCuts],
+export const llama = dense({});
+export const qwen2 = dense({ inputBias: yes, outputBias: no });
+export const qwen3 = dense({ headNorms: yes });
+export const mistral = dense({ inputBias: no, outputBias: no });
+export const cohere = dense({
+  headNorms: (fields) => fields.flag('use_qk_norm') === true,
+  tied: true,
+});
+/** Three layers with a window, then one without. */
+export const cohere2 = dense({
+  tied: true,
+  window: (fields, index) =>
+    (index + 1) % fields.integer('sliding_window_pattern', { fallback: 4 }) === 0
+      ? undefined
+      : fields.integer('sliding_window', { fallback: 4096 }),
 });
 
-/** Llama and Qwen2. */
-export const llamaShape = (fields: ConfigFields, architecture: string): ModelShape => {
-  const hiddenSize = fields.integer('hidden_size');
-  const width = fields.integer('intermediate_size');
-  const heads = headsOf(fields, hiddenSize);
-  const llamaBias = architecture === 'llama' && fields.flag('attention_bias') === true;
-  const mlpBias = fields.flag('mlp_bias') === true;
-  const common = commonShape(fields, (index) =>
-    layerOf(
-      index,
-      hiddenSize,
-      groupedQueryAttention({
-        prefix: `model.layers.${index}.self_attn`,
-        hiddenSize,
-        ...heads,
-        inputBias: llamaBias || architecture === 'qwen2',
-        outputBias: llamaBias,
-      }),
-      gatedMlp(`model.layers.${index}.mlp`, hiddenSize, width, { bias: mlpBias }),
-    ),
-  );
-  return { architecture, ...common };
+/** Norms over all queries and all keys. */
+export const olmo2 = (fields: ConfigFields, architecture: string): ModelShape => {
+  const shape = llama(fields, architecture);
+  const { heads, kvHeads, headDim } = headsOf(fields, shape.hiddenSize);
+  const layers = shape.layers.map((layer, index) => ({
+    ...layer,
+    modules: [
+      ...layer.modules,
+      vector(`model.layers.${index}.self_attn.q_norm`, heads * headDim),
+      vector(`model.layers.${index}.self_attn.k_norm`, kvHeads * headDim),
+    ],
+  }));
+  return { ...shape, layers };
 };
