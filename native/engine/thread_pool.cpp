@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "transport/relax.h"
+
 namespace espalier::engine {
 namespace {
 
@@ -11,14 +13,6 @@ constexpr int kSpins = 4000;
 constexpr int kSpinsBeforeYield = 1000;
 // Instead of an index, while the next loop is written.
 constexpr uint32_t kClosed = 0xFFFFFFFF;
-
-inline void relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 }  // namespace
 
@@ -48,7 +42,7 @@ void ThreadPool::runShared(Work work, int count, int grain) {
   round_.notify_all();
   takeChunks(0);
   for (int spins = 0; done_.load(std::memory_order_acquire) < all; spins++) {
-    if (spins < kSpinsBeforeYield) relax();
+    if (spins < kSpinsBeforeYield) transport::relax();
     else std::this_thread::yield();
   }
 }
@@ -75,7 +69,7 @@ void ThreadPool::work(int thread) {
   for (;;) {
     uint32_t round = round_.load(std::memory_order_acquire);
     for (int spins = 0; round == seen && spins < kSpins; spins++) {
-      relax();
+      transport::relax();
       round = round_.load(std::memory_order_acquire);
     }
     if (round == seen) {

@@ -19,6 +19,7 @@
 
 #include "bench/perf/library.h"
 #include "transport/reduce/kernels.h"
+#include "transport/relax.h"
 
 namespace espalier::perf {
 namespace {
@@ -70,9 +71,7 @@ class FloorLibrary : public Library {
     const std::atomic<uint32_t>& flag = place_.flags[1 - seat_.rank].value;
     for (uint32_t spins = 1; static_cast<int32_t>(flag.load(std::memory_order_acquire) - awaited_) < 0; ++spins) {
       if (!goesOn(spins)) return false;
-#if defined(__x86_64__)
-      __builtin_ia32_pause();
-#endif
+      transport::relax();
     }
     return true;
   }

@@ -3,10 +3,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <mutex>
-#include <thread>
 
-#include "test/transport/ranks.h"
+#include "test/transport/strangers.h"
 #include "transport/rendezvous/handshake.h"
 #include "transport/wire/frame.h"
 
@@ -21,44 +19,6 @@ using transport::FrameResult;
 using transport::FrameType;
 using transport::Socket;
 
-/// What a group told its operator.
-class Notebook {
- public:
-  void attachTo(GroupOptions& options) {
-    options.onNoticeContext = this;
-    options.onNotice = [](const char* text, void* context) {
-      auto* self = static_cast<Notebook*>(context);
-      const std::lock_guard lock(self->mutex_);
-      self->lines_.emplace_back(text);
-    };
-  }
-  std::vector<std::string> lines() const {
-    const std::lock_guard lock(mutex_);
-    return lines_;
-  }
-  int count(const std::string& part) const {
-    const auto all = lines();
-    return static_cast<int>(std::count_if(all.begin(), all.end(), [&](const std::string& line) {
-      return line.find(part) != std::string::npos;
-    }));
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::vector<std::string> lines_;
-};
-
-Socket knock(Board* board) {
-  Socket socket;
-  CHECK_OK(transport::dialOnce("127.0.0.1", static_cast<uint16_t>(board->port), transport::deadlineAfterMs(10'000), -1,
-                               socket));
-  return socket;
-}
-
-void say(const Socket& socket, ByteView bytes) {
-  CHECK(transport::sendSome(socket.fd(), bytes.data(), bytes.size()) == static_cast<int64_t>(bytes.size()));
-}
-
 /// Waits until the other side has closed the connection, or reset it.
 void awaitRefusal(const Socket& socket) {
   char byte;
@@ -66,29 +26,6 @@ void awaitRefusal(const Socket& socket) {
     const auto got = recv(socket.fd(), &byte, 1, MSG_DONTWAIT);
     return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
   });
-}
-
-/// A group of two forms although `intrude` goes on first. Returns what its rank 0 told the operator meanwhile.
-void formDespite(const std::function<void(Board*)>& intrude, Notebook& notebook) {
-  SharedBoard board;
-  runThreads(3, [&](int rank) {
-    if (rank == 2) {
-      eventually("rank 0 listens", 10, [&] { return board->port != 0; });
-      intrude(board.get());
-      board->marks[0] = 1;
-      return;
-    }
-    if (rank == 1) eventually("the intruder is through", 20, [&] { return board->marks[0] != 0; });
-    GroupOptions options = optionsFor(rank, 2, LinkKind::Tcp, board.get());
-    options.rendezvousTimeoutMs = 20'000;
-    if (rank == 0) notebook.attachTo(options);
-    CHECK_OK(join(options)->barrier());
-  });
-  for (const std::string& line : notebook.lines()) {
-    CHECK(line.size() <= 400);
-    CHECK(line.find("a secret for tests") == std::string::npos);
-    CHECK(line.find("127.0.0.1:") != std::string::npos);
-  }
 }
 
 /// The same intrusion three times over is one line.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "transport/failure.h"
+#include "transport/relax.h"
 
 namespace espalier::transport {
 namespace {
@@ -37,14 +38,6 @@ constexpr auto kFirstRetryAfter = milliseconds(200);
 constexpr int64_t kParkUs = 50'000;
 /// Longest sleep while something else than the link slept on may need a hand.
 constexpr int64_t kMixedParkUs = 1'000;
-
-void relax() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 }  // namespace
 

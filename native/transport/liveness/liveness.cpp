@@ -1,13 +1,13 @@
 #include "transport/liveness/liveness.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <iterator>
 
 #include "transport/failure.h"
+#include "transport/silent_thread.h"
 
 namespace espalier::transport {
 namespace {
@@ -22,7 +22,7 @@ Liveness::Liveness(int rank, int size, int timeoutMs, std::vector<ControlConnect
   for (ControlConnection& connection : control) {
     peers_.push_back({connection.rank, std::move(connection.socket), std::move(connection.reader), Clock::now()});
   }
-  if (!peers_.empty()) thread_ = std::thread([this] { watch(); });
+  if (!peers_.empty()) thread_ = startSilentThread([this] { watch(); });
 }
 
 Liveness::~Liveness() {
@@ -69,10 +69,6 @@ void Liveness::tell(const Status& status, int exceptRank) {
 }
 
 void Liveness::watch() {
-  // Signals are the host program's business: none of its handlers shall run on this thread.
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, nullptr);
   const int beatMs = std::min(kBeatMs, timeoutMs_ / 4);
   Deadline nextBeat = Clock::now();
   Deadline lastRound = nextBeat;

@@ -1,10 +1,9 @@
 #include "transport/relay/relay_service.h"
 
-#include <signal.h>
-
 #include <algorithm>
 
 #include "transport/failure.h"
+#include "transport/silent_thread.h"
 
 namespace espalier::transport {
 namespace {
@@ -32,7 +31,7 @@ RelayService::RelayService(std::shared_ptr<const Family> family, Socket listener
           std::move(listener), family_->secret, "relay port", *family_->notices,
           [this](const Hello& hello) { return judgeAsker(*family_, hello); },
           [this](Arrival arrival) { askers_.push_back({std::move(arrival), deadlineAfterMs(kAskMs)}); }),
-      thread_([this] { run(); }) {}
+      thread_(startSilentThread([this] { run(); })) {}
 
 RelayService::~RelayService() {
   lingerUntil_ = deadlineAfterMs(kMostLingerMs);
@@ -42,10 +41,6 @@ RelayService::~RelayService() {
 }
 
 void RelayService::run() {
-  // Signals are the host program's business: none of its handlers shall run on this thread.
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, nullptr);
   std::vector<pollfd> fds;
   bool leaving = false;
   while (!liveness_->dead() && !(leaving && mayEnd(Clock::now()))) {

@@ -55,6 +55,9 @@ void Acceptor::step(int timeoutMs, int wakeFd) {
     report(pending, Refusal::Silent);
     return true;
   });
+  // A welcome takes as long as settling a link does: those who waited for their turn meanwhile were not slow.
+  const auto away = Clock::now() - now;
+  for (Pending& pending : pending_) pending.deadline += away;
   acceptAll();
 }
 

@@ -71,7 +71,7 @@ class Host {
     return verdict;
   }
 
-  Status verdictOn(const Hello& hello) const {
+  Status verdictOn(const Hello& hello) {
     if (hello.purpose != Purpose::Join) return failure("RendezvousRefused", "this is a rendezvous, not a data port");
     if (hello.epoch != options_.epoch) {
       return failure("WrongEpoch", "this group has epoch " + std::to_string(options_.epoch) + ", rank " +
@@ -83,7 +83,10 @@ class Host {
                                       std::to_string(hello.rank) + " was started for " + std::to_string(hello.size),
                      hello.rank);
     }
-    if (hello.rank < 1 || hello.rank >= options_.size || joined_[hello.rank].has_value()) {
+    const bool isMember = hello.rank >= 1 && hello.rank < options_.size;
+    // One that went away and comes again is none too many.
+    if (isMember && joined_[hello.rank] && isGone(*joined_[hello.rank])) joined_[hello.rank].reset();
+    if (!isMember || joined_[hello.rank]) {
       return failure("DuplicateRank", "rank " + std::to_string(hello.rank) + " is taken already; every rank joins once",
                      hello.rank);
     }
@@ -104,17 +107,20 @@ class Host {
     return mask;
   }
 
+  static bool isGone(const ControlConnection& joined) {
+    char byte;
+    const auto peeked = recv(joined.socket.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return peeked == 0 || (peeked < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+  }
+
   /// Tells those who wait for whom; a rank that went away again may join anew.
   void tellWaiting() {
     const uint64_t mask = missing();
     for (auto& joined : joined_) {
       if (!joined) continue;
-      char byte;
-      const auto peeked = recv(joined->socket.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-      const bool gone = peeked == 0 || (peeked < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
       ByteWriter writer;
       writer.put(mask);
-      if (gone || !sendFrame(joined->socket.fd(), FrameType::Waiting, writer.bytes())) joined.reset();
+      if (isGone(*joined) || !sendFrame(joined->socket.fd(), FrameType::Waiting, writer.bytes())) joined.reset();
     }
   }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "transport/failure.h"
+#include "transport/relax.h"
 #include "transport/shm/futex.h"
 
 namespace espalier::transport {
@@ -36,14 +37,6 @@ constexpr int64_t kTeamParkUs = 50'000;
 
 bool isAtLeast(uint32_t value, uint32_t target) { return static_cast<int32_t>(value - target) >= 0; }
 
-void teamRelax() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
 }  // namespace
 
 TeamWait::TeamWait(const TeamSegment& segment, const TeamSeat& seat, Liveness& liveness,
@@ -64,7 +57,7 @@ bool TeamWait::await(int member, TeamWord kind, uint32_t target) {
   for (int look = 0; look < kTeamFreeLooks; ++look) {
     if (isAtLeast(word.load(std::memory_order_acquire), target)) return true;
     if (seat_.crowded) break;
-    teamRelax();
+    relax();
   }
   return awaitLong(member, kind, target);
 }
@@ -96,12 +89,12 @@ bool TeamWait::awaitLong(int member, TeamWord kind, uint32_t target) {
     if (liveness_.dead()) return false;
     if (spinning) {
       if (round % kTeamLooksPerGlance == 0) spinning = std::chrono::steady_clock::now() - began < kTeamSpinFor;
-      teamRelax();
+      relax();
       continue;
     }
     const Time now = std::chrono::steady_clock::now();
     if (seat_.crowded && now - began < kTeamCrowdedSpinFor && !coreIsWanted(kind, target)) {
-      teamRelax();
+      relax();
       continue;
     }
     if (dearWaits_ == 0 && now - began < kTeamYieldFor) {

@@ -24,10 +24,12 @@ constexpr int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
 constexpr int kSendFlags = MSG_DONTWAIT;
 #endif
 
+#ifndef __linux__  // where they are born so
 void makePrivateAndNonBlocking(int fd) {
   fcntl(fd, F_SETFD, FD_CLOEXEC);
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
+#endif
 
 void tune(int fd) {
   const int one = 1;
@@ -38,7 +40,7 @@ void tune(int fd) {
 }
 
 Socket newSocket(int family) {
-#ifdef SOCK_CLOEXEC
+#ifdef __linux__
   return Socket(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 #else
   Socket socket(::socket(family, SOCK_STREAM, 0));
@@ -186,11 +188,18 @@ int64_t sendSome(int fd, const void* data, size_t bytes) { return ::send(fd, dat
 
 WakePipe::WakePipe() {
   int fds[2];
-  if (pipe(fds) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
+#ifdef __linux__
+  const int made = pipe2(fds, O_CLOEXEC | O_NONBLOCK);
+#else
+  const int made = pipe(fds);
+#endif
+  if (made != 0) throw std::system_error(errno, std::generic_category(), "pipe");
   read_ = Socket(fds[0]);
   write_ = Socket(fds[1]);
+#ifndef __linux__
   makePrivateAndNonBlocking(fds[0]);
   makePrivateAndNonBlocking(fds[1]);
+#endif
 }
 
 void WakePipe::raise() {
