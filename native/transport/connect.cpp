@@ -6,6 +6,7 @@
 #include "transport/relay/relay_service.h"
 #include "transport/shm/shm_link.h"
 #include "transport/tcp/tcp_sockets.h"
+#include "transport/verbs/device.h"
 #include "transport/verbs/settle.h"
 
 namespace espalier::transport {
@@ -115,7 +116,7 @@ class Negotiation {
       const Family& family = *wiring_.family;
       const int rank = wiring_.familyRanks[peer_];
       std::string why;
-      link = verbs::settle(*family.verbsShelf, family.verbsDeviceTo(rank), {socket.fd(), reader, deadline_, wakeFd_}, why);
+      link = verbs::settle(verbs::Shelf::ofProcess(), family.verbsDeviceTo(rank), {socket.fd(), reader, deadline_, wakeFd_}, why);
       if (link) return Status::success();
       if (tcp) wiring_.notices->tell("verbs " + std::to_string(rank), "TCP to rank " + std::to_string(rank) + ": " + why);
       trouble_ += (trouble_.empty() ? "" : "; ") + why;

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "transport/failure.h"
+#include "transport/verbs/device.h"
 
 namespace espalier::transport {
 namespace {
@@ -65,8 +66,7 @@ std::shared_ptr<const Family> familyOf(const GroupOptions& options, const std::v
   std::vector<uint64_t> wires;
   for (const Member& member : members) wires.push_back(member.wires);
   return std::make_shared<const Family>(
-      Family{options.rank, members, options.secret, options.epoch, WireGraph(wires), std::move(notices), options.verbsCables,
-             std::make_shared<verbs::Shelf>()});
+      Family{options.rank, members, options.secret, options.epoch, WireGraph(wires), std::move(notices), options.verbsCables});
 }
 
 /// Ranks that share this host and its cores.

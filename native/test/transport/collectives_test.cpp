@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -95,7 +96,9 @@ void checkEverything(Group& group) {
 }
 
 void checkProcesses(LinkKind kind) {
+  const bool again = std::getenv("ESPALIER_VERBS_SEND_ONLY") != nullptr;  // the guest's second turn
   for (int size = 1; size <= 4; ++size) {
+    if (again && size != 3) continue;
     SharedBoard board;
     Processes ranks(size, [&](int rank) { checkEverything(*join(optionsFor(rank, size, kind, board.get()))); });
     ranks.join(60);

@@ -19,7 +19,7 @@ using transport::ReduceOp;
 constexpr size_t kMostFloats = 200'000;
 /// How long a dead group's idleness is watched, and how much of it may be CPU time.
 constexpr int kIdleUs = 250'000;
-constexpr double kIdleCpuSeconds = 0.02;
+double idleCpuSeconds() { return isEmulated() ? 0.1 : 0.02; }
 
 uint16_t portOf(const sockaddr_storage& address) {
   return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6&>(address).sin6_port
@@ -142,11 +142,12 @@ void endQuietly(std::unique_ptr<Group> group, const Status& status, int descript
     const double used = cpuSeconds();
     usleep(kIdleUs);
     CHECK_EQ(group->barrier().message, status.message);
-    CHECK(cpuSeconds() - used < kIdleCpuSeconds);
+    CHECK(cpuSeconds() - used < idleCpuSeconds());
   }
   group.reset();
   CHECK_EQ(descriptorsOfThisProcess(), descriptorsBefore);
-  CHECK_EQ(threadsOfThisProcess(), 1);
+  // A joined thread keeps its entry for a moment.
+  eventually("threads are gone", 5, [] { return threadsOfThisProcess() == 1; });
   CHECK(!mapsTransportMemory());
 }
 

@@ -6,7 +6,6 @@
 #include "transport/notices.h"
 #include "transport/relay/wire_graph.h"
 #include "transport/rendezvous/handshake.h"
-#include "transport/verbs/device.h"
 
 namespace espalier::transport {
 
@@ -19,7 +18,6 @@ struct Family {
   WireGraph graph;
   std::shared_ptr<Notices> notices;
   std::vector<VerbsCable> verbsCables;  ///< of this rank
-  std::shared_ptr<verbs::Shelf> verbsShelf;
 
   /// The RDMA device on the cable to that rank; "" when none is named.
   std::string verbsDeviceTo(int peer) const {

@@ -14,6 +14,8 @@ namespace {
 
 /// What Apple grants in fact; its ibv_query_device says 11.
 constexpr int kAppleQueuePairs = 10;
+/// What it says itself (ibv_query_device), and what was found.
+constexpr int kAppleRegions = 100;
 
 /// A line that Linux publishes on a GID; "" elsewhere.
 std::string gidAttribute(const std::string& device, const char* kind, int index) {
@@ -149,17 +151,20 @@ GidChoice Device::gids() const {
   return chooseGids(table, interfaceOf(name_), interfaceAddresses());
 }
 
-bool Device::takeQueuePair() {
+bool Device::take(Scarce kind) {
+  const bool pairs = kind == Scarce::QueuePair;
+  int limit = pairs ? limits_.max_qp : limits_.max_mr;
+  if (sendOnly_) limit = std::min(limit, pairs ? kAppleQueuePairs : kAppleRegions);
   const std::lock_guard lock(mutex_);
-  const int limit = sendOnly_ ? std::min(kAppleQueuePairs, limits_.max_qp) : limits_.max_qp;
-  if (queuePairs_ >= limit) return false;
-  ++queuePairs_;
+  int& taken = taken_[static_cast<size_t>(kind)];
+  if (taken >= limit) return false;
+  ++taken;
   return true;
 }
 
-void Device::giveQueuePair() {
+void Device::give(Scarce kind) {
   const std::lock_guard lock(mutex_);
-  --queuePairs_;
+  --taken_[static_cast<size_t>(kind)];
 }
 
 bool present(std::string& why) {
@@ -168,6 +173,11 @@ bool present(std::string& why) {
   if (DeviceList(*loaded).count() > 0) return true;
   why = explain(Step::Devices, ENODEV, "");
   return false;
+}
+
+Shelf& Shelf::ofProcess() {
+  static auto* const shelf = new Shelf;  // for as long as any thread may use a group
+  return *shelf;
 }
 
 std::shared_ptr<Device> Shelf::take(const std::string& name, std::string& why) {

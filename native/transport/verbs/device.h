@@ -33,9 +33,11 @@ class Device {
   int activeMtu() const { return activeMtu_; }
   GidChoice gids() const;
 
-  /// Counts a queue pair against the device's limit. False: none is left.
-  bool takeQueuePair();
-  void giveQueuePair();
+  /// What a device has few of.
+  enum class Scarce : uint8_t { QueuePair, Region };
+  /// Counts one against the device's limit. False: none is left.
+  bool take(Scarce kind);
+  void give(Scarce kind);
 
  private:
   Device(const Library& library, std::string name, abi::ibv_context* context);
@@ -50,15 +52,16 @@ class Device {
   int gidCount_ = 0;
   bool sendOnly_ = false;
   std::mutex mutex_;
-  int queuePairs_ = 0;
+  int taken_[2] = {};  ///< by Scarce
 };
 
 /// Whether this host has verbs at all: the library and a device. False with the reason.
 bool present(std::string& why);
 
-/// The devices that a family of groups has open.
+/// The devices that this process has open: each once, for all its groups.
 class Shelf {
  public:
+  static Shelf& ofProcess();
   /// `name` "": the only active device. Null with the reason.
   std::shared_ptr<Device> take(const std::string& name, std::string& why);
 

@@ -68,12 +68,13 @@ QueuePair::~QueuePair() {
   if (channel_ != nullptr) library_.destroyChannel(channel_);
   if (region_ != nullptr) library_.deregMr(region_);
   if (memory_ != nullptr) munmap(memory_, mappedBytes_);
-  if (counted_) device_->giveQueuePair();
+  if (regionCounted_) device_->give(Device::Scarce::Region);
+  if (pairCounted_) device_->give(Device::Scarce::QueuePair);
 }
 
 bool QueuePair::createQueues(std::string& why) {
-  counted_ = device_->takeQueuePair();
-  if (!counted_) {
+  pairCounted_ = device_->take(Device::Scarce::QueuePair);
+  if (!pairCounted_) {
     why = explain(Step::QueuePair, EBUSY, device_->name());
     return false;
   }
@@ -115,6 +116,11 @@ bool QueuePair::createQueues(std::string& why) {
 }
 
 bool QueuePair::allocate(std::string& why) {
+  regionCounted_ = device_->take(Device::Scarce::Region);
+  if (!regionCounted_) {
+    why = explain(Step::Memory, ENOMEM, device_->name());
+    return false;
+  }
   // Mapped, not from the heap: reports say that Apple's driver does not take heap memory.
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   mappedBytes_ = (size_t{sendSlots_ + kSpareSends + receiveSlots_} * kFrameBytes + page - 1) / page * page;

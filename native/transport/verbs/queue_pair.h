@@ -89,7 +89,7 @@ class QueuePair {
   abi::ibv_comp_channel* channel_ = nullptr;
   abi::ibv_cq* cq_ = nullptr;
   abi::ibv_qp* qp_ = nullptr;
-  bool counted_ = false, useImmediate_ = false;
+  bool pairCounted_ = false, regionCounted_ = false, useImmediate_ = false;
 };
 
 }  // namespace espalier::transport::verbs
