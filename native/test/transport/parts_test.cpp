@@ -5,6 +5,7 @@
 #include "test/check.h"
 #include "test/transport/reference.h"
 #include "transport/auth/sha256.h"
+#include "transport/collectives/blocks.h"
 #include "transport/reduce/kernels.h"
 #include "transport/reduce/scalar.h"
 
@@ -91,6 +92,24 @@ TEST("a tree of any width has the same order for every length and place") {
     // In place of the last input, which an eager implementation would overwrite too early.
     reduceTree(data[inputs - 1].data(), pointers.data(), inputs, 3'001, DataType::Float32, ReduceOp::Sum);
     CHECK(std::memcmp(data[inputs - 1].data(), expected.data(), 3'001 * sizeof(float)) == 0);
+  }
+}
+
+TEST("the two halves of a block are the block, whatever its length") {
+  constexpr int kCount = 3;
+  for (size_t bytes = 0; bytes < 200; ++bytes) {
+    const auto blocks = Blocks::of(bytes, kCount, 64);
+    for (int index = 0; index < kCount; ++index) {
+      size_t next = blocks.block(index).offset;
+      for (int half = 0; half < 2; ++half) {
+        for (uint32_t piece = 0; piece < blocks.piecesOfHalf(); ++piece) {
+          const auto range = blocks.pieceOfHalf(index, half, piece);
+          CHECK(range.length == 0 || range.offset == next);
+          next += range.length;
+        }
+      }
+      CHECK_EQ(next, blocks.block(index).offset + bytes);
+    }
   }
 }
 

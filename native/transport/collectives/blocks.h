@@ -45,7 +45,7 @@ class Blocks {
   uint32_t piecesOf(size_t length) const {
     return static_cast<uint32_t>(std::max<size_t>((length + pieceBytes_ - 1) / pieceBytes_, 1));
   }
-  size_t halfBytes() const { return (blockBytes_ / 2 + kElementBytes - 1) / kElementBytes * kElementBytes; }
+  size_t halfBytes() const { return ((blockBytes_ + 1) / 2 + kElementBytes - 1) / kElementBytes * kElementBytes; }
   Range within(int index, size_t skip, size_t length) const {
     const size_t start = std::min(static_cast<size_t>(index) * blockBytes_, bytes_);
     const size_t stop = std::min(start + blockBytes_, bytes_);
