@@ -1,27 +1,28 @@
-/** What an engine can do, as data: every limit that planning must respect, and where it comes from. */
-export interface EngineCapability {
-  name: string;
-  /** config.json's model_type of the families that it can run. */
-  architectures: readonly string[];
-  tensorSizes: readonly number[];
-  interconnects: readonly ('TCP' | 'RDMA')[];
-  /** Bytes of one element of the KV cache. */
-  kvElementBytes: number;
-  /** Most tokens that go through the layers at once. */
-  batchRows: number;
-  source: string;
-}
+import type { EngineFacts } from './facts.ts';
+
+const families: readonly string[] = ['llama', 'qwen2'];
 
 /**
  * Powers of two up to eight: the engine sums row-parallel products in a fixed tree that every tensor size
  * continues, so that all of them give the same bits.
  */
-export const builtInEngine: EngineCapability = {
+export const builtInEngine = {
   name: 'BuiltIn',
-  architectures: ['llama', 'qwen2'],
-  tensorSizes: [1, 2, 4, 8],
-  interconnects: ['TCP'],
+  version: '',
+  runsOn: 'CPU',
+  architectures: families,
+  formats: ['Float', 'Affine'],
+  tensor: {
+    architectures: families,
+    sizes: [1, 2, 4, 8],
+    replicates: ['Embedding'],
+    interconnects: ['TCP'],
+  },
+  pipeline: { architectures: families, uneven: true, interconnects: ['TCP'] },
+  expert: false,
+  batches: true,
   kvElementBytes: 4,
   batchRows: 128,
+  processBytes: 128 * 2 ** 20,
   source: 'native/engine/model.h, llama.cpp, partition.cpp',
-};
+} as const satisfies EngineFacts;

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import { seededRandom } from '../base/random.ts';
+import { loadCatalogue } from '../catalogue/load-catalogue.ts';
 import { createModelProfileReader } from '../catalogue/model-folder.ts';
 import { createController } from '../controller/controller.ts';
 import { routesFrom } from '../controller/routes.ts';
@@ -74,11 +75,12 @@ const start = async (
   const { host, port } = await router.listen(options.router);
   stops.push(async () => router.close());
   const routerUrl = `http://${host}:${port}`;
+  const catalogue = loadCatalogue();
   const controller = createController({
     store,
     nodeLink: hub,
     readModelProfile: createModelProfileReader({}),
-    plan,
+    plan: (request) => plan({ ...request, catalogue }),
     clock,
     random,
     logger: logger.child({ room: 'controller' }),

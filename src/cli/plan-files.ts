@@ -1,5 +1,6 @@
 import { parseQuantityBytes } from '../base/quantity.ts';
 import { errorMessage, EspalierError } from '../base/errors.ts';
+import { loadCatalogue } from '../catalogue/load-catalogue.ts';
 import { readModelProfile } from '../catalogue/model-folder.ts';
 import { plan } from '../planner/plan.ts';
 import type { PlanNode, PlanResult } from '../planner/types.ts';
@@ -41,11 +42,16 @@ const planOne = async (
 ): Promise<PlanResult> => {
   try {
     const model = await readModelProfile(spec.model.uri);
-    return plan({ deployment: { namespace, name, spec }, model, nodes });
+    return plan({
+      deployment: { namespace, name, spec },
+      model,
+      nodes,
+      catalogue: loadCatalogue(),
+    });
   } catch (error) {
     if (!(error instanceof EspalierError)) throw error;
     const message = errorMessage(error);
-    return { ok: false, reason: error.code, message, terminal: true, rejected: [] };
+    return { ok: false, reason: error.code, message, terminal: true, rejected: [], options: [] };
   }
 };
 

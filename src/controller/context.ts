@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
-import type { PlanInput, PlanResult } from '../planner/types.ts';
+import type { PlanRequest, PlanResult } from '../planner/types.ts';
 import type { Models } from './deployment/models.ts';
 import type { Returns } from './deployment/returns.ts';
 import type { Turns } from './deployment/turns.ts';
@@ -12,7 +12,7 @@ import type { Publisher } from './publisher.ts';
 export interface Context {
   store: Store;
   nodeLink: NodeLink;
-  plan: (input: PlanInput) => PlanResult;
+  plan: (input: PlanRequest) => PlanResult;
   clock: Clock;
   random: Random;
   endpointUrl: (namespace: string, name: string) => string;

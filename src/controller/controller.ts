@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import type { EspalierError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Random } from '../base/random.ts';
-import type { PlanInput, PlanResult } from '../planner/types.ts';
+import type { PlanRequest, PlanResult } from '../planner/types.ts';
 import type { Context } from './context.ts';
 import { createModels } from './deployment/models.ts';
 import { reconcileDeployment } from './deployment/reconcile.ts';
@@ -22,7 +22,7 @@ export interface ControllerOptions {
   store: Store;
   nodeLink: NodeLink;
   readModelProfile: ReadModelProfile;
-  plan: (input: PlanInput) => PlanResult;
+  plan: (input: PlanRequest) => PlanResult;
   clock: Clock;
   random: Random;
   logger: Logger;

@@ -4,6 +4,8 @@ import type { PlanNode } from './types.ts';
 
 const smallestReserveBytes = 2 ** 30;
 const reserveShare = 0.1;
+/** Over-full Macs fall from tens of tokens a second to a fraction of one: 420 of 512 GB gave 0.3 (ds4 issue 501). */
+const gpuShare = 0.8;
 
 /** A node that may hold a rank, and what it has left. Nodes with one hostID draw on one memory. */
 export interface Candidate {
@@ -13,26 +15,37 @@ export interface Candidate {
   freeBytes: number;
   reserveBytes: number;
   headroomBytes: number;
+  /** Kept beside a GPU engine. */
+  spareBytes: number;
+}
+
+/** What a deployment asks to be left free. */
+export interface Margins {
+  memoryHeadroom: string;
+  /** For engines on the GPU: at most 80 % of what it may wire. Not on nodes with spec.reservedMemory: the user says so. */
+  sparesGPU: boolean;
 }
 
 export interface Capacity {
   candidates: Candidate[];
   /** Left on each host, over all of its nodes. */
-  hostFreeBytes: ReadonlyMap<string, number>;
+  hostFreeBytes: Map<string, number>;
 }
 
 /**
- * What each eligible node has left: memory − the operating system's reserve − the deployment's headroom −
- * what other deployments hold. A host's memory is the largest that any of its nodes claims; ranks on nodes
+ * What each eligible node has left: memory − the operating system's reserve − the deployment's headroom (for
+ * GPU engines at least a fifth of what can be wired) − what other deployments hold. A host's memory is the largest that any of its nodes claims; ranks on nodes
  * that are not eligible count as well.
  */
 export const capacityOf = (
   allNodes: readonly PlanNode[],
   eligible: readonly PlanNode[],
-  memoryHeadroom: string,
+  { memoryHeadroom, sparesGPU }: Margins,
 ): Capacity => {
   const headroomBytes = parseQuantityBytes(memoryHeadroom) ?? 0;
-  const usable = (node: PlanNode) => node.memoryBytes - reserveBytesOf(node) - headroomBytes;
+  const spare = (node: PlanNode) => (sparesGPU ? spareBytesOf(node, headroomBytes) : 0);
+  const usable = (node: PlanNode) =>
+    node.memoryBytes - reserveBytesOf(node) - headroomBytes - spare(node);
   const largest = new Map<string, number>();
   const used = new Map<string, number>();
   for (const node of allNodes) {
@@ -52,13 +65,20 @@ export const capacityOf = (
       freeBytes: Math.min(usable(node) - node.usedMemoryBytes, hostFree),
       reserveBytes: reserveBytesOf(node),
       headroomBytes,
+      spareBytes: spare(node),
     };
   });
   return { candidates: candidates.toSorted(byRoom), hostFreeBytes };
 };
 
+const spareBytesOf = (node: PlanNode, headroomBytes: number): number => {
+  if (node.spec.reservedMemory !== undefined) return 0;
+  const wirable = node.memoryBytes - reserveBytesOf(node);
+  return Math.max(0, Math.ceil(wirable * (1 - gpuShare)) - headroomBytes);
+};
+
 /** Most room first, then by name. */
-const byRoom = (a: Candidate, b: Candidate): number =>
+export const byRoom = (a: Candidate, b: Candidate): number =>
   b.freeBytes - a.freeBytes || compareText(a.node.name, b.node.name);
 
 /** Nodes that have not said which host they are on have one of their own. */

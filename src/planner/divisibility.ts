@@ -1,24 +1,12 @@
-import type { EngineCapability } from '../catalogue/engine-capabilities.ts';
 import type { ModelProfile } from '../catalogue/model-profile.ts';
 import { shapeLabel } from './shapes.ts';
 import type { Shape } from './shapes.ts';
 import type { Refusal } from './refusal.ts';
 
-/** Why this model can never be cut like this, whatever the nodes; undefined when it can. */
-export const indivisible = (
-  model: ModelProfile,
-  shape: Shape,
-  engine: EngineCapability,
-): Refusal | undefined => {
+/** Why this model can never be cut like this, whatever engine and nodes; undefined when it can. */
+export const indivisible = (model: ModelProfile, shape: Shape): Refusal | undefined => {
   const refusal = tooManyStages(model, shape) ?? uneven(model, shape.tensorSize);
-  if (refusal) return { option: shapeLabel(shape), terminal: true, ...refusal };
-  if (engine.tensorSizes.includes(shape.tensorSize)) return undefined;
-  return {
-    option: shapeLabel(shape),
-    reason: 'NotAvailableYet',
-    message: `engine ${engine.name} cuts a layer over ${engine.tensorSizes.join(', ')} ranks, not over ${shape.tensorSize}: set spec.parallelism.tensorSize to one of these`,
-    terminal: true,
-  };
+  return refusal && { option: shapeLabel(shape), terminal: true, ...refusal };
 };
 
 type Cause = Pick<Refusal, 'reason' | 'message'>;

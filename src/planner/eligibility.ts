@@ -1,3 +1,4 @@
+import type { EngineFacts } from '../catalogue/facts.ts';
 import type { ModelDeploymentSpec } from '../resources/types.ts';
 import type { Refusal } from './refusal.ts';
 import type { PlanNode } from './types.ts';
@@ -9,12 +10,12 @@ import type { PlanNode } from './types.ts';
 export const selectNodes = (
   nodes: readonly PlanNode[],
   spec: ModelDeploymentSpec,
-  engineName: string,
+  engine: EngineFacts,
 ): { eligible: PlanNode[]; excluded: Refusal[] } => {
   const eligible: PlanNode[] = [];
   const excluded: Refusal[] = [];
   for (const node of nodes.toSorted((a, b) => compareText(a.name, b.name))) {
-    const cause = exclusion(node, spec, engineName);
+    const cause = exclusion(node, spec, engine);
     if (cause) excluded.push({ option: `Node ${node.name}`, terminal: false, ...cause });
     else eligible.push(node);
   }
@@ -28,14 +29,14 @@ type Cause = Pick<Refusal, 'reason' | 'message'>;
 const exclusion = (
   node: PlanNode,
   spec: ModelDeploymentSpec,
-  engineName: string,
+  engine: EngineFacts,
 ): Cause | undefined => {
   const checks = [
     () => unavailable(node),
     () => cordoned(node),
     () => tainted(node, spec),
     () => unselected(node, spec),
-    () => withoutEngine(node, spec, engineName),
+    () => withoutEngine(node, spec, engine),
   ];
   for (const check of checks) {
     const cause = check();
@@ -85,19 +86,35 @@ const unselected = (node: PlanNode, spec: ModelDeploymentSpec): Cause | undefine
   };
 };
 
-/** A node that has reported no engines at all has not reported yet. */
 const withoutEngine = (
   node: PlanNode,
-  spec: ModelDeploymentSpec,
-  engineName: string,
+  { runtime: { version } }: ModelDeploymentSpec,
+  engine: EngineFacts,
 ): Cause | undefined => {
-  if (node.engines.length === 0) return undefined;
-  const { version } = spec.runtime;
-  const found = node.engines.filter(({ name }) => name === engineName);
-  if (found.some((engine) => version === '' || engine.version === version)) return undefined;
-  const there = node.engines.map((engine) => `${engine.name} ${engine.version}`).join(', ');
+  if (runs(node, engine, version)) return undefined;
+  if (node.engines.length === 0) {
+    return {
+      reason: 'EngineUnavailable',
+      message: `engine ${engine.name} needs a Mac with Apple silicon, spec.hardware.model is ${node.hardwareModel === '' ? 'not set' : `"${node.hardwareModel}"`}`,
+    };
+  }
+  const there = node.engines.map(({ name, version: has }) => `${name} ${has}`).join(', ');
   return {
     reason: 'EngineUnavailable',
-    message: `needs engine ${engineName}${version === '' ? '' : ` ${version}`}, the node has ${there}`,
+    message: `needs engine ${engine.name}${version === '' ? '' : ` ${version}`}, the node has ${there}`,
   };
 };
+
+/**
+ * Whether the engine is there (any version, if `version` is empty), or could be: a node that has reported no
+ * engines has not reported yet, and a Mac can be given any.
+ */
+export const runs = (node: PlanNode, engine: EngineFacts, version: string): boolean =>
+  node.engines.length === 0
+    ? engine.runsOn === 'CPU' || isMac(node)
+    : node.engines.some(
+        (found) => found.name === engine.name && (version === '' || found.version === version),
+      );
+
+/** Apple's model identifiers: Mac15,14, MacBookPro18,3, Macmini9,1, iMac21,1. */
+export const isMac = ({ hardwareModel }: PlanNode): boolean => hardwareModel.includes('Mac');

@@ -6,6 +6,8 @@ import type { Candidate } from './capacity.ts';
 import type { Shortfall } from './placement.ts';
 import { shapeLabel } from './shapes.ts';
 import type { Shape } from './shapes.ts';
+import { describeValue } from './objective.ts';
+import type { Prediction } from './prediction.ts';
 import type { MemoryBreakdown, Plan } from './types.ts';
 
 /** "41.2 GiB (weights 38.0 GiB + KV cache 2.1 GiB + workspace 1.1 GiB)". */
@@ -36,11 +38,13 @@ export const describeShortfall = (
 
 /** "29.7 GiB free of 48.0 GiB (4.8 GiB reserved, 8.0 GiB headroom, 5.5 GiB held by other deployments)". */
 const describeRoom = (candidate: Candidate, leftBytes: number): string => {
-  const { node, reserveBytes, headroomBytes } = candidate;
-  const ownBytes = node.memoryBytes - reserveBytes - headroomBytes - node.usedMemoryBytes;
+  const { node, reserveBytes, headroomBytes, spareBytes } = candidate;
+  const ownBytes =
+    node.memoryBytes - reserveBytes - headroomBytes - spareBytes - node.usedMemoryBytes;
   const parts = [
     [reserveBytes, 'reserved'],
     [headroomBytes, 'headroom'],
+    [spareBytes, 'kept beside the GPU'],
     [node.usedMemoryBytes, 'held by other deployments'],
     [ownBytes - leftBytes, 'taken by other ranks on the same host'],
   ] as const;
@@ -56,9 +60,14 @@ export interface Choice {
   model: ModelProfile;
   shape: Shape;
   candidates: readonly Candidate[];
-  plan: Pick<Plan, 'ranks' | 'interconnectMode' | 'contextLength' | 'degradedBy'>;
+  plan: Pick<
+    Plan,
+    'ranks' | 'interconnectMode' | 'hopMode' | 'contextLength' | 'degradedBy' | 'predicted'
+  >;
   /** Why not RDMA, in case it is TCP. */
   rdmaGap: string;
+  /** The best of what was not chosen. */
+  runnerUp?: { shape: Shape; predicted: Prediction };
 }
 
 /** A few sentences: what was chosen, why, what it takes on the fullest node, what was given up or not heeded. */
@@ -66,6 +75,8 @@ export const explainChoice = (choice: Choice): string =>
   [
     choiceSentence(choice),
     roomSentence(choice),
+    ...predictionSentences(choice),
+    ...tuningSentences(choice),
     ...degradationSentences(choice),
     ...noteSentences(choice),
   ].join(' ');
@@ -74,7 +85,7 @@ const choiceSentence = ({ spec, shape, candidates, plan, rdmaGap }: Choice): str
   const where = `${shapeLabel(shape)} on ${listNames(candidates)}`;
   if (plan.ranks.length === 1) {
     const why =
-      spec.parallelism.strategy === 'Auto'
+      spec.parallelism.strategy === 'Auto' && !plan.predicted
         ? ': the whole model fits one node, and a second one would make every layer wait for the network, at a cost that is not measured here yet'
         : '';
     return `${where}${why}.`;
@@ -84,8 +95,10 @@ const choiceSentence = ({ spec, shape, candidates, plan, rdmaGap }: Choice): str
   const explainTCP =
     plan.interconnectMode === 'TCP' && spec.interconnect.mode !== 'TCP' && !oneHost;
   const gap = explainTCP ? ` (${rdmaGap})` : '';
-  const why = spec.parallelism.strategy === 'Auto' ? '; no cut with fewer ranks fits' : '';
-  return `${where} over ${how}${gap}${why}.`;
+  const why =
+    spec.parallelism.strategy === 'Auto' && !plan.predicted ? '; no cut with fewer ranks fits' : '';
+  const hops = plan.hopMode ? ` within stages, ${plan.hopMode} between them` : '';
+  return `${where} over ${how}${hops}${gap}${why}.`;
 };
 
 const roomSentence = ({ candidates, plan }: Choice): string => {
@@ -106,6 +119,34 @@ const roomSentence = ({ candidates, plan }: Choice): string => {
   return `${which} needs ${describeMemory(rank.memory)} on ${candidate.node.name}, ${describeRoom(candidate, candidate.freeBytes)}.`;
 };
 
+/** What it is expected to give, and what the next best would have. */
+const predictionSentences = ({ spec, plan: { predicted }, runnerUp }: Choice): string[] => {
+  if (!predicted) return [];
+  const { decodeTokensPerSecond: speed, timeToFirstTokenMilliseconds: firstMs } = predicted;
+  const range = `${predicted.decodeTokensPerSecondLow.toFixed(1)} to ${predicted.decodeTokensPerSecondHigh.toFixed(1)}`;
+  const own = `Predicted: ${speed.toFixed(1)} tok/s for one request (${range}), ${predicted.aggregateTokensPerSecond.toFixed(1)} with ${spec.runtime.maxConcurrentRequests}, the first token of ${predicted.promptTokens} after ${(firstMs / 1000).toFixed(2)} s, ${predicted.powerWatts.toFixed(0)} W.`;
+  if (!runnerUp) return [own];
+  const other = `For ${spec.objective} it beats ${shapeLabel(runnerUp.shape)}: ${describeValue(spec.objective, predicted)} against ${describeValue(spec.objective, runnerUp.predicted)}.`;
+  return [own, other];
+};
+
+const tuningSentences = ({ candidates, plan }: Choice): string[] => {
+  const limits = plan.ranks.flatMap(({ nodeName, wiredLimitMiB }) =>
+    wiredLimitMiB === undefined ? [] : [`${nodeName} ${wiredLimitMiB}`],
+  );
+  const notes =
+    limits.length === 0
+      ? []
+      : [
+          `The GPU may not wire that much by default: set iogpu.wired_limit_mb (${limits.join(', ')}), and keep the model warm, or macOS unwires its weights between requests.`,
+        ];
+  const unknown = candidates.filter(({ node }) => node.osVersion === '');
+  if (plan.interconnectMode === 'RDMA' && unknown.length > 0) {
+    notes.push(`macOS of ${listNames(unknown)} is not known: 26.2 or later is assumed.`);
+  }
+  return notes;
+};
+
 const degradationSentences = ({ plan }: Choice): string[] =>
   plan.degradedBy.length === 0
     ? []
@@ -121,11 +162,15 @@ const noteSentences = ({ spec, model, plan }: Choice): string[] => {
       `Context is ${plan.contextLength} tokens, not ${spec.runtime.contextLength}: the model has ${model.maxPositions} positions.`,
     );
   }
-  if (spec.objective !== 'SustainedThroughput') {
-    notes.push(`objective ${spec.objective} does not weigh in yet: no speed is predicted.`);
+  if (!plan.predicted && spec.objective !== 'SustainedThroughput') {
+    notes.push(
+      `objective ${spec.objective} does not weigh in yet: no speed is known of these machines.`,
+    );
   }
-  if (spec.degradation.minTokensPerSecond > 0) {
-    notes.push('degradation.minTokensPerSecond is not judged yet: no speed is predicted.');
+  if (!plan.predicted && spec.degradation.minTokensPerSecond > 0) {
+    notes.push(
+      'degradation.minTokensPerSecond is not judged yet: no speed is known of these machines.',
+    );
   }
   if (!model.weightsPresent) {
     notes.push('The folder has no weights: this can be planned, not started.');

@@ -1,10 +1,11 @@
-import type { EngineCapability } from '../catalogue/engine-capabilities.ts';
+import type { EngineFacts } from '../catalogue/facts.ts';
 import type { ModelDeploymentSpec } from '../resources/types.ts';
-import { hostOf } from './capacity.ts';
+import { interconnectsOf } from './engine-limits.ts';
 import { shapeLabel, worldSize } from './shapes.ts';
 import type { Shape } from './shapes.ts';
 import type { Refusal } from './refusal.ts';
-import type { PlanNode } from './types.ts';
+import { rdmaGapBetween } from './topology/rdma.ts';
+import type { End } from './topology/rdma.ts';
 
 /** One way to carry the exchange, in the order they are tried. */
 export interface Transport {
@@ -23,20 +24,20 @@ export const transportsOf = ({
   return mayFallBack ? [asked, { want: 'TCP', degraded: true }] : [asked];
 };
 
-/** The mode that ranks on these nodes (nodes[rank]) exchange by, or why the wish cannot be met. */
+/** The mode that ranks on these nodes (ends[rank]) exchange by, or why the wish cannot be met. */
 export const chooseMode = (
   shape: Shape,
-  nodes: readonly PlanNode[],
+  ends: readonly End[],
   { want }: Transport,
-  engine: EngineCapability,
+  engine: EngineFacts,
 ): { mode: 'None' | 'TCP' | 'RDMA' } | { refusal: Refusal } => {
   if (worldSize(shape) === 1) return { mode: 'None' };
   if (want === 'TCP') return { mode: 'TCP' };
-  const engineHasRDMA = engine.interconnects.includes('RDMA');
-  const gap = rdmaGap(shape, nodes);
+  const engineHasRDMA = interconnectsOf(engine, shape).includes('RDMA');
+  const gap = rdmaGap(shape, ends);
   if (engineHasRDMA && !gap) return { mode: 'RDMA' };
   if (want === 'Auto') return { mode: 'TCP' };
-  const option = `${shapeLabel(shape)} on ${nodes.map(({ name }) => name).join(', ')} over RDMA`;
+  const option = `${shapeLabel(shape)} on ${ends.map(({ node }) => node.name).join(', ')} over RDMA`;
   if (engineHasRDMA) {
     return { refusal: { option, reason: 'NoRDMAMesh', message: gap ?? '', terminal: false } };
   }
@@ -44,7 +45,7 @@ export const chooseMode = (
 };
 
 export const rdmaNotAvailable = (
-  engine: EngineCapability,
+  engine: EngineFacts,
   gap?: string,
 ): Pick<Refusal, 'reason' | 'message'> => ({
   reason: 'NotAvailableYet',
@@ -52,13 +53,11 @@ export const rdmaNotAvailable = (
 });
 
 /** Undefined when every pair that exchanges has RDMA at both ends; else the first pair that has not, and why. */
-export const rdmaGap = (shape: Shape, nodes: readonly PlanNode[]): string | undefined => {
+export const rdmaGap = (shape: Shape, ends: readonly End[]): string | undefined => {
   for (const [left, right] of exchangingPairs(shape)) {
-    const a = nodes[left];
-    const b = nodes[right];
-    if (!a || !b || hostOf(a) === hostOf(b)) continue;
-    const cause = halfGap(a, b) ?? halfGap(b, a);
-    if (cause) return `${a.name} and ${b.name} have no RDMA link: ${cause}`;
+    const [a, b] = [ends[left], ends[right]];
+    const gap = a && b && rdmaGapBetween(a, b);
+    if (gap !== undefined) return gap;
   }
   return undefined;
 };
@@ -76,19 +75,4 @@ const exchangingPairs = ({ tensorSize, pipelineSize }: Shape): [number, number][
     }
   }
   return pairs;
-};
-
-/** What keeps `node` from RDMA to `peer`, as far as its own end shows. */
-const halfGap = (node: PlanNode, peer: PlanNode): string | undefined => {
-  if (!node.spec.linkPolicy.allowRDMA) return `${node.name} has spec.linkPolicy.allowRDMA: false`;
-  const links = node.links.filter(({ peerNodeName }) => peerNodeName === peer.name);
-  if (links.length === 0) return `${node.name} shows no link to ${peer.name}`;
-  const cables = links.filter(({ type }) => type === 'Thunderbolt5');
-  if (cables.length === 0) {
-    const types = [...new Set(links.map(({ type }) => type))].toSorted().join(', ');
-    return `${node.name} reaches ${peer.name} by ${types}, RDMA needs Thunderbolt5`;
-  }
-  if (!cables.some(({ up }) => up)) return `the cable from ${node.name} to ${peer.name} is down`;
-  if (cables.some(({ up, rdma }) => up && rdma)) return undefined;
-  return `${node.name} has RDMA disabled on its cable to ${peer.name}`;
 };

@@ -1,4 +1,3 @@
-import type { EngineCapability } from '../catalogue/engine-capabilities.ts';
 import type { ModelDeploymentSpec } from '../resources/types.ts';
 import { strategyOf, worldSize } from './shapes.ts';
 import type { Shape } from './shapes.ts';
@@ -10,17 +9,17 @@ export interface Rung {
 
 /**
  * What may be tried when the cut that was asked for has no room: fewer ranks of the same kind (down to one
- * node), then stages in place of tensor parallelism; each as `allow` permits, what gives up least first.
+ * node), then stages in place of tensor parallelism; each as `allow` permits, what gives up least first. `tensorSizes` are those that the engine has.
  */
 export const ladder = (
   asked: Shape,
   allow: ModelDeploymentSpec['degradation']['allow'],
-  engine: EngineCapability,
+  tensorSizes: readonly number[],
 ): Rung[] => {
   const fewer = allow.includes('FewerNodes');
   const rungs: Rung[] = [];
   if (fewer) {
-    const shapes = smallerShapes(asked, engine);
+    const shapes = smallerShapes(asked, tensorSizes);
     rungs.push(...shapes.map((shape) => ({ shape, degradedBy: ['FewerNodes' as const] })));
   }
   if (allow.includes('Pipeline') && asked.tensorSize > 1) {
@@ -37,9 +36,9 @@ export const ladder = (
 };
 
 /** Smaller cuts of the same kind, and one node at last; a hybrid may lose stages or tensor ranks. */
-const smallerShapes = (asked: Shape, engine: EngineCapability): Shape[] => {
+const smallerShapes = (asked: Shape, tensorSizes: readonly number[]): Shape[] => {
   const shapes: Shape[] = [];
-  for (const tensorSize of engine.tensorSizes) {
+  for (const tensorSize of tensorSizes) {
     for (let pipelineSize = 1; pipelineSize <= asked.pipelineSize; pipelineSize += 1) {
       const shape = { tensorSize, pipelineSize };
       const smaller = worldSize(shape) < worldSize(asked) && tensorSize <= asked.tensorSize;

@@ -1,4 +1,4 @@
-import type { EngineCapability } from '../catalogue/engine-capabilities.ts';
+import type { EngineFacts } from '../catalogue/facts.ts';
 import type { CacheProfile, LayerProfile, ModelProfile } from '../catalogue/model-profile.ts';
 import type { ModelDeploymentSpec } from '../resources/types.ts';
 import type { LayerRange } from './partition.ts';
@@ -11,7 +11,7 @@ const activationBytes = 4;
 
 export interface Demand {
   model: ModelProfile;
-  engine: EngineCapability;
+  engine: EngineFacts;
   contextLength: number;
   maxConcurrentRequests: number;
 }

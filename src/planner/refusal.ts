@@ -1,4 +1,5 @@
 import type { Reason } from '../resources/reasons.ts';
+import type { Shape } from './shapes.ts';
 import type { Rejection } from './types.ts';
 
 /** A rejection with what the verdict on the whole plan needs beside its text. */
@@ -8,6 +9,10 @@ export interface Refusal extends Rejection {
   terminal: boolean;
   /** For InsufficientMemory: by how much, to find the option that comes closest. */
   shortBytes?: number;
+  /** Of a cut that was tried: which, with which engine, on which nodes. */
+  shape?: Shape;
+  engine?: string;
+  nodeNames?: readonly string[];
 }
 
 export const toRejection = ({ option, reason, message }: Refusal): Rejection => ({

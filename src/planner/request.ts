@@ -1,47 +1,13 @@
-import type { EngineCapability } from '../catalogue/engine-capabilities.ts';
-import type { ModelProfile } from '../catalogue/model-profile.ts';
 import type { ModelDeploymentSpec } from '../resources/types.ts';
 import type { Refusal } from './refusal.ts';
 
-/** Why no fleet could meet this request with what this release has; undefined when one could. */
-export const requestRefusal = (
-  spec: ModelDeploymentSpec,
-  model: ModelProfile,
-  engine: EngineCapability,
-): Refusal | undefined => {
-  const cause =
-    otherEngine(spec, engine) ??
-    foreignModel(model, engine) ??
-    expertParallel(spec) ??
-    contradiction(spec);
+/** Why no fleet and no engine could meet this request; undefined when one could. */
+export const requestRefusal = (spec: ModelDeploymentSpec): Refusal | undefined => {
+  const cause = expertParallel(spec) ?? contradiction(spec);
   return cause && { option: `Engine ${spec.runtime.name}`, terminal: true, ...cause };
 };
 
 type Cause = Pick<Refusal, 'reason' | 'message'> & { option?: string };
-
-const otherEngine = (spec: ModelDeploymentSpec, engine: EngineCapability): Cause | undefined =>
-  spec.runtime.name === 'Auto' || spec.runtime.name === engine.name
-    ? undefined
-    : {
-        reason: 'EngineUnavailable',
-        message: `engine ${spec.runtime.name} is not available yet, only ${engine.name} is: set spec.runtime.name to Auto or ${engine.name}`,
-      };
-
-const foreignModel = (model: ModelProfile, engine: EngineCapability): Cause | undefined => {
-  if (!engine.architectures.includes(model.architecture)) {
-    return {
-      reason: 'IncompatibleModel',
-      message: `architecture ${model.architecture} is not one that engine ${engine.name} runs: ${engine.architectures.join(', ')}`,
-    };
-  }
-  const cause = model.unsupportedBy?.[engine.name];
-  return cause === undefined
-    ? undefined
-    : {
-        reason: 'IncompatibleModel',
-        message: `engine ${engine.name} runs ${model.architecture}, but not with this config.json: ${cause}`,
-      };
-};
 
 const expertParallel = ({ parallelism }: ModelDeploymentSpec): Cause | undefined =>
   (parallelism.expertSize ?? 1) === 1

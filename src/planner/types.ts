@@ -1,5 +1,7 @@
+import type { Catalogue } from '../catalogue/facts.ts';
 import type { ClusterNodeSpec, ModelDeploymentSpec } from '../resources/types.ts';
 import type { ModelProfile } from '../catalogue/model-profile.ts';
+import type { Prediction } from './prediction.ts';
 
 export type { ModelProfile };
 
@@ -7,9 +9,21 @@ export type { ModelProfile };
 export interface PlanInput {
   deployment: { namespace: string; name: string; spec: ModelDeploymentSpec };
   model: ModelProfile;
-  nodes: PlanNode[];
+  nodes: readonly PlanNode[];
+  catalogue: Catalogue;
+  /** What predictions are made for. */
+  workload?: Workload;
   /** Where the group runs now, by rank: kept when it still fits, so that a replan moves nothing without need. */
   current?: CurrentPlacement;
+}
+
+/** What changes from one plan to the next. */
+export type PlanRequest = Omit<PlanInput, 'catalogue'>;
+
+/** One request. */
+export interface Workload {
+  promptTokens: number;
+  generatedTokens: number;
 }
 
 export interface CurrentPlacement {
@@ -17,6 +31,8 @@ export interface CurrentPlacement {
   pipelineSize: number;
   /** nodeNames[rank]. */
   nodeNames: string[];
+  /** Absent: any. */
+  engine?: string;
 }
 
 /** A node as planning sees it: the report where there is one, else spec.hardware and spec.links. */
@@ -58,6 +74,8 @@ export interface PlannedRank {
   endLayer: number;
   threads: number;
   memory: MemoryBreakdown;
+  /** What iogpu.wired_limit_mb must be at least, where the machine's default is less. */
+  wiredLimitMiB?: number;
 }
 
 /** Bytes that one rank needs. total = sum of the rest. */
@@ -76,6 +94,8 @@ export interface Plan {
   tensorSize: number;
   pipelineSize: number;
   interconnectMode: 'None' | 'TCP' | 'RDMA';
+  /** Between stages, where it is not interconnectMode: islands that the network joins. */
+  hopMode?: 'TCP';
   engine: string;
   /** What ranks must be started with: spec.runtime.contextLength, or the model's positions if those are fewer. */
   contextLength: number;
@@ -85,6 +105,26 @@ export interface Plan {
   /** Why this one, with numbers, in a few sentences. */
   explanation: string;
   rejected: Rejection[];
+  /** Absent where a chip or a link is not in the catalogue. */
+  predicted?: Prediction;
+}
+
+/** A cut with an engine on the best nodes for it. */
+export interface PlanOption {
+  engine: string;
+  strategy: Plan['strategy'];
+  tensorSize: number;
+  pipelineSize: number;
+  interconnectMode: Plan['interconnectMode'];
+  /** By rank; empty where no nodes were found. */
+  nodeNames: string[];
+  /** Of the fullest rank. */
+  memoryBytes?: number;
+  predicted?: Prediction;
+  verdict: 'Chosen' | 'Slower' | 'Rejected';
+  /** CamelCase, from the reasons catalogue. */
+  reason: string;
+  message: string;
 }
 
 /** An option that was not taken, and the constraint with its numbers. */
@@ -98,11 +138,12 @@ export interface Rejection {
 
 /** `terminal`: no change of the fleet's load or of nodes coming back can help; the user must act. */
 export type PlanResult =
-  | { ok: true; plan: Plan }
+  | { ok: true; plan: Plan; options: PlanOption[] }
   | {
       ok: false;
       reason: string;
       message: string;
       terminal: boolean;
       rejected: Rejection[];
+      options: PlanOption[];
     };

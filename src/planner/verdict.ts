@@ -30,6 +30,7 @@ export const refuse = (
     message: `${others > 0 ? closestOf : ''}${spokesman.option}: ${spokesman.message}${others > 0 ? neither : ''}`,
     terminal,
     rejected: listRejections(options, excluded),
+    options: [],
   };
 };
 

@@ -12,6 +12,8 @@ export const reasons = {
     'No plan fits the nodes that are available now; it is tried again when one comes back.',
   AwaitingRanks: 'The ranks of a group are starting.',
   AwaitingRendezvous: 'Ranks wait for the address where their group meets.',
+  BelowMinimumSpeed:
+    'The predicted decode speed is below degradation.minTokensPerSecond: serving nothing is better.',
   CanaryFailed: 'A group formed, but a token did not come back through all of its ranks.',
   DaemonReporting: 'The node daemon reports within its tolerance.',
   DegradedPlan: 'The deployment runs with less than it asked for, down its own ladder.',
@@ -36,6 +38,7 @@ export const reasons = {
   InsufficientNodes: 'Fewer nodes are available than the cut needs.',
   InterconnectUp: 'All links that the plan uses are up.',
   InvalidSpec: 'The newest YAML is not valid; the last good spec keeps running.',
+  LessForObjective: 'It is predicted to be worse by what spec.objective counts.',
   LinkDown: 'A link that the plan uses is down.',
   MinimumAvailable: 'At least as many groups serve as the strategy allows.',
   MinimumUnavailable: 'Fewer groups serve than the strategy allows.',
@@ -49,7 +52,10 @@ export const reasons = {
   NodeNotDeclared: 'A daemon reports under a name that no ClusterNode has.',
   NodeReporting: 'The node reports again.',
   NodeSelectorMismatch: 'The node does not have the labels that placement asks for.',
+  NodesNotEarned:
+    'It is predicted to be better, but by too little for the nodes that it takes more.',
   NotAvailableYet: 'This release cannot do that yet.',
+  NotPredicted: 'Its speed is not predicted, that of the chosen plan is.',
   Paused: 'Rollout is paused by spec.paused.',
   Pending: 'The object was accepted and not looked at yet.',
   PlanChanged: 'A new plan replaces the one that ran.',

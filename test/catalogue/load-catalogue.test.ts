@@ -27,8 +27,8 @@ describe('the catalogue', () => {
     );
     const builtIn = engine('BuiltIn');
     assert.equal(builtIn?.version, version);
-    assert.deepEqual(builtIn?.tensor?.sizes, builtInEngine.tensorSizes);
-    assert.deepEqual(builtIn?.tensor?.interconnects, builtInEngine.interconnects);
+    assert.deepEqual(builtIn?.tensor?.sizes, builtInEngine.tensor.sizes);
+    assert.deepEqual(builtIn?.tensor?.interconnects, builtInEngine.tensor.interconnects);
     assert.deepEqual(builtIn?.architectures, builtInEngine.architectures);
     assert.equal(builtIn?.batchRows, builtInEngine.batchRows);
     assert.equal(builtIn?.kvElementBytes, builtInEngine.kvElementBytes);

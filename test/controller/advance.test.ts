@@ -79,6 +79,7 @@ const refusal: PlanResult = {
   message: '3 GiB short on a',
   terminal: false,
   rejected: [],
+  options: [],
 };
 
 const advanceOne = (

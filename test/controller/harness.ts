@@ -7,7 +7,7 @@ import type { StoredEvent } from '../../src/controller/ports.ts';
 import type { ModelProfile } from '../../src/planner/types.ts';
 import { plan } from '../../src/planner/plan.ts';
 import type { ClusterNodeSpec, Condition, ModelDeployment } from '../../src/resources/types.ts';
-import { node as planNode, profile } from '../planner/builders.ts';
+import { builtInOnly, node as planNode, profile } from '../planner/builders.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import { MemoryState } from '../support/memory-store.ts';
 import { simFleet } from '../support/sim-fleet.ts';
@@ -41,7 +41,7 @@ export class Harness {
       store: this.state.open(),
       nodeLink: this.fleet.connect(),
       readModelProfile: async (uri) => this.#readModel(uri),
-      plan,
+      plan: (request) => plan({ ...request, catalogue: builtInOnly }),
       clock: this.clock,
       random: this.random,
       logger: pino({ level: 'silent' }),

@@ -1,3 +1,5 @@
+import { builtInEngine } from '../../src/catalogue/engine-capabilities.ts';
+import type { Catalogue } from '../../src/catalogue/facts.ts';
 import type { LayerProfile, ModelProfile } from '../../src/catalogue/model-profile.ts';
 import type { PlanInput, PlanNode } from '../../src/planner/types.ts';
 import type { ModelDeploymentSpec } from '../../src/resources/types.ts';
@@ -124,6 +126,19 @@ export const profile = (
   };
 };
 
+/** Knows no machines, so that nothing is predicted. */
+export const builtInOnly: Catalogue = {
+  chips: [],
+  machines: [],
+  links: [],
+  engines: [builtInEngine],
+  performance: {
+    engines: [],
+    generations: [],
+    costs: { usdPerKWh: 0.17, depreciationYears: 3, wattsPerGPUCore: 2.7, source: 'a test' },
+  },
+};
+
 export const input = (
   model: ModelProfile,
   nodes: PlanNode[],
@@ -132,4 +147,5 @@ export const input = (
   deployment: { namespace: 'default', name: 'm', spec: spec(overrides) },
   model,
   nodes,
+  catalogue: builtInOnly,
 });

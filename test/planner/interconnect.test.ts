@@ -2,10 +2,24 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { builtInEngine } from '../../src/catalogue/engine-capabilities.ts';
 import { chooseMode, transportsOf } from '../../src/planner/interconnect.ts';
+import type { Transport } from '../../src/planner/interconnect.ts';
+import type { Shape } from '../../src/planner/shapes.ts';
 import type { PlanLink, PlanNode } from '../../src/planner/types.ts';
 import { node, spec } from './builders.ts';
 
-const verbs = { ...builtInEngine, interconnects: ['TCP', 'RDMA'] as const };
+const interconnects = ['TCP', 'RDMA'] as const;
+const verbs = {
+  ...builtInEngine,
+  tensor: { ...builtInEngine.tensor, interconnects },
+  pipeline: { ...builtInEngine.pipeline, interconnects },
+};
+const choose = (shape: Shape, nodes: readonly PlanNode[], transport: Transport) =>
+  chooseMode(
+    shape,
+    nodes.map((each) => ({ node: each })),
+    transport,
+    verbs,
+  );
 const cable = (peerNodeName: string, overrides: Partial<PlanLink> = {}): PlanLink => ({
   peerNodeName,
   type: 'Thunderbolt5',
@@ -35,7 +49,7 @@ const wantAny = { want: 'Auto', degraded: false } as const;
 
 describe('RDMA', () => {
   it('is taken when every pair has a cable that both ends call up', () => {
-    assert.deepEqual(chooseMode(tensor(4), mesh(4), wantAny, verbs), { mode: 'RDMA' });
+    assert.deepEqual(choose(tensor(4), mesh(4), wantAny), { mode: 'RDMA' });
   });
 
   it('of a pipeline needs cables between neighbours only', () => {
@@ -43,8 +57,8 @@ describe('RDMA', () => {
     assert.ok(a && b && c);
     const chain = replaceLinks(replaceLinks([a, b, c], 'a', [cable('b')]), 'c', [cable('b')]);
     const pipeline = { tensorSize: 1, pipelineSize: 3 };
-    assert.deepEqual(chooseMode(pipeline, chain, wantAny, verbs), { mode: 'RDMA' });
-    assert.deepEqual(chooseMode({ tensorSize: 3, pipelineSize: 1 }, chain, wantAny, verbs), {
+    assert.deepEqual(choose(pipeline, chain, wantAny), { mode: 'RDMA' });
+    assert.deepEqual(choose({ tensorSize: 3, pipelineSize: 1 }, chain, wantAny), {
       mode: 'TCP',
     });
   });
@@ -78,17 +92,17 @@ describe('RDMA', () => {
   ];
   for (const [what, nodes, message] of rows) {
     it(`is refused by name when ${what}`, () => {
-      const choice = chooseMode(tensor(2), nodes, wantRDMA, verbs);
+      const choice = choose(tensor(2), nodes, wantRDMA);
       assert.ok('refusal' in choice);
       assert.deepEqual([choice.refusal.reason, choice.refusal.terminal], ['NoRDMAMesh', false]);
       assert.match(choice.refusal.message, message);
-      assert.deepEqual(chooseMode(tensor(2), nodes, wantAny, verbs), { mode: 'TCP' });
+      assert.deepEqual(choose(tensor(2), nodes, wantAny), { mode: 'TCP' });
     });
   }
 
   it('is not needed between ranks of one host', () => {
     const nodes = mesh(2).map((each) => ({ ...each, hostID: 'one', links: [] }));
-    assert.deepEqual(chooseMode(tensor(2), nodes, wantRDMA, verbs), { mode: 'RDMA' });
+    assert.deepEqual(choose(tensor(2), nodes, wantRDMA), { mode: 'RDMA' });
   });
 });
 

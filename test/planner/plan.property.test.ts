@@ -101,7 +101,10 @@ const placed = (result: PlanResult) => (result.ok ? result.plan.ranks : []);
 it('never plans over the memory of a node or of a host', () => {
   fc.assert(
     fc.property(inputs, (given) => {
-      const capacity = capacityOf(given.nodes, given.nodes, '0');
+      const capacity = capacityOf(given.nodes, given.nodes, {
+        memoryHeadroom: '0',
+        sparesGPU: false,
+      });
       const takenOnHost = new Map<string, number>();
       for (const { nodeName, memory } of placed(plan(given))) {
         const candidate = capacity.candidates.find(({ node: { name } }) => name === nodeName);

@@ -165,6 +165,7 @@ const patiently = (result: PlanResult, fleet: Fleet): PlanResult => {
     message: `waiting for ${unheard.map(({ name }) => name).join(', ')} to report before giving up ${result.plan.degradedBy.join(', ')}`,
     terminal: false,
     rejected: result.plan.rejected,
+    options: result.options,
   };
 };
 

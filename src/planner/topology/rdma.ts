@@ -1,5 +1,6 @@
 import type { MachineFacts } from '../../catalogue/facts.ts';
 import { hostOf } from '../capacity.ts';
+import { isMac } from '../eligibility.ts';
 import type { PlanNode } from '../types.ts';
 
 /** One end of a cable: a node, and what the catalogue knows of the machine that it is. */
@@ -35,14 +36,11 @@ export const endGap = ({ node, machine }: End): string | undefined => {
   if (machine?.rdmaPorts === 0) {
     return `${node.name} is a ${machine.marketingName} with ${machine.thunderbolt}, RDMA needs Thunderbolt5`;
   }
-  if (isMac({ node, machine }) && isOlder(node.osVersion)) {
+  if ((machine || isMac(node)) && isOlder(node.osVersion)) {
     return `${node.name} has macOS ${node.osVersion}, RDMA needs ${firstMacOS.major}.${firstMacOS.minor} or later`;
   }
   return undefined;
 };
-
-const isMac = ({ node, machine }: Pick<End, 'node'> & { machine: MachineFacts | undefined }) =>
-  machine !== undefined || node.hardwareModel.includes('Mac');
 
 /** False for a version that is not known: it is assumed to be recent enough, and explanations say so. */
 const isOlder = (version: string): boolean => {

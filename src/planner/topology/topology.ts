@@ -25,6 +25,8 @@ export interface Topology {
   islands: readonly Island[];
   /** islandOf[node] is its island's index. */
   islandOf: readonly number[];
+  /** Maximal full meshes of Thunderbolt cables, whether they can do RDMA or not. */
+  cableMeshes: readonly (readonly number[])[];
 }
 
 /**
@@ -44,7 +46,28 @@ export const createTopology = (ends: readonly End[]): Topology => {
     form: formOf(members, rdmaPeers),
     meshes: meshesOf[island] ?? [],
   }));
-  return { ends, rdmaPeers, islands, islandOf };
+  return { ends, rdmaPeers, islands, islandOf, cableMeshes: maximalMeshes(peersByCable(ends)) };
+};
+
+/** Most cables of a node that count: no Mac has more ports. */
+const mostCables = 8;
+
+/** One end's word is enough for packets. */
+const peersByCable = (ends: readonly End[]): number[][] => {
+  const indexOf = new Map(ends.map(({ node }, index) => [node.name, index]));
+  const peers = ends.map(() => new Set<number>());
+  for (const [index, { node }] of ends.entries()) {
+    for (const { type, up, peerNodeName } of node.links) {
+      const peer = indexOf.get(peerNodeName);
+      if (!up || peer === undefined || peer === index || !type.startsWith('Thunderbolt')) continue;
+      const [own, other] = [peers[index], peers[peer]];
+      if (!own || !other || isSameHost(ends, index, peer)) continue;
+      if (!own.has(peer) && Math.max(own.size, other.size) >= mostCables) continue;
+      own.add(peer);
+      other.add(index);
+    }
+  }
+  return peers.map((list) => [...list].toSorted((a, b) => a - b));
 };
 
 const peersByRDMA = (ends: readonly End[]): number[][] => {

@@ -1,0 +1,81 @@
+import { contentHash } from '../base/canonical-json.ts';
+import type { ModelDeploymentSpec } from '../resources/types.ts';
+import { cutRanks } from './cut.ts';
+import { explainChoice } from './explain.ts';
+import { rdmaGap } from './interconnect.ts';
+import type { Transport } from './interconnect.ts';
+import type { Option } from './search/option.ts';
+import { strategyOf } from './shapes.ts';
+import type { Plan, PlannedRank } from './types.ts';
+import { wiredLimitMiB } from './wired-limit.ts';
+
+/** The plan that an option amounts to, but for what was rejected. `runnerUp` is what it was compared with. */
+export const decide = (
+  option: Option,
+  {
+    spec,
+    transport,
+    runnerUp,
+  }: { spec: ModelDeploymentSpec; transport: Transport; runnerUp?: Option },
+): Omit<Plan, 'rejected'> => {
+  const { shape, candidates, ranges, mode, hopMode, engagement, predicted } = option;
+  const { engine, model, contextLength } = engagement.evaluator.demand;
+  const ranksOnHost = Map.groupBy(candidates, ({ host }) => host);
+  const ranks = cutRanks(shape, ranges, engagement.evaluator.memoryOf).flatMap(
+    (rank): PlannedRank[] => {
+      const candidate = candidates[rank.rank];
+      if (!candidate) return [];
+      const sharers = ranksOnHost.get(candidate.host)?.length ?? 1;
+      const threads = Math.max(1, Math.floor(candidate.node.cpuCount / sharers));
+      const wired = wiredLimitMiB(candidate, rank.memory, engine);
+      return [
+        {
+          nodeName: candidate.node.name,
+          ...rank,
+          threads,
+          ...(wired === undefined ? {} : { wiredLimitMiB: wired }),
+        },
+      ];
+    },
+  );
+  const decided = {
+    strategy: strategyOf(shape),
+    ...shape,
+    interconnectMode: mode,
+    ...(hopMode ? { hopMode } : {}),
+    engine: engine.name,
+    contextLength,
+    ranks,
+  };
+  const degradedBy: Plan['degradedBy'] =
+    transport.degraded && mode === 'TCP' ? [...option.degradedBy, 'TCP'] : option.degradedBy;
+  const gap = rdmaGap(
+    shape,
+    candidates.map(({ seat }) => seat),
+  );
+  const explanation = explainChoice({
+    spec,
+    model,
+    shape,
+    candidates,
+    plan: { ...decided, degradedBy, ...(predicted ? { predicted } : {}) },
+    rdmaGap: gap ?? `engine ${engine.name} cannot exchange over RDMA yet`,
+    ...(runnerUp?.predicted
+      ? { runnerUp: { shape: runnerUp.shape, predicted: runnerUp.predicted } }
+      : {}),
+  });
+  return {
+    hash: hashOf(decided),
+    ...decided,
+    degradedBy,
+    explanation,
+    ...(predicted ? { predicted } : {}),
+  };
+};
+
+/** Over what is decided; memory follows from it, and prose does not count. */
+const hashOf = ({ ranks, ...decided }: Pick<Plan, 'ranks'> & Record<string, unknown>): string =>
+  contentHash({
+    ...decided,
+    ranks: ranks.map((rank) => ({ ...rank, memory: undefined, wiredLimitMiB: undefined })),
+  });

@@ -1,0 +1,103 @@
+import type { Catalogue, ChipFacts, MachineFacts } from '../catalogue/facts.ts';
+import { resolveMachine } from '../catalogue/resolve-machine.ts';
+import { hostOf } from './capacity.ts';
+import { compareText } from './eligibility.ts';
+import { createTopology } from './topology/topology.ts';
+import type { End } from './topology/rdma.ts';
+import type { Topology } from './topology/topology.ts';
+import type { PlannedRank, PlanNode } from './types.ts';
+
+/** What predictions tell machines apart by. */
+export interface Kind {
+  /** Counts up from the slowest memory. */
+  id: number;
+  chip: ChipFacts;
+  machine?: MachineFacts;
+}
+
+/** A node as search sees it, told by its index in order of name. */
+export interface Seat extends End {
+  index: number;
+  host: string;
+  island: number;
+  /** Absent where nothing can be predicted: an unknown chip, or a host that several nodes share. */
+  kind?: Kind;
+}
+
+/** A fleet, prepared once for the search of many plans. Its nodes are copies: `reserve` changes what they hold. */
+export interface Inventory {
+  catalogue: Catalogue;
+  seats: readonly Seat[];
+  seatOf: ReadonlyMap<string, Seat>;
+  kinds: readonly Kind[];
+  topology: Topology;
+  /** Indexes of seats whose memory was taken since the start, in order. */
+  touched: number[];
+}
+
+/** O(n log n) in nodes, linear in links. */
+export const createInventory = (nodes: readonly PlanNode[], catalogue: Catalogue): Inventory => {
+  const sorted = nodes.toSorted((a, b) => compareText(a.name, b.name)).map((node) => ({ ...node }));
+  const nodesOnHost = new Map<string, number>();
+  for (const node of sorted) {
+    nodesOnHost.set(hostOf(node), (nodesOnHost.get(hostOf(node)) ?? 0) + 1);
+  }
+  const find = createResolver(catalogue);
+  const found = sorted.map(find);
+  const ends = sorted.map((node, index): End => {
+    const machine = found[index]?.machine;
+    return { node, ...(machine ? { machine } : {}) };
+  });
+  const kinds = sortKinds(found.filter((kind) => kind !== undefined));
+  const kindOf = new Map(kinds.map((kind) => [keyOf(kind), kind]));
+  const topology = createTopology(ends);
+  const seats = ends.map((end, index): Seat => {
+    const host = hostOf(end.node);
+    const resolved = found[index];
+    const kind = resolved && nodesOnHost.get(host) === 1 ? kindOf.get(keyOf(resolved)) : undefined;
+    const island = topology.islandOf[index] ?? 0;
+    return { ...end, index, host, island, ...(kind ? { kind } : {}) };
+  });
+  const seatOf = new Map(seats.map((seat) => [seat.node.name, seat]));
+  return { catalogue, seats, seatOf, kinds, topology, touched: [] };
+};
+
+/** Takes the memory of these ranks. */
+export const reserve = (
+  { seatOf, touched }: Inventory,
+  ranks: readonly Pick<PlannedRank, 'nodeName' | 'memory'>[],
+): void => {
+  for (const { nodeName, memory } of ranks) {
+    const seat = seatOf.get(nodeName);
+    if (!seat) continue;
+    seat.node.usedMemoryBytes += memory.totalBytes;
+    touched.push(seat.index);
+  }
+};
+
+type Resolved = Omit<Kind, 'id'>;
+
+const createResolver = (catalogue: Catalogue): ((node: PlanNode) => Resolved | undefined) => {
+  const known = new Map<string, Resolved | undefined>();
+  return ({ hardwareModel, chip, memoryBytes }) => {
+    if (hardwareModel === '' && chip === '') return undefined;
+    const key = `${hardwareModel}/${chip}/${memoryBytes}`;
+    if (!known.has(key)) {
+      known.set(key, resolveMachine(catalogue, { hardwareModel, chip, memoryBytes }));
+    }
+    return known.get(key);
+  };
+};
+
+const keyOf = ({ chip, machine }: Resolved): string =>
+  `${chip.chip}/${chip.gpuCores}/${machine?.marketingName ?? ''}`;
+
+const sortKinds = (found: readonly Resolved[]): Kind[] =>
+  [...new Map(found.map((kind) => [keyOf(kind), kind])).values()]
+    .toSorted(
+      (a, b) =>
+        a.chip.memoryBandwidthGBps - b.chip.memoryBandwidthGBps ||
+        a.chip.fp16TFLOPS - b.chip.fp16TFLOPS ||
+        compareText(keyOf(a), keyOf(b)),
+    )
+    .map((kind, id) => ({ ...kind, id }));

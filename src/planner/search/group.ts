@@ -1,0 +1,223 @@
+import { askedShapes, exactShape } from '../asked-shapes.ts';
+import { decide } from '../decide.ts';
+import { impossible, interconnectsOf, tensorSizesOf } from '../engine-limits.ts';
+import { enginesFor } from '../engines.ts';
+import { transportsOf } from '../interconnect.ts';
+import type { Transport } from '../interconnect.ts';
+import type { Inventory } from '../inventory.ts';
+import { ladder } from '../ladder.ts';
+import { contextLengthOf } from '../memory.ts';
+import { moveMargin } from '../objective.ts';
+import type { Refusal } from '../refusal.ts';
+import { requestRefusal } from '../request.ts';
+import { shapeLabel } from '../shapes.ts';
+import type { Shape } from '../shapes.ts';
+import type { PlanInput, PlanResult, Workload } from '../types.ts';
+import { listRejections, refuse } from '../verdict.ts';
+import { appraise } from './appraise.ts';
+import { createEvaluators } from './evaluate.ts';
+import type { Predict } from './evaluate.ts';
+import { bestOf, byScore, listOptions, scored } from './option.ts';
+import type { Engagement, Option } from './option.ts';
+import { optionsFor } from './options.ts';
+import type { Attempt } from './options.ts';
+import { placeOnCurrent } from './plain.ts';
+import { createPools } from './pool.ts';
+import { tooSlow } from './too-slow.ts';
+
+export type GroupRequest = Omit<PlanInput, 'nodes' | 'catalogue'>;
+
+/** A short chat turn; published decode rates are mostly for prompts of this size. */
+const usualWorkload: Workload = { promptTokens: 512, generatedTokens: 128 };
+
+/**
+ * Plans one group after another on one fleet; what an earlier one takes has to be reserved in the inventory.
+ * Nodes and predictions are sorted and worked out once for all of them.
+ */
+export const createGroupPlanner = (
+  inventory: Inventory,
+  predict: Predict,
+): ((request: GroupRequest) => PlanResult) => {
+  const pools = createPools(inventory);
+  const evaluators = createEvaluators({ predict, performance: inventory.catalogue.performance });
+  const nodes = inventory.seats.map(({ node }) => node);
+  return (request) => {
+    const { deployment, model, current, workload = usualWorkload } = request;
+    const { spec } = deployment;
+    const refusal = requestRefusal(spec);
+    if (refusal) return refuse([refusal], [], { exact: true });
+    const { engines, refusals } = enginesFor(spec, model, inventory.catalogue, nodes);
+    if (engines.length === 0) return refuse(refusals, [], { exact: true });
+    pools.prefer(current?.nodeNames ?? none);
+    const isExact = exactShape(spec.parallelism) !== undefined;
+    const engagements = engines.map((engine): Engagement => {
+      const margins = {
+        memoryHeadroom: spec.placement.memoryHeadroom,
+        sparesGPU: engine.runsOn === 'AppleGPU' && !isExact,
+      };
+      const demand = {
+        model,
+        engine,
+        contextLength: contextLengthOf(spec, model),
+        maxConcurrentRequests: spec.runtime.maxConcurrentRequests,
+      };
+      return {
+        evaluator: evaluators(demand, workload),
+        pool: pools.of(spec, engine, margins),
+      };
+    });
+    return planWith({ inventory, request, engagements, refusals: [...refusals], options: [] });
+  };
+};
+
+const none: readonly string[] = [];
+
+interface Search {
+  inventory: Inventory;
+  request: GroupRequest;
+  engagements: Engagement[];
+  /** Grow while options are tried. */
+  refusals: Refusal[];
+  options: Option[];
+}
+
+const planWith = (search: Search): PlanResult => {
+  const { request, engagements, refusals, options } = search;
+  const { spec } = request.deployment;
+  const excluded = leastExcluded(engagements);
+  for (const transport of transportsOf(spec)) {
+    const chosen = searchOver(search, transport);
+    if (!chosen) continue;
+    const runnerUp = options
+      .filter(({ shape, predicted }) => predicted && shapeLabel(shape) !== shapeLabel(chosen.shape))
+      .toSorted(byScore)[0];
+    const found = decide(chosen, { spec, transport, ...(runnerUp ? { runnerUp } : {}) });
+    return {
+      ok: true,
+      plan: {
+        ...found,
+        rejected: listRejections(refusals, chosen.engagement.pool.excluded),
+      },
+      options: listOptions(chosen, options, refusals, spec.objective),
+    };
+  }
+  const slow = tooSlow(search.inventory, request, engagements, options);
+  const exact = exactShape(spec.parallelism) !== undefined;
+  const result = slow
+    ? refuse([slow], excluded, { exact: true })
+    : refuse(refusals, excluded, { exact });
+  return result.ok
+    ? result
+    : { ...result, options: listOptions(undefined, options, refusals, spec.objective) };
+};
+
+/** Of the engine that most nodes can run. */
+const leastExcluded = (engagements: readonly Engagement[]): readonly Refusal[] =>
+  engagements.map(({ pool }) => pool.excluded).toSorted((a, b) => a.length - b.length)[0] ?? [];
+
+/** The best option over this transport; what does not work is added to `refusals`, once. */
+const searchOver = (search: Search, transport: Transport): Option | undefined => {
+  const { request, engagements } = search;
+  const { spec } = request.deployment;
+  const asked = (engagement: Engagement): Shape[] =>
+    askedShapes(spec.parallelism, engagement.evaluator.demand.engine, {
+      model: request.model,
+      nodeCount: engagement.pool.candidates.length,
+    });
+  const tried = attempt(search, transport, asked, []);
+  const kept = keepCurrent(search, transport, asked);
+  if (kept && !(tried && tried.score > kept.score * (1 + moveMargin))) return kept;
+  if (tried) return tried;
+  // The ladder is for nodes that are missing or full; a cut that can never work is for the user to change.
+  const exact = exactShape(spec.parallelism);
+  if (!exact) return undefined;
+  const willing = engagements.filter(({ evaluator: { demand } }) => {
+    const isMute =
+      transport.want === 'RDMA' && !interconnectsOf(demand.engine, exact).includes('RDMA');
+    return !isMute && !impossible(request.model, exact, demand.engine);
+  });
+  const rungs = ladder(exact, spec.degradation.allow, allSizes(willing));
+  for (const { shape, degradedBy } of rungs) {
+    const found = attempt(
+      { ...search, engagements: willing },
+      transport,
+      () => [shape],
+      degradedBy,
+    );
+    if (found) return found;
+  }
+  return undefined;
+};
+
+const allSizes = (engagements: readonly Engagement[]): number[] =>
+  [
+    ...new Set(
+      engagements.flatMap(({ evaluator: { demand } }) =>
+        tensorSizesOf(demand.engine, demand.model),
+      ),
+    ),
+  ].toSorted((a, b) => a - b);
+
+const attempt = (
+  search: Search,
+  transport: Transport,
+  shapesOf: (engagement: Engagement) => Shape[],
+  degradedBy: Option['degradedBy'],
+): Option | undefined => {
+  const { request, engagements, inventory, refusals, options } = search;
+  const { objective, degradation } = request.deployment.spec;
+  const asked: Attempt = {
+    catalogue: inventory.catalogue,
+    objective,
+    transport,
+    currentNames: request.current?.nodeNames ?? none,
+  };
+  const found = engagements.flatMap((engagement) => {
+    const tried = optionsFor(engagement, shapesOf(engagement), degradedBy, asked);
+    for (const refusal of tried.refusals) {
+      if (!refusals.some((known) => isSame(known, refusal))) refusals.push(refusal);
+    }
+    return tried.options;
+  });
+  options.push(...found);
+  return bestOf(found.filter(isFastEnough(degradation.minTokensPerSecond)));
+};
+
+const isSame = (a: Refusal, b: Refusal): boolean =>
+  a.option === b.option && a.reason === b.reason && a.engine === b.engine;
+
+/** Where nothing is predicted there is nothing to judge; the explanation says so. */
+const isFastEnough =
+  (leastTokensPerSecond: number) =>
+  ({ predicted }: Option): boolean =>
+    !predicted || predicted.decodeTokensPerSecond >= leastTokensPerSecond;
+
+/** The running cut on the running nodes, if it is one that was asked for, fits, and is fast enough. */
+const keepCurrent = (
+  { inventory, request, engagements, options }: Search,
+  transport: Transport,
+  asked: (engagement: Engagement) => Shape[],
+): Option | undefined => {
+  const { current, model, deployment } = request;
+  if (!current) return undefined;
+  const { objective, degradation } = deployment.spec;
+  for (const engagement of engagements) {
+    const { evaluator } = engagement;
+    const { engine } = evaluator.demand;
+    if (current.engine !== undefined && current.engine !== engine.name) continue;
+    const shape = asked(engagement).find(
+      ({ tensorSize, pipelineSize }) =>
+        tensorSize === current.tensorSize && pipelineSize === current.pipelineSize,
+    );
+    if (!shape || impossible(model, shape, engine)) continue;
+    const placed = placeOnCurrent(engagement, shape, current, transport);
+    if (!placed) continue;
+    const predicted = appraise(placed, evaluator, inventory.catalogue);
+    const option = { ...placed, engagement, degradedBy: [], ...(predicted ? { predicted } : {}) };
+    const kept = scored(option, objective);
+    if (!isFastEnough(degradation.minTokensPerSecond)(kept)) continue;
+    options.push(kept);
+    return kept;
+  }
+  return undefined;
+};

@@ -1,0 +1,141 @@
+import { compareText } from '../eligibility.ts';
+import type { Rung } from '../ladder.ts';
+import { describeValue, keepPerNode, scoreOf, valueOf } from '../objective.ts';
+import type { Prediction } from '../prediction.ts';
+import type { Refusal } from '../refusal.ts';
+import { shapeLabel, strategyOf, worldSize } from '../shapes.ts';
+import type { ModelDeploymentSpec } from '../../resources/types.ts';
+import type { PlanOption } from '../types.ts';
+import { namesOf } from './appraise.ts';
+import type { Placed } from './appraise.ts';
+import type { Evaluator } from './evaluate.ts';
+import type { Pool } from './pool.ts';
+
+/** One engine with the nodes that it may use for a deployment. */
+export interface Engagement {
+  evaluator: Evaluator;
+  pool: Pool;
+}
+
+/** Something that would work. */
+export interface Option extends Placed {
+  engagement: Engagement;
+  degradedBy: Rung['degradedBy'];
+  /** Undefined where nothing is known of a chip or a link. */
+  predicted?: Prediction;
+  /** Higher is better; 0 where nothing is predicted. */
+  score: number;
+}
+
+type Objective = ModelDeploymentSpec['objective'];
+
+export const scored = (option: Omit<Option, 'score'>, objective: Objective): Option => ({
+  ...option,
+  score: option.predicted ? scoreOf(objective, option.predicted, worldSize(option.shape)) : 0,
+});
+
+const engineOf = ({ engagement }: Option): string => engagement.evaluator.demand.engine.name;
+
+/** Options with a prediction by score, ties by fewer nodes, then by name; else the first, as they were tried. */
+export const bestOf = (options: readonly Option[]): Option | undefined => {
+  const predicted = options.filter((option) => option.predicted);
+  return predicted.length === 0 ? options[0] : predicted.toSorted(byScore)[0];
+};
+
+export const byScore = (a: Option, b: Option): number =>
+  (isTie(a.score, b.score) ? 0 : b.score - a.score) ||
+  worldSize(a.shape) - worldSize(b.shape) ||
+  compareText(engineOf(a), engineOf(b)) ||
+  a.shape.tensorSize - b.shape.tensorSize ||
+  compareText(namesOf(a.candidates).join(), namesOf(b.candidates).join());
+
+const isTie = (a: number, b: number): boolean => Math.abs(a - b) <= 1e-9 * Math.max(a, b);
+
+/** What was chosen, then the best of every other engine, cut and interconnect, then what did not work. */
+export const listOptions = (
+  chosen: Option | undefined,
+  options: readonly Option[],
+  refusals: readonly Refusal[],
+  objective: Objective,
+): PlanOption[] => {
+  const groups = Map.groupBy(
+    options,
+    (option) => `${engineOf(option)}/${shapeLabel(option.shape)}/${option.mode}`,
+  );
+  const best = [...groups.values()].flatMap((group) =>
+    chosen && group.includes(chosen) ? [] : (bestOf(group) ?? []),
+  );
+  const others = best.toSorted(byScore).map((option) => ({
+    ...toPlanOption(option),
+    verdict: 'Slower' as const,
+    ...whyNot(option, chosen, objective),
+  }));
+  const refused = refusals.flatMap((refusal) => fromRefusal(refusal));
+  if (!chosen) return [...others, ...refused];
+  const why = chosen.predicted ? describeValue(objective, chosen.predicted) : 'the first that fits';
+  return [
+    { ...toPlanOption(chosen), verdict: 'Chosen', reason: 'PlanFound', message: why },
+    ...others,
+    ...refused,
+  ];
+};
+
+const toPlanOption = (option: Option): Omit<PlanOption, 'verdict' | 'reason' | 'message'> => {
+  const { shape, ranges, engagement, predicted } = option;
+  const memories = ranges.map(
+    (layers, stage) => engagement.evaluator.memoryOf(shape, stage, layers).totalBytes,
+  );
+  return {
+    engine: engineOf(option),
+    strategy: strategyOf(shape),
+    ...shape,
+    interconnectMode: option.mode,
+    nodeNames: namesOf(option.candidates),
+    memoryBytes: Math.max(...memories),
+    ...(predicted ? { predicted } : {}),
+  };
+};
+
+const whyNot = (
+  { predicted, shape }: Option,
+  chosen: Option | undefined,
+  objective: Objective,
+): Pick<PlanOption, 'reason' | 'message'> => {
+  if (!predicted) {
+    return { reason: 'NotPredicted', message: 'no speed is predicted for these machines' };
+  }
+  const own = describeValue(objective, predicted);
+  if (!chosen?.predicted) return { reason: 'LessForObjective', message: own };
+  const message = `${own}, chosen: ${describeValue(objective, chosen.predicted)}`;
+  const share = valueOf(objective, predicted) / valueOf(objective, chosen.predicted);
+  if (share < 1) {
+    return {
+      reason: 'LessForObjective',
+      message: `${message}: ${((1 - share) * 100).toFixed(0)} % less`,
+    };
+  }
+  const extra = worldSize(shape) - worldSize(chosen.shape);
+  return extra > 0
+    ? {
+        reason: 'NodesNotEarned',
+        message: `${message}: ${((share - 1) * 100).toFixed(0)} % more, but each of ${extra} more nodes must bring ${keepPerNode * 100} %`,
+      }
+    : { reason: 'LessForObjective', message };
+};
+
+/** Refusals of nodes are no options. */
+const fromRefusal = ({ engine, shape, reason, message, nodeNames }: Refusal): PlanOption[] =>
+  shape === undefined
+    ? []
+    : [
+        {
+          engine: engine ?? '',
+          strategy: strategyOf(shape),
+          ...shape,
+          interconnectMode: worldSize(shape) === 1 ? 'None' : 'TCP',
+          nodeNames: [...(nodeNames ?? [])],
+          verdict: 'Rejected',
+          reason,
+          message,
+        },
+      ];

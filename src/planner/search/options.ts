@@ -1,0 +1,92 @@
+import { impossible } from '../engine-limits.ts';
+import type { Transport } from '../interconnect.ts';
+import type { Rung } from '../ladder.ts';
+import type { Refusal } from '../refusal.ts';
+import { shapeLabel } from '../shapes.ts';
+import type { Shape } from '../shapes.ts';
+import type { Catalogue } from '../../catalogue/facts.ts';
+import type { ModelDeploymentSpec } from '../../resources/types.ts';
+import { appraise } from './appraise.ts';
+import type { Placed } from './appraise.ts';
+import { scored } from './option.ts';
+import type { Engagement, Option } from './option.ts';
+import { placePlainly } from './plain.ts';
+import { singleSites, tensorSites } from './sites.ts';
+import type { SiteSearch } from './sites.ts';
+import { stagedSites } from './staged-sites.ts';
+
+/** What is asked of every option of one attempt. */
+export interface Attempt {
+  catalogue: Catalogue;
+  objective: ModelDeploymentSpec['objective'];
+  transport: Transport;
+  currentNames: readonly string[];
+}
+
+/**
+ * Everything that would work with this engine among these cuts, and why the others would not. Where speed can
+ * be told, the best nodes are sought for each cut; cuts for which none were found, or whose speed nobody knows,
+ * are tried on the roomiest nodes. Without any known speed the first that fits ends the search.
+ */
+export const optionsFor = (
+  engagement: Engagement,
+  shapes: readonly Shape[],
+  degradedBy: Rung['degradedBy'],
+  attempt: Attempt,
+): { options: Option[]; refusals: Refusal[] } => {
+  const { demand } = engagement.evaluator;
+  const refusals: Refusal[] = [];
+  const open: Shape[] = [];
+  for (const shape of shapes) {
+    const never = impossible(demand.model, shape, demand.engine);
+    if (!never) open.push(shape);
+    else refusals.push({ ...never, engine: demand.engine.name, shape });
+  }
+  const finish = (placed: Placed): Option => {
+    const predicted = appraise(placed, engagement.evaluator, attempt.catalogue);
+    const option = { ...placed, engagement, degradedBy, ...(predicted ? { predicted } : {}) };
+    return scored(option, attempt.objective);
+  };
+  const options = placedWell(engagement, open, attempt)
+    .map(finish)
+    .filter(({ predicted }) => predicted);
+  const isPredicted = options.length > 0;
+  const covered = new Set(options.map(({ shape }) => shapeLabel(shape)));
+  const left = isPredicted ? smallestOfEach(open) : open;
+  for (const shape of left.filter((each) => !covered.has(shapeLabel(each)))) {
+    const outcome = placePlainly(engagement, shape, attempt.transport, attempt.currentNames);
+    if ('refusal' in outcome) refusals.push(outcome.refusal);
+    else options.push(finish(outcome.placed));
+    if ('placed' in outcome && !isPredicted) break;
+  }
+  return { options, refusals };
+};
+
+const placedWell = (
+  { pool, evaluator }: Engagement,
+  shapes: readonly Shape[],
+  { transport: { want } }: Attempt,
+): Placed[] => {
+  if (pool.byKind.every((candidates) => candidates.length === 0)) return [];
+  const search: SiteSearch = { pool, evaluator, want };
+  const sites: Placed[] = [];
+  for (const [tensorSize, sameTensor] of Map.groupBy(shapes, (shape) => shape.tensorSize)) {
+    const stages = new Set(sameTensor.map(({ pipelineSize }) => pipelineSize));
+    if (stages.delete(1)) {
+      sites.push(...(tensorSize === 1 ? singleSites(search) : tensorSites(search, tensorSize)));
+    }
+    if (stages.size > 0) sites.push(...stagedSites(search, tensorSize, (size) => stages.has(size)));
+  }
+  return sites;
+};
+
+/** Without stages, and the fewest stages for each tensor size: enough to explain. */
+const smallestOfEach = (shapes: readonly Shape[]): Shape[] => {
+  const staged = new Set<number>();
+  return shapes.filter(({ tensorSize, pipelineSize }) => {
+    if (pipelineSize === 1) return true;
+    const isFirst = !staged.has(tensorSize);
+    staged.add(tensorSize);
+    return isFirst;
+  });
+};

@@ -1,0 +1,130 @@
+import { interconnectsOf } from '../engine-limits.ts';
+
+import type { Shape } from '../shapes.ts';
+import type { Placed } from './appraise.ts';
+import type { Evaluator } from './evaluate.ts';
+import { isIdle } from './pool.ts';
+import type { Mesh, Placeable, Pool } from './pool.ts';
+
+export interface SiteSearch {
+  pool: Pool;
+  evaluator: Evaluator;
+  /** What interconnect.mode leaves. */
+  want: 'Auto' | 'RDMA' | 'TCP';
+}
+
+/** One site for each kind of machine that has the room, the one whose use costs others least. */
+export const singleSites = ({ pool, evaluator }: SiteSearch): Placed[] => {
+  const shape = { tensorSize: 1, pipelineSize: 1 };
+  const layers = { firstLayer: 0, endLayer: evaluator.demand.model.layers.length };
+  const needBytes = evaluator.memoryOf(shape, 0, layers).totalBytes;
+  return pool.byKind.flatMap((candidates): Placed[] => {
+    const found = candidates.find(({ freeBytes }) => freeBytes >= needBytes);
+    return found ? [{ shape, candidates: [found], ranges: [layers], mode: 'None' }] : [];
+  });
+};
+
+/** Ranks of one stage that exchange directly: equal shares, so the slowest sets the pace. */
+export interface Group {
+  members: Placeable[];
+  mode: 'TCP' | 'RDMA';
+}
+
+/** For each make of mesh and each kind that may be the slowest in it, the group that costs others least. */
+export const tensorSites = (search: SiteSearch, tensorSize: number): Placed[] => {
+  const shape = { tensorSize, pipelineSize: 1 };
+  const layers = { firstLayer: 0, endLayer: search.evaluator.demand.model.layers.length };
+  const needBytes = search.evaluator.memoryOf(shape, 0, layers).totalBytes;
+  return groupsOf(search, shape, needBytes).map(({ members, mode }) => ({
+    shape,
+    candidates: members,
+    ranges: [layers],
+    mode,
+  }));
+};
+
+const groupsOf = (search: SiteSearch, shape: Shape, needBytes: number): Group[] => {
+  const { pool, want, evaluator } = search;
+  const able = interconnectsOf(evaluator.demand.engine, shape);
+  const modes = able.filter((mode) => want === 'Auto' || mode === want);
+  const size = shape.tensorSize;
+  const inMeshes = pool.meshes.flatMap((meshes): Group[] => {
+    const [first] = meshes;
+    if (!first || !modes.includes(first.mode) || first.members.length < size) return [];
+    return kindsIn(first).flatMap((slowest) => {
+      const members = bestInMeshes(meshes, size, slowest, needBytes);
+      return members ? [{ members, mode: first.mode }] : [];
+    });
+  });
+  if (!modes.includes('TCP')) return inMeshes;
+  const anywhere = pool.byKind.flatMap((_, slowest): Group[] => {
+    const members = overNetwork(pool, size, slowest, needBytes);
+    return members ? [{ members, mode: 'TCP' }] : [];
+  });
+  return [...inMeshes, ...anywhere];
+};
+
+const kindsIn = ({ members }: Mesh): number[] => [
+  ...new Set(members.map(({ seat }) => seat.kind?.id ?? 0)),
+];
+
+/** In the mesh with the fewest idle nodes that are enough; among busy nodes only if there is none. */
+const bestInMeshes = (
+  meshes: readonly Mesh[],
+  size: number,
+  slowest: number,
+  needBytes: number,
+): Placeable[] | undefined => {
+  for (const { members, idle } of meshes) {
+    const chosen =
+      idle >= size ? pick(members.filter(isIdle), size, slowest, needBytes) : undefined;
+    if (chosen) return chosen;
+  }
+  for (const { members, idle } of meshes) {
+    const chosen = idle < members.length ? pick(members, size, slowest, needBytes) : undefined;
+    if (chosen) return chosen;
+  }
+  return undefined;
+};
+
+/** Members of the slowest kind first: a faster one would only wait for it. Then idle ones, roomy ones, by name. */
+const pick = (
+  members: readonly Placeable[],
+  size: number,
+  slowest: number,
+  needBytes: number,
+): Placeable[] | undefined => {
+  const able = members.filter(
+    ({ seat, freeBytes }) => kindId({ seat }) >= slowest && freeBytes >= needBytes,
+  );
+  if (able.length < size) return undefined;
+  const chosen = able
+    .toSorted(
+      (a, b) =>
+        kindId(a) - kindId(b) ||
+        Number(b.isCurrent) - Number(a.isCurrent) ||
+        a.node.usedMemoryBytes - b.node.usedMemoryBytes ||
+        b.freeBytes - a.freeBytes ||
+        a.seat.index - b.seat.index,
+    )
+    .slice(0, size);
+  return chosen.toSorted((a, b) => a.seat.index - b.seat.index);
+};
+
+const kindId = ({ seat }: Pick<Placeable, 'seat'>): number => seat.kind?.id ?? 0;
+
+const overNetwork = (
+  { byKind }: Pool,
+  size: number,
+  slowest: number,
+  needBytes: number,
+): Placeable[] | undefined => {
+  const chosen: Placeable[] = [];
+  for (const candidates of byKind.slice(slowest)) {
+    for (const candidate of candidates) {
+      if (candidate.freeBytes >= needBytes) chosen.push(candidate);
+      if (chosen.length === size) return chosen.toSorted((a, b) => a.seat.index - b.seat.index);
+    }
+  }
+  return undefined;
+};

@@ -1,0 +1,111 @@
+import { partitionLayers } from '../partition.ts';
+import type { LayerRange } from '../partition.ts';
+
+/** Who takes one stage: how fast, and what the fullest of its ranks has left. */
+export interface StageRoom {
+  speed: number;
+  freeBytes: number;
+}
+
+/** Bytes of a rank of this stage with these layers. */
+export type StageBytes = (stage: number, layers: LayerRange) => number;
+
+/**
+ * Layers to stages so that each fits its memory: evenly where all are as fast; else in proportion to speed;
+ * where memory forbids that, so that the slowest stage is as fast as it can be. Undefined when nothing fits.
+ */
+export const assignLayers = (
+  rooms: readonly StageRoom[],
+  layers: number,
+  bytesOf: StageBytes,
+  mayBeUneven: boolean,
+): LayerRange[] | undefined => {
+  if (rooms.length > layers) return undefined;
+  const fits = (ranges: LayerRange[]): boolean =>
+    ranges.every((range, stage) => bytesOf(stage, range) <= (rooms[stage]?.freeBytes ?? 0));
+  const even = partitionLayers(layers, rooms.length);
+  const isEven = rooms.every(({ speed }) => speed === rooms[0]?.speed);
+  if ((isEven || !mayBeUneven) && fits(even)) return even;
+  if (!mayBeUneven) return undefined;
+  const proportional = rangesOf(shares(rooms, layers));
+  return fits(proportional) ? proportional : byBottleneck(rooms, layers, bytesOf);
+};
+
+/** In proportion to speed by largest remainder, at least one layer each; ties go to earlier stages. */
+const shares = (rooms: readonly StageRoom[], layers: number): number[] => {
+  const total = rooms.reduce((sum, { speed }) => sum + speed, 0);
+  const spare = layers - rooms.length;
+  const exact = rooms.map(({ speed }) => (speed / total) * spare);
+  const counts = exact.map((share) => 1 + Math.floor(share));
+  const left = layers - counts.reduce((sum, count) => sum + count, 0);
+  const order = exact
+    .map((share, stage) => ({ stage, remainder: share - Math.floor(share) }))
+    .toSorted((a, b) => b.remainder - a.remainder || a.stage - b.stage);
+  for (const { stage } of order.slice(0, left)) counts[stage] = (counts[stage] ?? 0) + 1;
+  return counts;
+};
+
+const rangesOf = (counts: readonly number[]): LayerRange[] => {
+  let firstLayer = 0;
+  return counts.map((count) => {
+    const range = { firstLayer, endLayer: firstLayer + count };
+    firstLayer = range.endLayer;
+    return range;
+  });
+};
+
+/**
+ * The least time that no stage exceeds, by trying the layers ÷ speed that can bind: each stage takes as many
+ * layers as time and memory allow. Exact, for a stage that takes fewer never helps a later one.
+ */
+const byBottleneck = (
+  rooms: readonly StageRoom[],
+  layers: number,
+  bytesOf: StageBytes,
+): LayerRange[] | undefined => {
+  const speeds = [...new Set(rooms.map(({ speed }) => speed))];
+  const times = speeds
+    .flatMap((speed) => Array.from({ length: layers }, (_, index) => (index + 1) / speed))
+    .toSorted((a, b) => a - b);
+  const caps = (stage: number, firstLayer: number): number =>
+    mostLayers(
+      layers - firstLayer,
+      (count) =>
+        bytesOf(stage, { firstLayer, endLayer: firstLayer + count }) <=
+        (rooms[stage]?.freeBytes ?? 0),
+    );
+  const fill = (time: number): LayerRange[] | undefined => {
+    const counts: number[] = [];
+    let placed = 0;
+    for (const [stage, { speed }] of rooms.entries()) {
+      const later = rooms.length - stage - 1;
+      const inTime = Math.floor(time * speed * (1 + 1e-9));
+      const count = Math.min(inTime, layers - placed - later, caps(stage, placed));
+      if (count < 1) return undefined;
+      counts.push(count);
+      placed += count;
+    }
+    return placed === layers ? rangesOf(counts) : undefined;
+  };
+  let low = 0;
+  let high = times.length - 1;
+  if (!fill(times[high] ?? 0)) return undefined;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (fill(times[middle] ?? 0)) high = middle;
+    else low = middle + 1;
+  }
+  return fill(times[low] ?? 0);
+};
+
+/** The largest count up to `most` for which it holds, 0 for none; holds for all below one for which it does. */
+const mostLayers = (most: number, holds: (count: number) => boolean): number => {
+  let low = 0;
+  let high = most;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (holds(middle)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+};
