@@ -6,10 +6,16 @@ import { isRecord } from './model-files.ts';
  * Why the built-in engine cannot run a model of a family that it has, from its config.json; undefined when it
  * can. What it lacks: native/engine/llama.cpp (activation, rotary scaling), partition.cpp (affine 4 and 8 bits).
  */
-export const builtInRefusal = (config: Record<string, unknown>): string | undefined =>
-  builtInEngine.architectures.includes(String(config['model_type']))
-    ? (featureRefusal(config) ?? quantizationRefusal(config))
-    : undefined;
+export const builtInRefusal = (
+  config: Record<string, unknown>,
+  gguf?: string,
+): string | undefined => {
+  if (!builtInEngine.architectures.includes(String(config['model_type']))) return undefined;
+  if (gguf !== undefined) {
+    return `its weights are GGUF (${gguf}): only safetensors are available`;
+  }
+  return featureRefusal(config) ?? quantizationRefusal(config);
+};
 
 const featureRefusal = (config: Record<string, unknown>): string | undefined => {
   const activation = config['hidden_act'] ?? 'silu';

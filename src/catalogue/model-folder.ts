@@ -3,15 +3,22 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EspalierError } from '../base/errors.ts';
 import { builtInEngine } from './engine-capabilities.ts';
+import { findGguf } from './gguf-files.ts';
 import { configName, listModelFolder, readJson, tokenizerName } from './model-files.ts';
 import type { ModelProfile } from './model-profile.ts';
-import type { ModelShape } from './model-shape.ts';
-import { resolveModelFolder } from './model-uri.ts';
-import { readStoredWeights, storedBytes } from './model-weights.ts';
+import { resolveModel } from './model-uri.ts';
+import { mayHaveWeights, readStoredWeights, storedBytes } from './model-weights.ts';
 import type { StoredWeights } from './model-weights.ts';
-import { impliedBytes, parseConfig, sizeModel } from './profile.ts';
-import type { ParsedConfig } from './profile.ts';
+import {
+  impliedBytes,
+  isKnownArchitecture,
+  openConfig,
+  parseConfig,
+  sizeModel,
+} from './profile.ts';
+import type { ParsedConfig, SizedModel } from './profile.ts';
 import { checkTokenizer } from './tokenizer-file.ts';
+import { sizeByTensors } from './unknown-model.ts';
 
 const maxConfigBytes = 4 * 2 ** 20;
 const maxTokenizerBytes = 128 * 2 ** 20;
@@ -19,34 +26,50 @@ const mostRemembered = 64;
 
 /**
  * Reads what planning needs from a model folder: config.json, the headers of the weights, the tokenizer's
- * ids. A folder without weights is profiled from shapes, with weightsPresent false. Throws EspalierError
- * naming the file; every code is terminal.
+ * ids. A folder without weights is profiled from shapes, with weightsPresent false; one of an unknown
+ * architecture from the headers alone. A URI that ends in `.gguf`, GGUF files in the folder, or a GGUF type in its
+ * name say how wide the weights are. Throws EspalierError naming the file; every code is terminal.
  */
 export const readModelProfile = async (
   uri: string,
   { baseDirectory = '.' }: { baseDirectory?: string } = {},
 ): Promise<ModelProfile> => {
-  const folder = resolveModelFolder(uri, baseDirectory);
+  const place = resolveModel(uri, baseDirectory);
+  const { folder } = place;
   const names = await listModelFolder(folder);
   const configFile = join(folder, configName);
   const { text, value } = await readJson(configFile, {
     maxBytes: maxConfigBytes,
     malformed: 'ModelConfigInvalid',
   });
-  const config = parseConfig(value, configFile);
-  const weights = await readStoredWeights(folder, names);
-  const tokenizer = await readTokenizer(folder, names, config.shape, weights !== undefined);
+  const { fields, architecture } = openConfig(value, configFile);
+  const isKnown = isKnownArchitecture(architecture);
+  const hasTensors = place.ggufFile === undefined && mayHaveWeights(names);
+  const gguf = hasTensors ? undefined : await findGguf(place, names);
+  // What config.json says is checked before any other file is read.
+  const config = isKnown || !hasTensors ? parseConfig(value, configFile, gguf?.type) : undefined;
+  const weights = hasTensors ? await readStoredWeights(folder, names) : undefined;
+  const sized = config
+    ? sizesOf(config, weights)
+    : sizeByTensors(fields, architecture, weights?.tensors ?? new Map());
+  const tokenizer = await readTokenizer(folder, names, sized, weights !== undefined);
   const digest = createHash('sha256').update(text).update('\0').update(tokenizer);
-  for (const part of weights?.fingerprint ?? []) digest.update('\0').update(part);
+  for (const part of [...(weights?.fingerprint ?? []), ...(gguf?.fingerprint ?? [])]) {
+    digest.update('\0').update(part);
+  }
+  const ggufBytes = gguf?.totalBytes ?? 0;
   return {
     uri,
     revision: digest.digest('hex'),
-    weightsPresent: weights !== undefined,
-    basis: 'Architecture',
-    ...sizesOf(config, weights),
-    ...(Object.keys(config.unsupportedBy).length > 0 && { unsupportedBy: config.unsupportedBy }),
+    weightsPresent: weights !== undefined || ggufBytes > 0,
+    basis: config ? 'Architecture' : 'Tensors',
+    ...sized,
+    ...(ggufBytes > 0 && { totalBytes: ggufBytes }),
+    ...(config && hasEntries(config.unsupportedBy) && { unsupportedBy: config.unsupportedBy }),
   };
 };
+
+const hasEntries = (value: object): boolean => Object.keys(value).length > 0;
 
 /**
  * A readModelProfile that reads a folder again only when names, sizes or times of its files have changed.
@@ -71,9 +94,9 @@ export const createModelProfileReader = (options: {
 
 /** Names, sizes and times of the folder's JSON and safetensors files: cheap, and enough to look again. */
 const statFingerprint = async (uri: string, baseDirectory: string): Promise<string> => {
-  const folder = resolveModelFolder(uri, baseDirectory);
+  const { folder } = resolveModel(uri, baseDirectory);
   const names = (await listModelFolder(folder)).filter((name) =>
-    /\.(json|safetensors)$/.test(name),
+    /\.(json|safetensors|gguf)$/i.test(name),
   );
   const facts = await Promise.all(
     names.map(async (name) => {
@@ -89,7 +112,7 @@ const statFingerprint = async (uri: string, baseDirectory: string): Promise<stri
 const readTokenizer = async (
   folder: string,
   names: readonly string[],
-  { vocabSize }: ModelShape,
+  { vocabSize }: Pick<ModelProfile, 'vocabSize'>,
   weightsPresent: boolean,
 ): Promise<string> => {
   const file = join(folder, tokenizerName);
@@ -109,7 +132,7 @@ const readTokenizer = async (
   return text;
 };
 
-const sizesOf = (parsed: ParsedConfig, weights: StoredWeights | undefined) => {
+const sizesOf = (parsed: ParsedConfig, weights: StoredWeights | undefined): SizedModel => {
   const { shape, widths, unsupportedBy } = parsed;
   const tiedEmbeddings =
     shape.tiedEmbeddings ?? (weights !== undefined && !weights.tensors.has('lm_head.weight'));

@@ -17,6 +17,12 @@ export interface StoredWeights {
   fingerprint: (string | Buffer)[];
 }
 
+/** Whether `readStoredWeights` will find something to read. */
+export const mayHaveWeights = (names: readonly string[]): boolean =>
+  names.includes(indexName) || names.some(isWeightsFile);
+
+const isWeightsFile = (name: string): boolean => /^model.*\.safetensors$/.test(name);
+
 /**
  * The headers of the files that model.safetensors.index.json names, else of all that match
  * model*.safetensors; undefined when the folder has neither.
@@ -27,7 +33,7 @@ export const readStoredWeights = async (
 ): Promise<StoredWeights | undefined> => {
   const files = names.includes(indexName)
     ? await indexedFiles(join(folder, indexName))
-    : names.filter((name) => /^model.*\.safetensors$/.test(name));
+    : names.filter(isWeightsFile);
   if (files.length === 0) return undefined;
   const weights: StoredWeights = { folder, tensors: new Map(), totalBytes: 0, fingerprint: [] };
   for (const name of files) {

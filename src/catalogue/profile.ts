@@ -18,25 +18,38 @@ export interface ParsedConfig {
   unsupportedBy: Readonly<Record<string, string>>;
 }
 
-/**
- * Checks and reads the value of config.json; `gguf` is the type that the name of the weights tells. Throws ModelConfigInvalid for what is missing or malformed and
- * UnsupportedArchitecture for families that are not known; both name the file.
- */
-export const parseConfig = (value: unknown, file: string, gguf?: string): ParsedConfig => {
+/** The fields of config.json and its model_type. Throws ModelConfigInvalid. */
+export const openConfig = (
+  value: unknown,
+  file: string,
+): { fields: ConfigFields; architecture: string } => {
   if (!isRecord(value)) throw configFields({}, file).invalid('expected an object');
   const fields = configFields(value, file);
   const architecture = fields.given('model_type');
   if (typeof architecture !== 'string') throw fields.invalid('model_type: expected a string');
-  const family = Object.hasOwn(families, architecture) ? families[architecture] : undefined;
+  return { fields, architecture };
+};
+
+export const isKnownArchitecture = (architecture: string): boolean =>
+  Object.hasOwn(families, architecture);
+
+/**
+ * Checks and reads the value of config.json; `gguf` is the type that the name of the weights tells. Throws
+ * ModelConfigInvalid for what is missing or malformed and UnsupportedArchitecture for families that are not
+ * known; both name the file.
+ */
+export const parseConfig = (value: unknown, file: string, gguf?: string): ParsedConfig => {
+  const { fields, architecture } = openConfig(value, file);
+  const family = isKnownArchitecture(architecture) ? families[architecture] : undefined;
   if (!family) {
     throw new EspalierError(
       'UnsupportedArchitecture',
-      `${file}: model_type ${show(architecture)}: known are ${Object.keys(families).join(', ')}`,
+      `${file}: model_type ${show(architecture)}: known are ${Object.keys(families).join(', ')}; any other is planned from the headers of its weights, which are not there`,
       { file },
     );
   }
-  const refusal = builtInRefusal(value);
   const text = textFields(fields);
+  const refusal = builtInRefusal(isRecord(value) ? value : {}, gguf);
   return {
     shape: withOuterTie(family(text, architecture), fields),
     widths: readWidths(fields, text, gguf),
@@ -74,12 +87,18 @@ export const impliedBytes = (widths: Widths, module: ModelModule): ModuleBytes =
   return { weightBytes: matrixBytes(width, rows, columns), biasBytes };
 };
 
+/** What a profile says beside where it was read, and what is only known of files. */
+export type SizedModel = Omit<
+  ModelProfile,
+  'uri' | 'revision' | 'weightsPresent' | 'basis' | 'unsupportedBy'
+>;
+
 /** The sizes of a profile; `bytesOf` says what each module weighs. */
 export const sizeModel = (
   { shape, widths }: ParsedConfig,
   tiedEmbeddings: boolean,
   bytesOf: (module: ModelModule) => ModuleBytes,
-): Omit<ModelProfile, 'uri' | 'revision' | 'weightsPresent' | 'basis' | 'unsupportedBy'> => {
+): SizedModel => {
   const { architecture, hiddenSize, vocabSize, maxPositions } = shape;
   const layers = shape.layers.map((layer) => sizeLayer(layer, bytesOf));
   const embeddingBytes = sumBytes(shape.embedding, bytesOf);

@@ -8,17 +8,17 @@ import { unquantized } from './weight-width.ts';
 import type { QuantizedWidth, Width, Widths } from './weight-width.ts';
 
 /**
- * Widths of a model's modules. In this order: `gguf`, the type that the name of the file or the folder tells;
- * MLX's `quantization` (one width, or one for each module that is named); `gguf` in the file; Hugging Face's
- * `quantization_config`. Throws ModelConfigInvalid for a block that no quantiser writes.
+ * Widths of a model's modules. In this order: `gguf`, the type that the name of the file or the folder tells, or
+ * a field of this name in the file; MLX's `quantization` (one width, or one for each module that is named);
+ * Hugging Face's `quantization_config`. Throws ModelConfigInvalid for a block that no quantiser writes.
  */
 export const readWidths = (fields: ConfigFields, text: ConfigFields, gguf?: string): Widths => {
   const floats = text.given('torch_dtype') ?? text.given('dtype') ?? fields.given('torch_dtype');
   const floatBytes = floats === 'float32' ? 4 : 2;
+  const type = gguf ?? fields.text('gguf');
+  if (type !== undefined) return ggufOf(fields, type);
   const block = fields.nested('quantization') ?? text.nested('quantization');
   if (block) return mlxWidths(block, floatBytes);
-  const type = fields.text('gguf') ?? gguf;
-  if (type !== undefined) return ggufOf(fields, type);
   const hub = fields.nested('quantization_config') ?? text.nested('quantization_config');
   if (!hub) return unquantized(floatBytes);
   const method = hub.text('quant_method');

@@ -197,11 +197,11 @@ const wrongFolders: [
     /got -1/,
   ],
   [
-    'of an unknown family',
-    configWith({ model_type: 'mamba' }),
+    'of an unknown family without weights',
+    { ...configWith({ model_type: 'mamba' }), 'model.safetensors': undefined },
     'UnsupportedArchitecture',
     'config.json',
-    /"mamba": known are .*llama/,
+    /"mamba": known are .*llama.* from the headers of its weights, which are not there/,
   ],
   [
     'with a tensor of another shape',
@@ -275,6 +275,76 @@ describe('a configuration that the built-in engine does not read', () => {
       assert.match(unsupportedBy?.['BuiltIn'] ?? '', message);
     });
   }
+});
+
+describe('an architecture that is not known', () => {
+  it('is sized by the headers of its weights, layer by layer, and never divided', async (context) => {
+    const known = await readModelProfile(await writeFolder(context, tinyModel()));
+    const profile = await readModelProfile(
+      await writeFolder(context, { ...tinyModel(), ...configWith({ model_type: 'novel' }) }),
+    );
+    assert.deepEqual([profile.basis, profile.architecture], ['Tensors', 'novel']);
+    assert.equal(profile.totalBytes, known.totalBytes);
+    assert.deepEqual(
+      [profile.hiddenSize, profile.vocabSize, profile.tiedEmbeddings],
+      [64, 16, true],
+    );
+    assert.equal(profile.embeddingBytes, known.embeddingBytes);
+    for (const [
+      index,
+      { shardedBytes, replicatedBytes, activeParameters },
+    ] of profile.layers.entries()) {
+      const whole = known.layers[index];
+      assert.equal(shardedBytes, 0);
+      assert.equal(replicatedBytes, (whole?.shardedBytes ?? 0) + (whole?.replicatedBytes ?? 0));
+      assert.equal(activeParameters, whole?.activeParameters);
+    }
+  });
+
+  it('is one layer when the names show none', async (context) => {
+    const weights = safetensors({ 'blob.weight': { dtype: 'BF16', shape: [16, 64] } });
+    const files = { ...tinyModel(), ...configWith({ model_type: 'novel' }) };
+    const folder = await writeFolder(context, { ...files, 'model.safetensors': weights });
+    const { layers, otherBytes } = await readModelProfile(folder);
+    assert.deepEqual([layers.length, otherBytes], [1, 2048]);
+  });
+});
+
+describe('GGUF', () => {
+  const bare = { 'config.json': JSON.stringify(tinyConfig) };
+
+  it('files in the folder say how wide and how large the weights are', async (context) => {
+    const folder = await writeFolder(context, {
+      ...bare,
+      'tiny-Q8_0-00001-of-00002.gguf': Buffer.alloc(600),
+      'tiny-Q8_0-00002-of-00002.gguf': Buffer.alloc(400),
+      'mmproj-F16.gguf': Buffer.alloc(10),
+    });
+    const profile = await readModelProfile(folder);
+    assert.equal(profile.quantization?.format, 'Gguf');
+    assert.deepEqual([profile.totalBytes, profile.weightsPresent], [1000, true]);
+    assert.match(profile.unsupportedBy?.['BuiltIn'] ?? '', /GGUF \(Q8_0\)/);
+  });
+
+  it('of several types needs a URI that names the file', async (context) => {
+    const files = { 'a-Q8_0.gguf': Buffer.alloc(9), 'a-Q4_K_M.gguf': Buffer.alloc(5) };
+    const folder = await writeFolder(context, { ...bare, ...files });
+    assert.match((await rejection(folder)).message, /expected GGUF files of one type.*model\.uri/);
+    const chosen = await readModelProfile(`file://${folder}/a-Q4_K_M.gguf`);
+    assert.deepEqual([chosen.quantization?.bits, chosen.totalBytes], [4, 5]);
+  });
+
+  it('may be planned by name before there is a file', async (context) => {
+    const folder = await writeFolder(context, bare);
+    const profile = await readModelProfile(join(folder, 'tiny-Q4_0.gguf'));
+    assert.deepEqual([profile.weightsPresent, profile.quantization?.format], [false, 'Gguf']);
+  });
+
+  it('without a type in its name is refused', async (context) => {
+    const folder = await writeFolder(context, bare);
+    const { message } = await rejection(join(folder, 'tiny.gguf'));
+    assert.match(message, /tiny\.gguf: expected a GGUF type in the name: F32/);
+  });
 });
 
 describe('a wrong folder', () => {
