@@ -122,8 +122,11 @@ const performance = object(
         }),
         prefill: object({
           computeShare: object({ dense: share, experts: share, attention: share }),
-          matmulUnitFactor: positive,
+          matmulUnitFactor: object({ matrices: positive, attention: positive }),
+          bfloat16Share: share,
+          batchMilliseconds: atLeastNothing,
           requestMilliseconds: atLeastNothing,
+          vocabularyMicroseconds: atLeastNothing,
           rankMilliseconds: atLeastNothing,
         }),
         band: object({ known: share, unknown: share, exchange: share }),

@@ -56,9 +56,14 @@ export interface PrefillPerformance {
   /** Of the shader rate: matrices that all rows share, matrices of experts, scores of attention. */
   computeShare: { dense: number; experts: number; attention: number };
   /** How much faster with matrix units in the GPU cores (M5 and later). */
-  matmulUnitFactor: number;
-  /** A request before its first batch: tokenising, scheduling; and what each further rank adds. */
+  matmulUnitFactor: { matrices: number; attention: number };
+  /** Of the rate that M1 and M2 reach, which have no bfloat16: 1 for engines that compute in float16. */
+  bfloat16Share: number;
+  /** Once for each batch of rows, on one M4 die. */
+  batchMilliseconds: number;
+  /** A request before its first batch: what it always takes, for each entry of the vocabulary (mlx-lm builds a detokeniser), for each further rank. */
   requestMilliseconds: number;
+  vocabularyMicroseconds: number;
   rankMilliseconds: number;
 }
 

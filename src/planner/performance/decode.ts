@@ -7,6 +7,7 @@ import type {
 } from '../../catalogue/performance-facts.ts';
 import { allReduceMilliseconds, hopMilliseconds } from './exchange.ts';
 import { expectedMaximum } from './experts.ts';
+import { launchFactor } from './generation.ts';
 import { sumLayers } from './model-sums.ts';
 import type { LayerSums, Load } from './model-sums.ts';
 import type { PerformanceOption, PerformanceStage } from './option.ts';
@@ -164,14 +165,4 @@ export const launchMs = (
   const once = last ? kernels.tokenMicroseconds : 0;
   const dies = chip.dies > 1 ? kernels.twoDieFactor : 1;
   return ((microseconds * factor + once) * dies * launchFactor(chip, performance)) / 1e3;
-};
-
-/** Of the chip's generation; of the latest that is known for later ones; of the reference for other chips. */
-const launchFactor = ({ chip }: ChipFacts, { generations }: PerformanceFacts): number => {
-  const generation = Number(/^M(\d+)/.exec(chip)?.[1] ?? Number.NaN);
-  let best: { generation: number; launchFactor: number } | undefined;
-  for (const each of generations) {
-    if (each.generation <= generation && each.generation > (best?.generation ?? 0)) best = each;
-  }
-  return best?.launchFactor ?? 1;
 };

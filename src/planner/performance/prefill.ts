@@ -1,6 +1,7 @@
 import type { ChipFacts } from '../../catalogue/facts.ts';
 import type { EnginePerformance } from '../../catalogue/performance-facts.ts';
 import { activationBytes, launchMs } from './decode.ts';
+import { generationOf, launchFactor } from './generation.ts';
 import { allReduceMilliseconds, hopMilliseconds } from './exchange.ts';
 import { sumLayers } from './model-sums.ts';
 import type { LayerSums } from './model-sums.ts';
@@ -29,10 +30,12 @@ export const prefillMs = (option: PerformanceOption, kernels: EnginePerformance)
 
 /** Milliseconds before the first batch. */
 export const requestMs = (
-  { tensorSize, stages }: PerformanceOption,
+  { model, tensorSize, stages }: PerformanceOption,
   { prefill }: EnginePerformance,
 ): number =>
-  prefill.requestMilliseconds + prefill.rankMilliseconds * (tensorSize * stages.length - 1);
+  prefill.requestMilliseconds +
+  (prefill.vocabularyMicroseconds * model.vocabSize) / 1e3 +
+  prefill.rankMilliseconds * (tensorSize * stages.length - 1);
 
 /** With the middle of the prompt before each row, which is what rows see on average. */
 const stageBatchMs = (
@@ -52,7 +55,8 @@ const stageBatchMs = (
       ({ chip }) =>
         computeMs(sums, { chip, kernels, rows, tensorSize }) +
         readMs(sums, { chip, kernels, tensorSize }) +
-        launchMs(sums, { chip, kernels: kernels.decode, performance, model, last }),
+        launchMs(sums, { chip, kernels: kernels.decode, performance, model, last }) +
+        kernels.prefill.batchMilliseconds * launchFactor(chip, performance),
     ),
   );
   const bytes = rows * model.hiddenSize * activationBytes;
@@ -64,18 +68,19 @@ const computeMs = (
   at: { chip: ChipFacts; kernels: EnginePerformance; rows: number; tensorSize: number },
 ): number => {
   const { chip, kernels, rows, tensorSize } = at;
-  const { computeShare, matmulUnitFactor } = kernels.prefill;
-  const factor = chip.hasMatmulUnits ? matmulUnitFactor : 1;
-  const operationsPerMs = chip.fp16TFLOPS * 1e9 * factor * tensorSize;
-  return (
-    (2 *
-      rows *
-      (sums.denseParameters / computeShare.dense +
-        sums.expertParameters / computeShare.experts +
-        sums.scoreProducts / computeShare.attention)) /
-    operationsPerMs
-  );
+  const { computeShare, matmulUnitFactor, bfloat16Share } = kernels.prefill;
+  const { matrices, attention } = chip.hasMatmulUnits ? matmulUnitFactor : noUnits;
+  const native = generationOf(chip) < firstWithBfloat16 ? bfloat16Share : 1;
+  const products =
+    (sums.denseParameters / computeShare.dense + sums.expertParameters / computeShare.experts) /
+      matrices +
+    sums.scoreProducts / computeShare.attention / attention;
+  return (2 * rows * products) / (chip.fp16TFLOPS * 1e9 * native * tensorSize);
 };
+
+const noUnits = { matrices: 1, attention: 1 };
+/** M3: Metal emulates bfloat16 on the GPUs before it. */
+const firstWithBfloat16 = 3;
 
 const readMs = (
   sums: LayerSums,

@@ -1,0 +1,45 @@
+import { readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+
+/** A published measurement; files and fields as described at the head of measurements.yaml. */
+export interface Measurement {
+  id: string;
+  source: string;
+  /** As in the catalogue; absent for engines that it does not have. */
+  engine?: string;
+  model?: string;
+  bits?: number;
+  expertBits?: number;
+  chip: string;
+  gpuCores?: number;
+  nodes?: number;
+  cut?: string;
+  link?: [type: string, mode: string, gbps: number];
+  promptTokens?: number;
+  generatedTokens?: number;
+  emptyCache?: boolean;
+  concurrency?: number;
+  decode?: number;
+  prefill?: number;
+  ttftMs?: number;
+  watts?: number;
+  /** Why it cannot be compared. */
+  unusable?: string;
+}
+
+type ModelConfigs = Readonly<Record<string, Record<string, unknown>>>;
+
+const read = (name: string): unknown => parse(readFileSync(new URL(name, import.meta.url), 'utf8'));
+
+const readMeasurements = (name: string): Measurement[] =>
+  (read(name) as { source: string; rows: Measurement[] }[]).flatMap(({ source, rows }) =>
+    rows.map((row) => ({ ...row, source })),
+  );
+
+/** The rows that the project started from. */
+export const calibration = (): Measurement[] => readMeasurements('measurements.yaml');
+/** Found later, part of the fit. */
+export const further = (): Measurement[] => readMeasurements('further.yaml');
+/** Found later, never part of the fit. */
+export const heldOut = (): Measurement[] => readMeasurements('held-out.yaml');
+export const modelConfigs = (): ModelConfigs => read('models.yaml') as ModelConfigs;
