@@ -90,11 +90,10 @@ const engine = object(
       },
       { dividesHiddenSize: { type: 'boolean' }, needsFullMesh: { type: 'boolean' } },
     ),
-    pipeline: object({
-      architectures: listOrAny(text),
-      uneven: { type: 'boolean' },
-      interconnects,
-    }),
+    pipeline: object(
+      { architectures: listOrAny(text), uneven: { type: 'boolean' }, interconnects },
+      { replicates: list(oneOf('Embedding', 'Head')) },
+    ),
   },
 );
 

@@ -92,6 +92,8 @@ export interface EngineFacts {
     architectures: readonly string[] | 'Any';
     /** Whether stages may have unequal numbers of layers. */
     uneven: boolean;
+    /** What every stage holds, not only the one that needs it. */
+    replicates?: readonly ('Embedding' | 'Head')[];
     interconnects: readonly ('TCP' | 'RDMA')[];
   };
   /** Experts whole on different nodes; no engine for Macs does at present. */

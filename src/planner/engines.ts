@@ -22,8 +22,10 @@ export const enginesFor = (
   if (asked.length === 0) return { engines: [], refusals: [unknownEngine(name, known)] };
   const there = asked.filter((engine) => nodes.some((node) => runs(node, engine, version)));
   const usable = there.length > 0 ? there : asked;
-  const refusals = usable.flatMap((engine) => foreignModel(engine, model) ?? []);
-  const able = usable.filter((engine) => !foreignModel(engine, model));
+  // A folder without weights says how wide they are to be; the engine that is asked for would have them its way.
+  const isWish = name !== 'Auto' && !model.weightsPresent;
+  const refusals = usable.flatMap((engine) => foreignModel(engine, model, isWish) ?? []);
+  const able = usable.filter((engine) => !foreignModel(engine, model, isWish));
   return { engines: able, refusals };
 };
 
@@ -40,8 +42,12 @@ const unknownEngine = (name: string, known: readonly EngineFacts[]): Refusal => 
   };
 };
 
-const foreignModel = (engine: EngineFacts, model: ModelProfile): Refusal | undefined => {
-  const message = unreadable(engine, model);
+const foreignModel = (
+  engine: EngineFacts,
+  model: ModelProfile,
+  isWish: boolean,
+): Refusal | undefined => {
+  const message = unreadable(engine, model, isWish);
   if (message === undefined) return undefined;
   return { option: `Engine ${engine.name}`, reason: 'IncompatibleModel', message, terminal: true };
 };
@@ -49,6 +55,7 @@ const foreignModel = (engine: EngineFacts, model: ModelProfile): Refusal | undef
 const unreadable = (
   { name, architectures, formats }: EngineFacts,
   { architecture, quantization, unsupportedBy }: ModelProfile,
+  isWish: boolean,
 ): string | undefined => {
   if (!includes(architectures, architecture)) {
     const list = architectures === 'Any' ? '' : `: ${architectures.join(', ')}`;
@@ -60,6 +67,6 @@ const unreadable = (
   }
   const format = quantization?.format ?? 'Float';
   // `Other` widths are sized, but which engines read them is not recorded.
-  if (format === 'Other' || formats.includes(format)) return undefined;
+  if (isWish || format === 'Other' || formats.includes(format)) return undefined;
   return `engine ${name} reads ${formats.join(', ')} weights, these are ${format}`;
 };

@@ -172,6 +172,11 @@ const noteSentences = ({ spec, model, plan }: Choice): string[] => {
       'degradation.minTokensPerSecond is not judged yet: no speed is known of these machines.',
     );
   }
+  if (model.basis === 'Tensors') {
+    notes.push(
+      `Architecture ${model.architecture} is not known: sizes come from the headers of the weights, all of a layer is taken to be read for each token and cached as plain attention would, and layers are not divided.`,
+    );
+  }
   if (!model.weightsPresent) {
     notes.push('The folder has no weights: this can be planned, not started.');
   }

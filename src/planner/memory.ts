@@ -5,8 +5,6 @@ import type { LayerRange } from './partition.ts';
 import type { Shape } from './shapes.ts';
 import type { MemoryBreakdown } from './types.ts';
 
-/** A rank is a Node process with tokenizer, stacks and socket buffers, before any weight is mapped. */
-const processBytes = 128 * 2 ** 20;
 const activationBytes = 4;
 
 export interface Demand {
@@ -22,9 +20,8 @@ export const contextLengthOf = (spec: ModelDeploymentSpec, model: ModelProfile):
 
 /**
  * Bytes of any rank of `stage`: weights that tensor parallelism divides and weights that every rank holds
- * (norms; the embedding on the first stage), the KV cache at full load, and an estimate of the workspace.
- * The head is cut by rows of the vocabulary and lies on the last stage; a tied head is a packed copy of the
- * embedding's rows.
+ * (norms, routers, latent projections; the embedding, and the head where the engine keeps it whole), the cache at
+ * full load, and an estimate of the workspace.
  */
 export const rankMemory = (
   { model, engine, contextLength, maxConcurrentRequests }: Demand,
@@ -32,21 +29,17 @@ export const rankMemory = (
   stage: number,
   { firstLayer, endLayer }: LayerRange,
 ): MemoryBreakdown => {
-  const isFirst = stage === 0;
   const isLast = stage === pipelineSize - 1;
-  const wholeHeadBytes = model.tiedEmbeddings ? model.embeddingBytes : model.headBytes;
-  const headBytes = isLast ? wholeHeadBytes : 0;
   const layers = model.layers.slice(firstLayer, endLayer);
-  const shardedWeightsBytes = Math.ceil((sum(layers, shardedBytesOf) + headBytes) / tensorSize);
+  const ends = endBytes(model, engine, { isFirst: stage === 0, isLast });
+  const shardedWeightsBytes = Math.ceil((sum(layers, shardedBytesOf) + ends.sharded) / tensorSize);
   const replicatedWeightsBytes =
-    sum(layers, ({ replicatedBytes }) => replicatedBytes) +
-    (isFirst ? model.embeddingBytes : 0) +
-    (isLast ? model.otherBytes : 0);
+    sum(layers, ({ replicatedBytes }) => replicatedBytes) + ends.replicated;
   const kvCacheBytes =
     maxConcurrentRequests *
     sum(layers, ({ cache }) => cacheBytes(cache, tensorSize, contextLength, engine.kvElementBytes));
   const workspaceBytes =
-    processBytes +
+    engine.processBytes +
     activations(model, tensorSize, engine.batchRows) +
     (isLast ? maxConcurrentRequests * model.vocabSize * activationBytes : 0);
   return {
@@ -56,6 +49,29 @@ export const rankMemory = (
     workspaceBytes,
     totalBytes: shardedWeightsBytes + replicatedWeightsBytes + kvCacheBytes + workspaceBytes,
   };
+};
+
+/**
+ * Embedding on the first stage, head and final norm on the last; an engine that does not pass tokens between
+ * stages has both on each. Divided by rows of the vocabulary, a tied head is a packed copy of the embedding;
+ * kept whole, it is the embedding itself.
+ */
+const endBytes = (
+  { tiedEmbeddings, embeddingBytes, headBytes, otherBytes }: ModelProfile,
+  { tensor, pipeline }: EngineFacts,
+  { isFirst, isLast }: { isFirst: boolean; isLast: boolean },
+): { sharded: number; replicated: number } => {
+  const everywhere = pipeline?.replicates ?? [];
+  const hasEmbedding = isFirst || everywhere.includes('Embedding');
+  const hasHead = isLast || everywhere.includes('Head');
+  const embedding = hasEmbedding ? embeddingBytes : 0;
+  const other = hasHead ? otherBytes : 0;
+  const wholeHeadBytes = tiedEmbeddings ? embeddingBytes : headBytes;
+  const head = hasHead ? wholeHeadBytes : 0;
+  const isDivided = tensor !== undefined && !tensor.replicates.includes('Head');
+  if (isDivided) return { sharded: head, replicated: embedding + other };
+  const ends = tiedEmbeddings ? Math.max(embedding, head) : embedding + head;
+  return { sharded: 0, replicated: ends + other };
 };
 
 /** Routed experts are sliced by width, each of them. */
