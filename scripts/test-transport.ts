@@ -1,13 +1,14 @@
 /**
  * All that the native transport is tested with beyond `npm test`: its suite with the heavy cases, under the address,
- * undefined and thread sanitizers, the fuzzers, and verbs in a guest with software RDMA. Stops at the first step that fails.
+ * undefined and thread sanitizers, the fuzzers, a part of it compiled for 64-bit ARM and run by an emulator, and verbs in a
+ * guest with software RDMA. Stops at the first step that fails.
  *   npm run test:transport                       everything
  *   npm run test:transport -- --only asan,fuzz   only these steps
  * Installs what is missing when it may. What cannot run here is said at the end, and is a failure with CI=true.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { arch, availableParallelism, platform, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root, runStep } from './setup/step.ts';
@@ -113,6 +114,51 @@ const fuzz = (): void => {
   }
 };
 
+/** One of each kind that an emulated processor gets through in seconds: bits, rendezvous, both links, a death. */
+const arm64Cases = [
+  'every kernel',
+  'not a number',
+  'fp16',
+  'tree of any width',
+  'SHA-256',
+  'become messages',
+  'a rendezvous',
+  'a wrong',
+  'over shm between processes',
+  'over tcp between processes',
+  'at work, shm',
+  'at work, tcp',
+];
+
+const arm64 = (): void => {
+  if (arch() === 'arm64') return; // the suite itself has run there
+  const compiler = 'aarch64-linux-gnu-g++';
+  const emulator = 'qemu-aarch64-static';
+  const works = (): boolean =>
+    succeeds(compiler, ['--version']) && succeeds(emulator, ['--version']);
+  const packages = ['g++-aarch64-linux-gnu', 'qemu-user-static'];
+  if (platform() !== 'linux' || !ensure(works, packages)) {
+    const why = `${compiler} or ${emulator} is missing, and only root on a Debian can install them`;
+    return giveUp('64-bit ARM', why);
+  }
+  const folder = 'native/build-arm64';
+  build('for 64-bit ARM', folder, 'espalier_transport_test', [
+    '-DCMAKE_SYSTEM_NAME=Linux',
+    '-DCMAKE_SYSTEM_PROCESSOR=aarch64',
+    `-DCMAKE_CXX_COMPILER=${compiler}`,
+  ]);
+  const libraries = ['-L', '/usr/aarch64-linux-gnu'];
+  runStep(
+    '64-bit ARM under emulation',
+    emulator,
+    [...libraries, testProgram(folder), ...arm64Cases],
+    {
+      env: { ESPALIER_EMULATED: '1' },
+      deadlineMs: 4 * minuteMs,
+    },
+  );
+};
+
 const guest = (): void => {
   const script = 'test/rdma/run.sh';
   if (!existsSync(join(root, script))) return giveUp('verbs in a guest', `${script} is not there`);
@@ -128,6 +174,7 @@ const steps: Record<string, () => void> = {
   asan: () => sanitize('address', 'native/build-asan'),
   tsan: () => sanitize('thread', 'native/build-tsan'),
   fuzz,
+  arm64,
   guest,
 };
 

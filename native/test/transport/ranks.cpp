@@ -30,7 +30,7 @@ int64_t nowNs() {
       .count();
 }
 
-bool isEmulated() { return std::getenv("RDMA_VM") != nullptr; }
+bool isEmulated() { return std::getenv("RDMA_VM") != nullptr || std::getenv("ESPALIER_EMULATED") != nullptr; }
 
 void eventually(const char* what, double seconds, const std::function<bool()>& holds) {
   const int64_t deadline = nowNs() + static_cast<int64_t>(seconds * (isEmulated() ? 6e9 : 1e9));

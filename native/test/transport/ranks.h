@@ -42,7 +42,7 @@ int64_t nowNs();
 /// Waits until `holds`, at most `seconds`; checks that it did.
 void eventually(const char* what, double seconds, const std::function<bool()>& holds);
 
-/// In the guest of test/rdma: everything takes several times as long.
+/// In the guest of test/rdma, or on an emulated processor: everything takes several times as long.
 bool isEmulated();
 /// The guest's devices, for up to four ranks.
 std::vector<transport::VerbsCable> cablesOf(int rank, int size);
