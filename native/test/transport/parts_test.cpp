@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "test/check.h"
 #include "test/transport/reference.h"
@@ -8,6 +10,7 @@
 #include "transport/collectives/blocks.h"
 #include "transport/reduce/kernels.h"
 #include "transport/reduce/scalar.h"
+#include "transport/wire/payload_sum.h"
 
 namespace espalier::test {
 namespace {
@@ -111,6 +114,22 @@ TEST("the two halves of a block are the block, whatever its length") {
       CHECK_EQ(next, blocks.block(index).offset + bytes);
     }
   }
+}
+
+TEST("a payload's sum is the same on every machine, and another for every flipped bit and length") {
+  std::vector<uint8_t> data(1'501);
+  for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<uint8_t>(i * 131 + i / 256);
+  CHECK_EQ(payloadSum(data.data(), data.size()), uint64_t{0x0e6b7fb386b67212});
+  CHECK_EQ(payloadSum(data.data(), 0), uint64_t{0});
+  const uint64_t right = payloadSum(data.data(), data.size());
+  for (size_t length = 0; length < data.size(); ++length) CHECK(payloadSum(data.data(), length) != right);
+  for (size_t bit = 0; bit < data.size() * 8; ++bit) {
+    data[bit / 8] ^= static_cast<uint8_t>(1u << bit % 8);
+    CHECK(payloadSum(data.data(), data.size()) != right);
+    data[bit / 8] ^= static_cast<uint8_t>(1u << bit % 8);
+  }
+  std::swap_ranges(data.begin(), data.begin() + 512, data.begin() + 512);  // blocks that trade places
+  CHECK(payloadSum(data.data(), data.size()) != right);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "test/transport/ranks.h"
 #include "transport/tcp/tcp_link.h"
+#include "transport/wire/payload_sum.h"
 #include "transport/wire/seal.h"
 
 namespace espalier::test {
@@ -174,12 +175,20 @@ TEST("a TCP link tells a damaged stream from a message") {
   header.reserved = sealOf(header);
   Bytes whole(sizeof header + 40'000 + sizeof header.reserved);
   std::memcpy(whole.data(), &header, sizeof header);
-  std::memcpy(whole.data() + whole.size() - 8, &header.reserved, 8);
+  const auto payload = patternOf(40'000, 9);
+  std::memcpy(whole.data() + sizeof header, payload.data(), payload.size());
+  const uint64_t tail = header.reserved ^ payloadSum(payload.data(), payload.size());
+  std::memcpy(whole.data() + whole.size() - 8, &tail, 8);
   for (const bool aimed : {false, true}) {
     CHECK(receiveRaw(whole, aimed) == LinkResult::Done);
     for (size_t byte = 0; byte < sizeof header; ++byte) {
       Bytes damaged = whole;
       damaged[byte] ^= 0x10;
+      CHECK(receiveRaw(damaged, aimed) == LinkResult::Corrupted);
+    }
+    for (size_t byte = sizeof header; byte < whole.size(); byte += 1 + byte % 977) {
+      Bytes damaged = whole;
+      damaged[byte] ^= static_cast<uint8_t>(1u << byte % 8);
       CHECK(receiveRaw(damaged, aimed) == LinkResult::Corrupted);
     }
     Bytes shifted = whole;  // somebody put a byte into the payload

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "transport/tcp/tcp_stream.h"
+#include "transport/wire/payload_sum.h"
 #include "transport/wire/seal.h"
 
 namespace espalier::transport {
@@ -20,7 +21,7 @@ constexpr size_t kStripedFromBytes = 128 * 1024;
 constexpr size_t kPlacedFromBytes = 32 * 1024;
 /// What is read behind a message that is still incomplete: the next header, or a whole short message.
 constexpr size_t kGlanceBytes = 8 * 1024;
-/// Behind every payload: padding, then the seal again.
+/// Behind every payload: padding, then the seal again, mixed with the payload's sum.
 constexpr size_t kMaxTailBytes = kAlign - 1 + sizeof(uint64_t);
 
 constexpr size_t tailBytes(size_t payload) { return (kAlign - payload % kAlign) % kAlign + sizeof(uint64_t); }
@@ -31,11 +32,15 @@ constexpr size_t kAheadBytes = 5 * kMaxMessageBytes;
 
 struct Tail {
   std::byte bytes[kMaxTailBytes] = {};
-  void write(size_t payload, uint64_t seal) { std::memcpy(bytes + tailBytes(payload) - sizeof seal, &seal, sizeof seal); }
+  void write(const void* payload, size_t length, uint64_t seal) {
+    seal ^= payloadSum(payload, length);
+    std::memcpy(bytes + tailBytes(length) - sizeof seal, &seal, sizeof seal);
+  }
 };
 
-bool tailHolds(const std::byte* tail, size_t payload, uint64_t seal) {
-  return std::memcmp(tail + tailBytes(payload) - sizeof seal, &seal, sizeof seal) == 0;
+bool tailHolds(const std::byte* tail, const std::byte* payload, size_t length, uint64_t seal) {
+  seal ^= payloadSum(payload, length);
+  return std::memcmp(tail + tailBytes(length) - sizeof seal, &seal, sizeof seal) == 0;
 }
 
 class TcpLink final : public Link {
@@ -71,7 +76,7 @@ class TcpLink final : public Link {
     if (corrupt_) return LinkResult::Corrupted;
     if (!open_ && !openMessage()) return troubled();
     if (header_.operation == Operation::Goodbye) return LinkResult::Left;
-    if (!(placed_ ? pullParts() : stageMessage())) return troubled();
+    if (!held_ && !(placed_ ? pullParts() : stageMessage())) return troubled();
     message.header = header_;
     message.payload = payload_;
     held_ = true;
@@ -152,9 +157,10 @@ class TcpLink final : public Link {
       Part& part = out_[i];
       const size_t begin = i * each;
       part.bytes = i + 1 == spread_ ? header.pieceBytes - begin : each;
-      part.tail.write(part.bytes, sealed_.reserved);
+      std::byte* const from = static_cast<std::byte*>(payload) + begin;
+      part.tail.write(from, part.bytes, sealed_.reserved);
       const iovec head{&sealed_, i == 0 ? sizeof sealed_ : 0};
-      part.segments = {head, {static_cast<std::byte*>(payload) + begin, part.bytes},
+      part.segments = {head, {from, part.bytes},
                        {part.tail.bytes, tailBytes(part.bytes)}};
     }
   }
@@ -244,8 +250,9 @@ class TcpLink final : public Link {
       Part& part = in_[i];
       if (part.sealed) continue;
       if (streams_[i].pull(part.segments) != StreamResult::Done) return false;
-      part.sealed = tailHolds(part.tail.bytes, part.bytes, seal_);
-      if (!part.sealed) return corrupted("a payload without its seal");
+      part.sealed = tailHolds(part.tail.bytes, payload_ + i * partBytes(header_.pieceBytes, spreadOf(header_.pieceBytes)),
+                              part.bytes, seal_);
+      if (!part.sealed) return corrupted(kDamaged);
     }
     return true;
   }
@@ -259,8 +266,10 @@ class TcpLink final : public Link {
     if (stream.aheadBytes() < whole) stream.readAhead(whole - stream.aheadBytes() + kGlanceBytes);
     if (stream.aheadBytes() < whole) return false;
     payload_ = stream.ahead() + sizeof(Header);
-    return tailHolds(payload_ + bytes, bytes, seal_) || corrupted("a payload without its seal");
+    return tailHolds(payload_ + bytes, payload_, bytes, seal_) || corrupted(kDamaged);
   }
+
+  static constexpr const char* kDamaged = "a payload that is not the one its seal was made for";
 
   bool corrupted(const char* what) {
     corrupt_ = true;

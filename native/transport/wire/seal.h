@@ -8,7 +8,7 @@ namespace espalier::transport {
 
 /// What stands in Header::reserved on a byte stream, and again behind the payload: 64 bits over all other fields of
 /// the header. A receiver that has lost its place in the stream, or is fed by somebody else, notices before
-/// it uses a byte. It is no protection of the payload's own bits: TCP and the wire have theirs.
+/// it uses a byte. The one behind the payload also carries the payload's sum (payload_sum.h).
 inline uint64_t sealOf(Header header) {
   header.reserved = 0;
   uint64_t words[sizeof header / sizeof(uint64_t)];
