@@ -42,6 +42,9 @@ const unknownEngine = (name: string, known: readonly EngineFacts[]): Refusal => 
   };
 };
 
+/** Families that a message names; longer lists say nothing. */
+const mostListed = 12;
+
 const foreignModel = (
   engine: EngineFacts,
   model: ModelProfile,
@@ -58,7 +61,8 @@ const unreadable = (
   isWish: boolean,
 ): string | undefined => {
   if (!includes(architectures, architecture)) {
-    const list = architectures === 'Any' ? '' : `: ${architectures.join(', ')}`;
+    const few = architectures === 'Any' || architectures.length > mostListed ? [] : architectures;
+    const list = few.length > 0 ? `: ${few.join(', ')}` : '';
     return `architecture ${architecture} is not one that engine ${name} runs${list}`;
   }
   const cause = unsupportedBy?.[name];

@@ -53,18 +53,31 @@ export const llama = dense({});
 export const qwen2 = dense({ inputBias: yes, outputBias: no });
 export const qwen3 = dense({ headNorms: yes });
 export const mistral = dense({ inputBias: no, outputBias: no });
-export const cohere = dense({
-  headNorms: (fields) => fields.flag('use_qk_norm') === true,
-  tied: true,
-});
+/** Attention and MLP side by side behind one norm. */
+const parallel =
+  (family: ReturnType<typeof dense>) =>
+  (fields: ConfigFields, architecture: string): ModelShape => {
+    const shape = family(fields, architecture);
+    const layers = shape.layers.map((layer) => ({
+      ...layer,
+      modules: layer.modules.filter(({ name }) => !name.endsWith('post_attention_layernorm')),
+    }));
+    return { ...shape, layers };
+  };
+
+export const cohere = parallel(
+  dense({ headNorms: (fields) => fields.flag('use_qk_norm') === true, tied: true }),
+);
 /** Three layers with a window, then one without. */
-export const cohere2 = dense({
-  tied: true,
-  window: (fields, index) =>
-    (index + 1) % fields.integer('sliding_window_pattern', { fallback: 4 }) === 0
-      ? undefined
-      : fields.integer('sliding_window', { fallback: 4096 }),
-});
+export const cohere2 = parallel(
+  dense({
+    tied: true,
+    window: (fields, index) =>
+      (index + 1) % fields.integer('sliding_window_pattern', { fallback: 4 }) === 0
+        ? undefined
+        : fields.integer('sliding_window', { fallback: 4096 }),
+  }),
+);
 
 /** Norms over all queries and all keys. */
 export const olmo2 = (fields: ConfigFields, architecture: string): ModelShape => {
