@@ -1,4 +1,5 @@
 import type { EnginePerformance } from '../../catalogue/performance-facts.ts';
+import { generationOf } from './generation.ts';
 import type { PerformanceOption } from './option.ts';
 
 /**
@@ -10,10 +11,12 @@ export const confidenceBand = (
   { band, measuredArchitectures }: EnginePerformance,
 ): { low: number; high: number } => {
   const ranks = stages.flatMap((stage) => stage.ranks);
-  const generations = new Set(performance.generations.map(({ generation }) => `M${generation}`));
   const known =
     measuredArchitectures.includes(model.architecture) &&
-    ranks.every(({ chip }) => generations.has(chip.chip.split(' ')[0] ?? ''));
+    ranks.every(({ chip }) => {
+      const own = generationOf(chip);
+      return performance.generations.some(({ generation }) => generation === own);
+    });
   // What the fleet measured itself has taken the rest of the error into the correction.
   const width = known || correction !== undefined ? band.known : band.unknown;
   const half = width + (ranks.length > 1 ? band.exchange : 0);

@@ -6,18 +6,27 @@ import type { LinkFacts } from '../../catalogue/facts.ts';
  */
 export const allReduceMicroseconds = (link: LinkFacts | undefined, ranks: number): number => {
   if (!link || ranks < 2) return 0;
-  const known = link.allReduceMicroseconds.toSorted((a, b) => a.ranks - b.ranks);
-  const above = known.findIndex((entry) => entry.ranks >= ranks);
-  const [from, to] =
-    above > 0
-      ? [known[above - 1], known[above]]
-      : above === 0
-        ? [known[0], known[0]]
-        : known.slice(-2);
-  if (!from) return 0;
-  if (!to || to.ranks === from.ranks) return from.microseconds;
+  const { below, above, last, beforeLast } = neighbours(link.allReduceMicroseconds, ranks);
+  const from = above ? (below ?? above) : (beforeLast ?? last);
+  const to = above ?? last;
+  if (!from || !to) return 0;
+  if (to.ranks === from.ranks) return from.microseconds;
   const slope = (to.microseconds - from.microseconds) / (to.ranks - from.ranks);
   return from.microseconds + slope * (ranks - from.ranks);
+};
+
+type Entry = LinkFacts['allReduceMicroseconds'][number];
+
+/** The entries around a number of ranks, and the two largest; in one pass, since search asks very often. */
+const neighbours = (entries: readonly Entry[], ranks: number) => {
+  let [below, above, last, beforeLast]: (Entry | undefined)[] = [];
+  for (const entry of entries) {
+    if (entry.ranks < ranks && entry.ranks > (below?.ranks ?? 0)) below = entry;
+    if (entry.ranks >= ranks && entry.ranks < (above?.ranks ?? Infinity)) above = entry;
+    if (entry.ranks > (last?.ranks ?? 0)) [last, beforeLast] = [entry, last];
+    else if (entry.ranks > (beforeLast?.ranks ?? 0)) beforeLast = entry;
+  }
+  return { below, above, last, beforeLast };
 };
 
 /** Milliseconds of one all-reduce of `bytes`: the latency of a small one, then the wire, as a ring uses it. */

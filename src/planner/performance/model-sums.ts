@@ -35,41 +35,53 @@ export interface Load {
   cacheElementBytes: number;
 }
 
-/** Sums of the layers of a range, from prefix sums that are kept for as long as the model is. */
-export const sumLayers = (
-  model: ModelProfile,
-  { firstLayer, endLayer }: LayerRange,
-  load: Load,
-): LayerSums => {
-  const prefix = prefixSums(model, load);
-  const [from, to] = [prefix[firstLayer], prefix[endLayer]];
-  if (!from || !to)
+/** Sums of the layers of a range. They are kept for as long as the model is, as search asks for few ranges often. */
+export const sumLayers = (model: ModelProfile, range: LayerRange, load: Load): LayerSums => {
+  const { prefix, ranges } = sumsAt(model, load);
+  const key = range.firstLayer * prefix.length + range.endLayer;
+  const known = ranges.get(key);
+  if (known) return known;
+  const [from, to] = [prefix[range.firstLayer], prefix[range.endLayer]];
+  if (!from || !to) {
+    const { firstLayer, endLayer } = range;
     throw new RangeError(`layers ${firstLayer} to ${endLayer} of ${model.layers.length}`);
-  return combine(to, from, -1);
+  }
+  const sums = combine(to, from, -1);
+  if (ranges.size >= maxKept) ranges.clear();
+  ranges.set(key, sums);
+  return sums;
 };
 
 /** Different experts that `rows` tokens hit, each of them `perToken` of `count` at random. */
 export const expectedExperts = (count: number, perToken: number, rows: number): number =>
   count * (1 - (1 - perToken / count) ** rows);
 
-const kept = new WeakMap<ModelProfile, Map<string, LayerSums[]>>();
+interface SumsAtLoad extends Load {
+  prefix: LayerSums[];
+  ranges: Map<number, LayerSums>;
+}
+
+const kept = new WeakMap<ModelProfile, SumsAtLoad[]>();
 /** Callers ask for a handful; a caller with ever new lengths must not fill the memory. */
 const maxKept = 64;
 
-const prefixSums = (model: ModelProfile, load: Load): LayerSums[] => {
-  const byLoad = kept.get(model) ?? new Map<string, LayerSums[]>();
-  kept.set(model, byLoad);
-  const key = `${load.rows} ${load.context} ${load.cacheElementBytes}`;
-  const known = byLoad.get(key);
+const sumsAt = (model: ModelProfile, load: Load): SumsAtLoad => {
+  const entries = kept.get(model) ?? [];
+  const known = entries.find(
+    ({ rows, context, cacheElementBytes }) =>
+      rows === load.rows &&
+      context === load.context &&
+      cacheElementBytes === load.cacheElementBytes,
+  );
   if (known) return known;
   let sum = nothing;
   const prefix = [
     sum,
     ...model.layers.map((layer) => (sum = combine(sum, ofLayer(layer, load), 1))),
   ];
-  if (byLoad.size >= maxKept) byLoad.clear();
-  byLoad.set(key, prefix);
-  return prefix;
+  const entry = { ...load, prefix, ranges: new Map<number, LayerSums>() };
+  kept.set(model, [...entries.slice(1 - maxKept), entry]);
+  return entry;
 };
 
 const ofLayer = (layer: LayerProfile, { rows, context, cacheElementBytes }: Load): LayerSums => {

@@ -17,8 +17,9 @@ export const predict = (option: PerformanceOption): Prediction | undefined => {
   const { link, tensorSize, promptTokens, generatedTokens, correction = 1 } = option;
   const context = promptTokens + generatedTokens / 2;
   const step = stepTime(option, kernels, { rows: 1, context });
-  const decodeTokensPerSecond = (correction * 1e3) / totalMs(step);
-  const aggregateTokensPerSecond = correction * aggregate(option, kernels, context);
+  const alone = 1e3 / totalMs(step);
+  const decodeTokensPerSecond = correction * alone;
+  const aggregateTokensPerSecond = correction * aggregate(option, kernels, { context, alone });
   const interconnectShare = step.exchangeMs / totalMs(step);
   const powerWatts = decodeWatts(option, interconnectShare);
   const prefill = prefillMs(option, kernels);
@@ -52,10 +53,11 @@ export const predict = (option: PerformanceOption): Prediction | undefined => {
 const aggregate = (
   option: PerformanceOption,
   kernels: EnginePerformance,
-  context: number,
+  { context, alone }: { context: number; alone: number },
 ): number => {
   const { engine, stages } = option;
   const concurrency = engine.batches ? option.concurrency : 1;
+  if (concurrency <= 1) return alone;
   const parallel = Math.min(stages.length, concurrency);
   const rows = Math.max(1, Math.round(concurrency / parallel));
   const step = totalMs(stepTime(option, kernels, { rows, context }));
