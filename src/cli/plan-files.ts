@@ -3,7 +3,7 @@ import { errorMessage, EspalierError } from '../base/errors.ts';
 import { loadCatalogue } from '../catalogue/load-catalogue.ts';
 import { readModelProfile } from '../catalogue/model-folder.ts';
 import { plan } from '../planner/plan.ts';
-import type { PlanNode, PlanResult } from '../planner/types.ts';
+import type { ModelProfile, PlanInput, PlanNode, PlanResult, Workload } from '../planner/types.ts';
 import { validateFiles } from '../resources/read-files.ts';
 import type { DesiredClusterNode, DesiredModelDeployment } from '../resources/documents.ts';
 import type { ValidationProblem } from '../resources/validation-problem.ts';
@@ -11,7 +11,23 @@ import type { ValidationProblem } from '../resources/validation-problem.ts';
 export interface PlannedDeployment {
   namespace: string;
   name: string;
+  /** Absent where it could not be read; `result` says why. */
+  model?: ModelProfile;
   result: PlanResult;
+}
+
+export interface PlanFilesOptions {
+  /** Files that extend the catalogue of machines, chips, links and engines. */
+  catalogueFiles?: readonly string[];
+  /** Changes to the fleet that are in no YAML. */
+  changeNodes?: (nodes: PlanNode[]) => PlanNode[];
+  workload?: Workload;
+}
+
+export interface PlannedFiles {
+  plans: PlannedDeployment[];
+  nodes: PlanNode[];
+  problems: ValidationProblem[];
 }
 
 /**
@@ -20,38 +36,41 @@ export interface PlannedDeployment {
  */
 export const planFiles = async (
   paths: readonly string[],
-): Promise<{ plans: PlannedDeployment[]; problems: ValidationProblem[] }> => {
+  { catalogueFiles = [], changeNodes = (nodes) => nodes, workload }: PlanFilesOptions = {},
+): Promise<PlannedFiles> => {
+  const catalogue = loadCatalogue(catalogueFiles);
   const { objects, problems } = validateFiles(paths);
-  const nodes = objects.filter((object) => object.kind === 'ClusterNode').map(declaredNode);
+  const nodes = changeNodes(
+    objects.filter((object) => object.kind === 'ClusterNode').map(declaredNode),
+  );
   const plans: PlannedDeployment[] = [];
   for (const deployment of objects
     .filter((object) => object.kind === 'ModelDeployment')
     .toSorted(byName)) {
-    const { name, namespace } = deployment.metadata;
-    const result = await planOne(namespace, deployment, nodes);
-    plans.push({ namespace, name, result });
-    if (result.ok) reserve(nodes, result, deployment.spec.replicas);
+    const planned = await planOne(deployment, {
+      nodes,
+      catalogue,
+      ...(workload ? { workload } : {}),
+    });
+    plans.push(planned);
+    if (planned.result.ok) reserve(nodes, planned.result, deployment.spec.replicas);
   }
-  return { plans, problems };
+  return { plans, nodes, problems };
 };
 
 const planOne = async (
-  namespace: string,
-  { metadata: { name }, spec }: DesiredModelDeployment,
-  nodes: PlanNode[],
-): Promise<PlanResult> => {
+  { metadata: { name, namespace }, spec }: DesiredModelDeployment,
+  fleet: Pick<PlanInput, 'nodes' | 'catalogue' | 'workload'>,
+): Promise<PlannedDeployment> => {
   try {
     const model = await readModelProfile(spec.model.uri);
-    return plan({
-      deployment: { namespace, name, spec },
-      model,
-      nodes,
-      catalogue: loadCatalogue(),
-    });
+    const result = plan({ deployment: { namespace, name, spec }, model, ...fleet });
+    return { namespace, name, model, result };
   } catch (error) {
     if (!(error instanceof EspalierError)) throw error;
     const message = errorMessage(error);
-    return { ok: false, reason: error.code, message, terminal: true, rejected: [], options: [] };
+    const failure = { ok: false, reason: error.code, message, terminal: true } as const;
+    return { namespace, name, result: { ...failure, rejected: [], options: [] } };
   }
 };
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -61,6 +61,19 @@ test('plan: 0 with a plan, 4 with the bytes that are missing, 3 without a deploy
   assert.match(short.stdout, /on mini-1, .*short by .* \([\d,]+ bytes\)/);
   writeFileSync(join(folder, 'empty.yaml'), '# nothing\n');
   assert.equal((await espalier('plan', '-f', join(folder, 'empty.yaml'))).code, 3);
+});
+
+test('plan --what-if, --dot and --svg show a fleet that is in no YAML', async () => {
+  const svg = join(folder, 'plan.svg');
+  const fleet = ['-f', 'examples/fleets/four-mac-minis', '--what-if', 'node/mini-5=like/mini-1'];
+  const drawn = await espalier('plan', ...fleet, '--dot', '--svg', svg);
+  assert.equal(drawn.code, 0, drawn.stderr);
+  assert.match(drawn.stdout, /^graph espalier \{\n/);
+  assert.match(drawn.stdout, /"mini-4" -- "mini-5" \[label="Thunderbolt5/);
+  assert.match(readFileSync(svg, 'utf8'), /^<svg .*>mini-5</s);
+  const wrong = await espalier('plan', ...fleet, '--what-if', 'lost/mini-9');
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.stderr, /--what-if lost\/mini-9: there is no node mini-9, only mini-1/);
 });
 
 test('get, describe, events and logs say that there is no control plane, and where they looked', async () => {
