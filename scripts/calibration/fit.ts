@@ -21,7 +21,7 @@ const maxRounds = 40;
  */
 export const fit = (samples: readonly Sample[], facts: PerformanceFacts): PerformanceFacts => {
   const used = samples.filter(({ quantity }) => quantity !== 'watts');
-  const parameters = parametersOf(facts);
+  const parameters = parametersOf(facts, enginesOf(used));
   const weights = weightsOf(used);
   const factsAt = (logs: readonly number[]) =>
     withValues(
@@ -42,6 +42,10 @@ export const fit = (samples: readonly Sample[], facts: PerformanceFacts): Perfor
   };
   return factsAt(minimise(start, residualsAt));
 };
+
+/** The engines that samples are of. */
+export const enginesOf = (samples: readonly Sample[]): Set<string | undefined> =>
+  new Set(samples.map(({ measurement }) => measurement.engine));
 
 /** 1 for a source's only row, less for each of many. */
 export const weightsOf = (samples: readonly Sample[]): number[] => {

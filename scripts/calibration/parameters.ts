@@ -37,9 +37,18 @@ const priors: readonly [pattern: RegExp, prior: number, largest?: number][] = [
   [/generations\.\d+\.launchFactor$/, 1.3],
 ];
 
-/** Those that are fitted: all that have a prior, but for zeros and the reference generation. */
-export const parametersOf = (facts: PerformanceFacts): Parameter[] =>
+/**
+ * Those that are fitted: all that have a prior, but for zeros, the reference generation, and engines that are none
+ * of `engines`.
+ */
+export const parametersOf = (
+  facts: PerformanceFacts,
+  engines: ReadonlySet<string | undefined>,
+): Parameter[] =>
   numbersOf(facts, '').flatMap(([path, value]) => {
+    const index = /^engines\.(\d+)\./.exec(path)?.[1];
+    const names = index === undefined ? undefined : facts.engines[Number(index)]?.names;
+    if (names && !names.some((name) => engines.has(name))) return [];
     const prior = priors.find(([pattern]) => pattern.test(path));
     const isFixed = value === 0 || (value === 1 && /bfloat16Share|launchFactor/.test(path));
     return prior && !isFixed

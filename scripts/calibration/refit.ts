@@ -4,7 +4,7 @@ import type { Catalogue } from '../../src/catalogue/facts.ts';
 import type { PerformanceFacts } from '../../src/catalogue/performance-facts.ts';
 import { compare } from './compare.ts';
 import type { Comparison, Sample } from './compare.ts';
-import { fit, weightsOf } from './fit.ts';
+import { enginesOf, fit, weightsOf } from './fit.ts';
 import { parametersOf } from './parameters.ts';
 import { groupOf } from './statistics.ts';
 import type { Grouping } from './statistics.ts';
@@ -37,7 +37,7 @@ export const writeFit = (samples: readonly Sample[], catalogue: Catalogue): Perf
       ['performance', ...path.split('.').map((key) => (/^\d+$/.test(key) ? Number(key) : key))],
       value,
     );
-  for (const { path } of parametersOf(catalogue.performance)) {
+  for (const { path } of parametersOf(catalogue.performance, enginesOf(samples))) {
     set(path, rounded(valueAt(fitted, path)));
   }
   const strangers = (['family', 'chip', 'source'] as const).flatMap((grouping) =>
@@ -47,6 +47,7 @@ export const writeFit = (samples: readonly Sample[], catalogue: Catalogue): Perf
   for (const [index, { names }] of fitted.engines.entries()) {
     const isOurs = ({ measurement, quantity }: Sample) =>
       quantity === 'decode' && names.includes(measurement.engine ?? '');
+    if (!own.some(isOurs)) continue;
     set(`engines.${index}.band.known`, bandOf(own.filter(isOurs)));
     set(`engines.${index}.band.unknown`, bandOf(strangers.filter(isOurs)));
     const families = new Set(samples.filter(isOurs).map(({ model }) => model.architecture));

@@ -110,6 +110,33 @@ describe('a prediction', () => {
   });
 });
 
+const onM2Ultra = (name: string) => {
+  const stages = [
+    { layers: { firstLayer: 0, endLayer: 80 }, ranks: [{ chip: chip('M2 Ultra', 76) }] },
+  ];
+  const change = { model: fourBits, engine: engine(name), stages, promptTokens: 4096 };
+  const prediction = predict(option(change));
+  assert.ok(prediction, name);
+  return prediction;
+};
+
+describe('the engines on an M2 Ultra', () => {
+  const others = ['MLCLLM', 'LlamaCpp', 'Ollama'];
+
+  it('have MLX first in tokens a second', () => {
+    const { decodeTokensPerSecond } = onM2Ultra('MLX');
+    for (const name of others)
+      assert.ok(decodeTokensPerSecond > onM2Ultra(name).decodeTokensPerSecond);
+  });
+
+  it('have MLC-LLM first with the first token', () => {
+    const { timeToFirstTokenMilliseconds } = onM2Ultra('MLCLLM');
+    for (const name of ['MLX', 'LlamaCpp', 'Ollama']) {
+      assert.ok(timeToFirstTokenMilliseconds < onM2Ultra(name).timeToFirstTokenMilliseconds, name);
+    }
+  });
+});
+
 describe('an all-reduce', () => {
   it('takes what the link says for two and four ranks, and more for eight', () => {
     assert.equal(allReduceMicroseconds(rdma, 2), 20);
