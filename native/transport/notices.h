@@ -7,6 +7,9 @@
 
 namespace espalier::transport {
 
+/// Of printable ASCII alone, and cut to `maxBytes`: for words that came from a stranger.
+std::string printable(std::string text, size_t maxBytes);
+
 /// Tells the operator what he should know though the group goes on (GroupOptions::onNotice). Any thread.
 class Notices {
  public:

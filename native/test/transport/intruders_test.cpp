@@ -200,34 +200,53 @@ TEST("an acceptor's own proof, reflected, does not admit anybody") {
   }, "does not match this group's secret");
 }
 
-TEST("an impostor that admits a rank without proving the secret is not believed") {
+/// A rank 1 dials somebody who says `verdict` at once, instead of proving the secret. What its create returned.
+Status afterVerdict(const Status& verdict) {
   Socket listener;
   uint16_t port = 0;
   CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port));
   SharedBoard board;
   board->port = port;
+  Status status;
+  std::vector<Socket> victims;
   runThreads(2, [&](int thread) {
     if (thread == 1) {
       GroupOptions options = optionsFor(1, 2, LinkKind::Tcp, board.get());
       options.rendezvousTimeoutMs = 300;
-      Status status;
       CHECK(Group::create(options, status) == nullptr);
-      CHECK_EQ(status.code, "RendezvousTimeout");
       board->marks[0] = 1;
       return;
     }
-    std::vector<Socket> victims;
     while (board->marks[0] == 0) {
       transport::PeerAddress from;
       Socket victim = transport::acceptOne(listener, from);
       if (victim.valid()) {
-        transport::sendVerdict(victim.fd(), Status::success());
+        transport::sendVerdict(victim.fd(), verdict);
         victims.push_back(std::move(victim));
       }
       usleep(1'000);
     }
-    CHECK(!victims.empty());
   });
+  CHECK(!victims.empty());
+  return status;
+}
+
+TEST("an impostor that admits a rank without proving the secret is not believed") {
+  CHECK_EQ(afterVerdict(Status::success()).code, "RendezvousTimeout");
+}
+
+TEST("an impostor can blame nobody, and its words reach no terminal as they are") {
+  Status lie;
+  lie.code = "PeerLost";
+  lie.message = "\x1b[2Jrank 1\ndied " + std::string(1'000, 'x');
+  lie.rank = 77;
+  lie.link = "tcp";
+  const Status status = afterVerdict(lie);
+  CHECK_EQ(status.code, "RendezvousRefused");
+  CHECK_EQ(status.rank, -1);
+  CHECK_EQ(status.link, "");
+  CHECK(status.message.size() <= 400);
+  CHECK(std::all_of(status.message.begin(), status.message.end(), [](char c) { return c >= ' ' && c <= '~'; }));
 }
 
 TEST("every challenge has a nonce of its own") {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "transport/failure.h"
+#include "transport/notices.h"
 
 namespace espalier::transport {
 namespace {
@@ -80,9 +81,10 @@ Status introduce(int fd, FrameReader& reader, const std::string& secret, const H
   FrameResult result = receiveFrame(fd, reader, frame, deadline, wakeFd);
   if (result != FrameResult::Frame) return unreachable(result);
   if (frame.type == FrameType::Verdict) {
-    // It may refuse before it has proved anything, but not admit.
+    // Before it has proved anything it may refuse (a rank of another version), but not admit, nor blame anybody.
     const Status verdict = readVerdict(frame);
-    return verdict.ok() ? unreachable(FrameResult::Garbage) : verdict;
+    if (verdict.ok() || verdict.code == "Unreachable") return unreachable(FrameResult::Garbage);
+    return failure("RendezvousRefused", printable(verdict.message, Notices::kMaxNoticeBytes));
   }
   if (frame.type != FrameType::Challenge) return unreachable(FrameResult::Garbage);
   ByteReader challenge(frame.payload);

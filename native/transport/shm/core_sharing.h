@@ -28,9 +28,9 @@ class CoreSharing {
   void moveAway(uint32_t cpu);
 
   const TeamSegment& segment_;
-  const int members_;
+  [[maybe_unused]] const int members_;  ///< like possible_, unused where no thread can be moved
   const int self_;
-  bool possible_ = true;
+  [[maybe_unused]] bool possible_ = true;
   std::chrono::steady_clock::time_point lastMove_{};
 };
 

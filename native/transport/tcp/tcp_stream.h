@@ -84,7 +84,7 @@ class TcpStream {
   int sendError_ = 0, receiveError_ = 0;
   uint64_t heard_ = 0;
   Deadline answeredAt_{};                  ///< when the peer's system last acknowledged anything
-  uint32_t retriesAtAnswer_ = 0;           ///< retransmissions by then
+  [[maybe_unused]] uint32_t retriesAtAnswer_ = 0;  ///< retransmissions by then, where the system tells
   Deadline silentSince_ = Deadline::max();  ///< the first look that found one more
 };
 
