@@ -18,6 +18,8 @@ export interface OperatorOptions {
   stateDirectory: string;
   hub: { host: string; port: number };
   router: { host: string; port: number };
+  /** Extend the catalogue of machines, chips, links and engines. */
+  catalogueFiles: readonly string[];
   logger: Logger;
   /** Another control plane has taken over: the process must end. May be called more than once. */
   onFenced: (reason: string) => void;
@@ -75,7 +77,7 @@ const start = async (
   const { host, port } = await router.listen(options.router);
   stops.push(async () => router.close());
   const routerUrl = `http://${host}:${port}`;
-  const catalogue = loadCatalogue();
+  const catalogue = loadCatalogue(options.catalogueFiles);
   const controller = createController({
     store,
     nodeLink: hub,

@@ -15,3 +15,15 @@ export const portOption = (flags: string, description: string, standard: number)
     if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
     throw new InvalidArgumentError('a port is a whole number from 0 to 65535');
   });
+
+/** Facts about machines that are newer than this release, or the user's own; see docs/planner.md. */
+export const catalogueOption = () =>
+  new Option(
+    '--catalogue <file>',
+    'YAML with more machines, chips, links or engines; may be given several times',
+  )
+    .default([])
+    .argParser(collect);
+
+/** For options that may be given several times. */
+export const collect = (value: string, earlier: string[]): string[] => [...earlier, value];

@@ -240,8 +240,6 @@ export interface PlanStatus {
     timeToFirstTokenMilliseconds?: number;
     /** Of all nodes of the group while it decodes. */
     powerWatts?: number;
-    /** What this fleet measured of such groups, divided by what was predicted, as a decimal number; the figures here are already multiplied by it. */
-    correction?: string;
   };
   /** Why this cut, with numbers. */
   explanation: string;

@@ -7,6 +7,7 @@ import { toSvg } from '../../planner/picture/svg.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
 import { note, outputOption, print, printValue } from '../output.ts';
 import type { OutputFormat } from '../output.ts';
+import { catalogueOption, collect } from '../options.ts';
 import { planFiles } from '../plan-files.ts';
 import type { PlannedFiles } from '../plan-files.ts';
 import { renderPlan } from '../plan/render.ts';
@@ -19,7 +20,7 @@ interface Options {
   catalogue: string[];
   promptTokens: number;
   generatedTokens: number;
-  dot: boolean;
+  dot?: boolean;
   svg?: string;
 }
 
@@ -38,12 +39,7 @@ export const planCommand = (): Command =>
       collect,
       [],
     )
-    .option(
-      '--catalogue <file>',
-      'YAML with more machines, chips, links or engines; may be given several times',
-      collect,
-      [],
-    )
+    .addOption(catalogueOption())
     .option(
       '--prompt-tokens <n>',
       'length of the prompt that figures are for',
@@ -56,7 +52,7 @@ export const planCommand = (): Command =>
       positiveInteger,
       128,
     )
-    .option('--dot', 'print a graph for Graphviz instead', false)
+    .option('--dot', 'print a graph for Graphviz instead')
     .option('--svg <file>', 'also draw nodes, shards, cables and their traffic')
     .addOption(outputOption(['table', 'json', 'yaml']))
     .addHelpText(
@@ -120,8 +116,6 @@ const pictureOf = ({ nodes, plans }: PlannedFiles): FleetPicture =>
       model && result.ok ? [{ deployment: `${namespace}/${name}`, model, plan: result.plan }] : [],
     ),
   );
-
-const collect = (value: string, earlier: string[]): string[] => [...earlier, value];
 
 const positiveInteger = (text: string): number => {
   const value = Number(text);

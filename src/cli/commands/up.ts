@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { createLogger } from '../../base/logger.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
-import { portOption, stateDirectoryOption } from '../options.ts';
+import { catalogueOption, portOption, stateDirectoryOption } from '../options.ts';
 import { note } from '../output.ts';
 import { stopSignal } from '../signals.ts';
 
@@ -11,6 +11,7 @@ interface UpOptions {
   hubHost: string;
   hubPort: number;
   routerPort: number;
+  catalogue: string[];
 }
 
 export const upCommand = (): Command =>
@@ -28,6 +29,7 @@ export const upCommand = (): Command =>
     )
     .addOption(portOption('--hub-port <port>', 'port of the hub', 7480))
     .addOption(portOption('--router-port <port>', 'port of the OpenAI-compatible endpoint', 8080))
+    .addOption(catalogueOption())
     .addHelpText(
       'after',
       `
@@ -51,6 +53,7 @@ const up = async (options: UpOptions): Promise<void> => {
     stateDirectory: options.stateDir,
     hub: { host: options.hubHost, port: options.hubPort },
     router: { host: '127.0.0.1', port: options.routerPort },
+    catalogueFiles: options.catalogue,
     logger,
     onFenced: fenced.resolve,
   });

@@ -1,3 +1,4 @@
+import type { Prediction } from '../../planner/prediction.ts';
 import type { Plan } from '../../planner/types.ts';
 import type { ModelDeploymentStatus, PlanStatus } from '../../resources/types.ts';
 import type { SpecProblem } from '../ports.ts';
@@ -70,12 +71,20 @@ const shortened = (plan: Plan): PlanStatus => ({
   pipelineSize: plan.pipelineSize,
   interconnectMode: plan.interconnectMode,
   engine: plan.engine,
+  ...(plan.predicted ? { predicted: predictedStatus(plan.predicted) } : {}),
   explanation: plan.explanation.slice(0, 8192),
   rejected: plan.rejected.slice(0, 256).map(({ option, reason, message }) => ({
     option: option.slice(0, 4096),
     reason,
     message: message.slice(0, 4096),
   })),
+});
+
+const predictedStatus = (predicted: Prediction): NonNullable<PlanStatus['predicted']> => ({
+  decodeTokensPerSecond: predicted.decodeTokensPerSecond.toFixed(1),
+  prefillTokensPerSecond: predicted.prefillTokensPerSecond.toFixed(0),
+  timeToFirstTokenMilliseconds: Math.round(predicted.timeToFirstTokenMilliseconds),
+  powerWatts: Math.round(predicted.powerWatts),
 });
 
 /** A speed that changed by less than this share is not worth a write. */
