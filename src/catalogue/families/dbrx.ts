@@ -14,6 +14,9 @@ export const dbrx = (fields: ConfigFields, architecture: string): ModelShape => 
   if (!attention || !experts) {
     throw fields.invalid('attn_config and ffn_config: expected objects');
   }
+  if (hiddenSize % heads !== 0) {
+    throw fields.invalid(`d_model ${hiddenSize} is no multiple of n_heads ${heads}`);
+  }
   const layers = Array.from({ length: fields.integer('n_layers', { max: 4096 }) }, (_, index) =>
     layerOf(
       index,

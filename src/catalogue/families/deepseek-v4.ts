@@ -13,6 +13,7 @@ import { routedMlp } from './mlp.ts';
 export const deepseekV4 = (fields: ConfigFields, architecture: string): ModelShape => {
   const hiddenSize = fields.integer('hidden_size');
   const width = fields.integer('moe_intermediate_size');
+  const sharedExperts = fields.count('n_shared_experts');
   const common = commonShape(fields, (index) => {
     const mlp = routedMlp({
       prefix: `model.layers.${index}.ffn`,
@@ -22,7 +23,9 @@ export const deepseekV4 = (fields: ConfigFields, architecture: string): ModelSha
       perToken: fields.integer('num_experts_per_tok'),
       router: { plain: true },
       routingBias: true,
-      shared: { name: 'shared_experts', width: width * fields.count('n_shared_experts') },
+      ...(sharedExperts > 0 && {
+        shared: { name: 'shared_experts', width: width * sharedExperts },
+      }),
     });
     return withHyperConnections(
       fields,
@@ -41,6 +44,9 @@ const attention = (fields: ConfigFields, index: number): MixerShape => {
   const queryRank = fields.integer('q_lora_rank');
   const outputRank = fields.integer('o_lora_rank');
   const groups = fields.integer('o_groups');
+  if (heads % groups !== 0) {
+    throw fields.invalid(`num_attention_heads ${heads} is no multiple of o_groups ${groups}`);
+  }
   const ratio = compressionRatio(fields, index);
   const compressed =
     ratio > 0 ? compressor(`${prefix}.compressor`, hiddenSize, headDim, ratio) : [];
