@@ -44,12 +44,20 @@ export const readJson = async (
   }
   const text = await readFile(file, 'utf8');
   try {
-    return { text, value: JSON.parse(text) };
+    return { text, value: JSON.parse(withoutInfinities(text)) };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new EspalierError(malformed, `${file}: expected JSON: ${why}`, { file }, { cause });
   }
 };
+
+/** Python writes Infinity and NaN, which are no JSON, for limits that there are none of: null says the same. */
+const withoutInfinities = (text: string): string =>
+  /Infinity|NaN/.test(text)
+    ? text.replaceAll(/"(?:[^"\\]|\\.)*"|-?Infinity|NaN/g, (found) =>
+        found.startsWith('"') ? found : 'null',
+      )
+    : text;
 
 /** Size and times of a file that must be there: ModelFileMissing otherwise. */
 export const statFile = async (file: string, because = '') => {

@@ -84,6 +84,14 @@ describe('sizes', () => {
     assert.equal(profile.headBytes, 16 * 64 * 2);
   });
 
+  it('do not depend on numbers that only Python takes for JSON', async (context) => {
+    const text = JSON.stringify({ ...tinyConfig, note: 'NaN "Infinity" \\' });
+    const config = text.replace('{', '{"time_step_limit": [0.0, Infinity, -Infinity, NaN],');
+    const folder = await writeFolder(context, { ...tinyModel(), 'config.json': config });
+    const whole = await readModelProfile(await writeFolder(context, tinyModel()));
+    assert.equal((await readModelProfile(folder)).totalBytes, whole.totalBytes);
+  });
+
   it('say whether embeddings are tied when config.json does not', async (context) => {
     const { tie_word_embeddings: _, ...silent } = tinyConfig;
     const files = { ...tinyModel(), 'config.json': JSON.stringify(silent) };

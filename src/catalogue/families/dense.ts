@@ -65,6 +65,11 @@ const parallel =
     return { ...shape, layers };
   };
 
+/** Biases on queries, keys and values, and on the output only if it is said. */
+export const seedOss = dense({
+  outputBias: (fields) => fields.flag('attention_out_bias') === true,
+});
+
 export const cohere = parallel(
   dense({ headNorms: (fields) => fields.flag('use_qk_norm') === true, tied: true }),
 );
@@ -78,6 +83,21 @@ export const cohere2 = parallel(
         : fields.integer('sliding_window', { fallback: 4096 }),
   }),
 );
+
+/** GLM-4-0414: norms around attention and MLP alike, biases on queries, keys and values. */
+export const glm4 = (fields: ConfigFields, architecture: string): ModelShape => {
+  const shape = dense({ outputBias: no })(fields, architecture);
+  const layers = shape.layers.map((layer, index) => ({
+    ...layer,
+    modules: [
+      ...layer.modules,
+      ...['post_self_attn_layernorm', 'post_mlp_layernorm'].map((name) =>
+        vector(`model.layers.${index}.${name}`, shape.hiddenSize),
+      ),
+    ],
+  }));
+  return { ...shape, layers };
+};
 
 /** Norms over all queries and all keys. */
 export const olmo2 = (fields: ConfigFields, architecture: string): ModelShape => {

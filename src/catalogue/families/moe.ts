@@ -80,6 +80,34 @@ export const mixtral = withMlp(
     }),
 );
 
+/** Llama 4: chunked attention but for every fourth layer; experts in each, or each second, layer. */
+export const llama4 = withMlp(
+  (fields, index) => {
+    const chunk = fields.count('attention_chunk_size');
+    const isChunked = chunk > 0 && (index + 1) % 4 !== 0;
+    return isChunked ? { windowTokens: chunk } : {};
+  },
+  (fields, index, hiddenSize) => {
+    const prefix = `model.layers.${index}.feed_forward`;
+    const width = fields.integer('intermediate_size');
+    const step = fields.integer('interleave_moe_layer_step', { fallback: 1 });
+    if ((index + 1) % step !== 0) {
+      const denseWidth = fields.integer('intermediate_size_mlp', { fallback: width });
+      return gatedMlp(prefix, hiddenSize, denseWidth);
+    }
+    return routedMlp({
+      prefix,
+      hiddenSize,
+      width,
+      count: fields.integer('num_local_experts'),
+      perToken: fields.integer('num_experts_per_tok', { fallback: 1 }),
+      router: { name: 'router' },
+      expertsName: 'experts',
+      shared: { name: 'shared_expert', width },
+    });
+  },
+);
+
 /** GLM-4.5 to 4.7. */
 export const glm4Moe = withMlp(
   (fields) => ({
