@@ -37,7 +37,7 @@ const damaged = fc
     return config;
   });
 
-const numbersOf = ({ layers, divisors, ...profile }: ModelProfile): number[] => [
+const numbersOf = ({ layers, ...profile }: ModelProfile): number[] => [
   ...[profile.totalBytes, profile.embeddingBytes, profile.headBytes, profile.otherBytes],
   ...layers.flatMap(({ shardedBytes, replicatedBytes, activeParameters, experts, cache }) => [
     ...[shardedBytes, replicatedBytes, activeParameters, cache.elementsPerToken, cache.stateBytes],
