@@ -96,6 +96,16 @@ describe('a prediction', () => {
     assert.ok(decode({ stages }) > 1.7 * decode({ stages: older }));
   });
 
+  it('gives a batch more tokens together, and each request fewer', () => {
+    const aggregate = (concurrency: number) =>
+      predict(option({ model: fourBits, concurrency }))?.aggregateTokensPerSecond ?? 0;
+    assert.equal(aggregate(1), decode({ model: fourBits }));
+    for (const concurrency of [2, 4, 8, 16, 32]) {
+      assert.ok(aggregate(concurrency) > aggregate(concurrency / 2), `${concurrency}`);
+      assert.ok(aggregate(concurrency) < concurrency * aggregate(1), `${concurrency}`);
+    }
+  });
+
   it('takes one stage after the other when decoding, and both at once when reading a long prompt', () => {
     const ranks = [{ chip: chip('M3 Ultra', 80) }];
     const stages = [

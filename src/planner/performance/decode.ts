@@ -40,7 +40,7 @@ export const stepTime = (
   const total = { weightsMs: 0, cacheMs: 0, layersMs: 0, exchangeMs: 0 };
   for (const [index, stage] of stages.entries()) {
     const last = index === stages.length - 1;
-    const time = stageStep(option, kernels.decode, { stage, load, last });
+    const time = stageStep(option, kernels, { stage, load, last });
     total.weightsMs += time.weightsMs;
     total.cacheMs += time.cacheMs;
     total.layersMs += time.layersMs;
@@ -58,7 +58,7 @@ export const activationBytes = 2;
 
 const stageStep = (
   option: PerformanceOption,
-  kernels: DecodePerformance,
+  kernels: EnginePerformance,
   { stage, load, last }: { stage: PerformanceStage; load: Load; last: boolean },
 ): StepTime => {
   const { model, tensorSize, link, performance } = option;
@@ -77,7 +77,9 @@ const stageStep = (
 
 interface RankWork {
   bytes: number;
+  /** That one sequence is multiplied with; how many of them are experts'. */
   parameters: number;
+  expertParameters: number;
   cacheBytes: number;
   latentCacheBytes: number;
 }
@@ -102,6 +104,7 @@ const rankWork = (
       sums.denseParameters * denseShare +
       sums.expertParameters * expertShare +
       (last ? (model.hiddenSize * model.vocabSize) / headShare : 0),
+    expertParameters: sums.expertParameters * expertShare,
     cacheBytes: cut(sums.cacheBytes - sums.wholeCacheBytes) + sums.wholeCacheBytes - cutLatents,
     latentCacheBytes: cutLatents,
   };
@@ -112,14 +115,15 @@ const rankStep = (
   sums: LayerSums,
   at: {
     chip: ChipFacts;
-    kernels: DecodePerformance;
+    kernels: EnginePerformance;
     performance: PerformanceFacts;
     model: ModelProfile;
     rows: number;
     last: boolean;
   },
 ): StepTime => {
-  const { chip, kernels, model, rows } = at;
+  const { chip, model, rows } = at;
+  const kernels = at.kernels.decode;
   const bytesPerMs = chip.memoryBandwidthGBps * 1e6;
   const operationsPerMs = chip.fp16TFLOPS * 1e9;
   const { oneDie, twoDies } = kernels.bandwidthShare;
@@ -127,15 +131,33 @@ const rankStep = (
   const { float, quantized } = kernels.operationsPerWeight;
   const operations = model.quantization ? quantized : float;
   const { attention, latentAttention } = kernels.cacheReads;
-  const furtherMs = ((rows - 1) * 2 * work.parameters) / (operationsPerMs * kernels.batchShare);
   return {
     weightsMs: work.bytes / (bytesPerMs * share) + (operations * work.parameters) / operationsPerMs,
     cacheMs:
       (rows * (attention * work.cacheBytes + latentAttention * work.latentCacheBytes)) / bytesPerMs,
-    layersMs: launchMs(sums, at) + furtherMs,
+    layersMs: launchMs(sums, { ...at, kernels }) + furtherRowsMs(work, chip, at),
     exchangeMs: 0,
   };
 };
+
+/**
+ * What a batch computes beyond one sequence: each further one as a product with a vector, until a product of
+ * matrices, which fills tiles of 32 rows, is cheaper.
+ */
+const furtherRowsMs = (
+  { parameters, expertParameters }: RankWork,
+  { fp16TFLOPS, hasMatmulUnits }: ChipFacts,
+  { kernels: { decode, prefill }, rows }: { kernels: EnginePerformance; rows: number },
+): number => {
+  const { dense, experts } = prefill.computeShare;
+  const units = hasMatmulUnits ? prefill.matmulUnitFactor.matrices : 1;
+  const asVectors = ((rows - 1) * parameters) / decode.batchShare;
+  const weighted = (parameters - expertParameters) / dense + expertParameters / experts;
+  const asMatrices = (Math.max(rows, tileRows) * weighted) / units;
+  return (2 * Math.min(asVectors, asMatrices)) / (fp16TFLOPS * 1e9);
+};
+
+const tileRows = 32;
 
 /** Time of kernel launches: none of it becomes shorter by dividing a layer among ranks. */
 export const launchMs = (

@@ -61,7 +61,8 @@ const aggregate = (
   const parallel = Math.min(stages.length, concurrency);
   const rows = Math.max(1, Math.round(concurrency / parallel));
   const step = totalMs(stepTime(option, kernels, { rows, context }));
-  return (rows * parallel * 1e3) / step;
+  // Where batches do not pay, requests take turns.
+  return Math.max(alone, (rows * parallel * 1e3) / step);
 };
 
 const kernelsOf = ({ engine, performance }: PerformanceOption): EnginePerformance | undefined =>
