@@ -2,10 +2,12 @@ import { parseQuantityBytes } from '../base/quantity.ts';
 import { errorMessage, EspalierError } from '../base/errors.ts';
 import { loadCatalogue } from '../catalogue/load-catalogue.ts';
 import { readModelProfile } from '../catalogue/model-folder.ts';
-import { plan } from '../planner/plan.ts';
-import type { ModelProfile, PlanInput, PlanNode, PlanResult, Workload } from '../planner/types.ts';
+import { compareText } from '../planner/eligibility.ts';
+import { planFleet } from '../planner/fleet/plan-fleet.ts';
+import type { FleetDeployment, FleetPlan } from '../planner/fleet/plan-fleet.ts';
+import type { ModelProfile, PlanNode, PlanResult, Workload } from '../planner/types.ts';
 import { validateFiles } from '../resources/read-files.ts';
-import type { DesiredClusterNode, DesiredModelDeployment } from '../resources/documents.ts';
+import type { DesiredClusterNode } from '../resources/documents.ts';
 import type { ValidationProblem } from '../resources/validation-problem.ts';
 
 export interface PlannedDeployment {
@@ -13,7 +15,10 @@ export interface PlannedDeployment {
   name: string;
   /** Absent where it could not be read; `result` says why. */
   model?: ModelProfile;
+  /** Of its first group. */
   result: PlanResult;
+  /** Of all its groups, where there are several. */
+  groups?: PlanResult[];
 }
 
 export interface PlanFilesOptions {
@@ -43,43 +48,43 @@ export const planFiles = async (
   const nodes = changeNodes(
     objects.filter((object) => object.kind === 'ClusterNode').map(declaredNode),
   );
-  const plans: PlannedDeployment[] = [];
-  for (const deployment of objects
-    .filter((object) => object.kind === 'ModelDeployment')
-    .toSorted(byName)) {
-    const planned = await planOne(deployment, {
-      nodes,
-      catalogue,
-      ...(workload ? { workload } : {}),
-    });
-    plans.push(planned);
-    if (planned.result.ok) reserve(nodes, planned.result, deployment.spec.replicas);
+  const readModel = createReader();
+  const deployments: FleetDeployment[] = [];
+  const unread: PlannedDeployment[] = [];
+  for (const { metadata, spec } of objects.filter((object) => object.kind === 'ModelDeployment')) {
+    const { name, namespace } = metadata;
+    const model = await readModel(spec.model.uri);
+    if ('result' in model) unread.push({ namespace, name, ...model });
+    else deployments.push({ namespace, name, spec, model });
   }
-  return { plans, nodes, problems };
+  const fleet = { deployments, nodes, catalogue, ...(workload ? { workload } : {}) };
+  const planned = planFleet(fleet).flatMap(toPlanned);
+  return { plans: [...planned, ...unread].toSorted(byName), nodes, problems };
 };
 
-const planOne = async (
-  { metadata: { name, namespace }, spec }: DesiredModelDeployment,
-  fleet: Pick<PlanInput, 'nodes' | 'catalogue' | 'workload'>,
-): Promise<PlannedDeployment> => {
-  try {
-    const model = await readModelProfile(spec.model.uri);
-    const result = plan({ deployment: { namespace, name, spec }, model, ...fleet });
-    return { namespace, name, model, result };
-  } catch (error) {
-    if (!(error instanceof EspalierError)) throw error;
-    const message = errorMessage(error);
-    const failure = { ok: false, reason: error.code, message, terminal: true } as const;
-    return { namespace, name, result: { ...failure, rejected: [], options: [] } };
-  }
+const toPlanned = ({ namespace, name, model, results }: FleetPlan): PlannedDeployment[] => {
+  const [result] = results;
+  const groups = results.length > 1 ? { groups: results } : {};
+  return result ? [{ namespace, name, model, result, ...groups }] : [];
 };
 
-const reserve = (nodes: PlanNode[], result: PlanResult & { ok: true }, replicas: number): void => {
-  if (replicas === 0) return;
-  for (const { nodeName, memory } of result.plan.ranks) {
-    const node = nodes.find(({ name }) => name === nodeName);
-    if (node) node.usedMemoryBytes += memory.totalBytes;
-  }
+/** Each folder once. What the catalogue of errors knows becomes the deployment's result. */
+const createReader = (): ((
+  uri: string,
+) => Promise<ModelProfile | Pick<PlannedDeployment, 'result'>>) => {
+  const known = new Map<string, Promise<ModelProfile>>();
+  return async (uri) => {
+    const reading = known.get(uri) ?? readModelProfile(uri);
+    known.set(uri, reading);
+    try {
+      return await reading;
+    } catch (error) {
+      if (!(error instanceof EspalierError)) throw error;
+      const message = errorMessage(error);
+      const failure = { ok: false, reason: error.code, message, terminal: true } as const;
+      return { result: { ...failure, rejected: [], options: [] } };
+    }
+  };
 };
 
 /** Without spec.hardware.memory nothing fits on a node, and the plan says so. */
@@ -110,7 +115,5 @@ const declaredNode = ({ metadata, spec }: DesiredClusterNode): PlanNode => ({
   })),
 });
 
-const byName = (
-  left: { metadata: { name: string } },
-  right: { metadata: { name: string } },
-): number => (left.metadata.name < right.metadata.name ? -1 : 1);
+const byName = (a: PlannedDeployment, b: PlannedDeployment): number =>
+  compareText(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`);

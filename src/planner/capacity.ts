@@ -30,6 +30,8 @@ export interface Capacity {
   candidates: Candidate[];
   /** Left on each host, over all of its nodes. */
   hostFreeBytes: Map<string, number>;
+  /** Whether any host has several nodes. */
+  sharesHosts: boolean;
 }
 
 /**
@@ -68,7 +70,8 @@ export const capacityOf = (
       spareBytes: spare(node),
     };
   });
-  return { candidates: candidates.toSorted(byRoom), hostFreeBytes };
+  const sharesHosts = largest.size < allNodes.length;
+  return { candidates: candidates.toSorted(byRoom), hostFreeBytes, sharesHosts };
 };
 
 const spareBytesOf = (node: PlanNode, headroomBytes: number): number => {

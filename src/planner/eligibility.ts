@@ -95,7 +95,7 @@ const withoutEngine = (
   if (node.engines.length === 0) {
     return {
       reason: 'EngineUnavailable',
-      message: `engine ${engine.name} needs a Mac with Apple silicon, spec.hardware.model is ${node.hardwareModel === '' ? 'not set' : `"${node.hardwareModel}"`}`,
+      message: `engines on the GPU need a Mac with Apple silicon, spec.hardware.model is ${node.hardwareModel === '' ? 'not set' : `"${node.hardwareModel}"`}`,
     };
   }
   const there = node.engines.map(({ name, version: has }) => `${name} ${has}`).join(', ');

@@ -8,12 +8,15 @@ import type { Shape } from './shapes.ts';
 /** Largest group that the API can ask for. */
 export const mostRanks = 64;
 
+/** Most ranks that share a layer unless more are asked for: a full mesh of Thunderbolt has no more. */
+const mostTensorRanks = 8;
+
 /** Tensor sizes to try, ascending from 1: those that the engine names, or any that divides this model. */
 export const tensorSizesOf = (engine: EngineFacts, model: ModelProfile): readonly number[] => {
   const sizes = engine.tensor?.sizes;
   if (!sizes || !includes(engine.tensor?.architectures, model.architecture)) return [1];
   if (sizes !== 'Any') return sizes.includes(1) ? sizes : [1, ...sizes];
-  return Array.from({ length: mostRanks }, (_, index) => index + 1).filter(
+  return Array.from({ length: mostTensorRanks }, (_, index) => index + 1).filter(
     (size) =>
       size === 2 || size === 4 || !indivisible(model, { tensorSize: size, pipelineSize: 1 }),
   );

@@ -6,6 +6,7 @@ import type { Shape } from './shapes.ts';
 import type { Refusal } from './refusal.ts';
 import { rdmaGapBetween } from './topology/rdma.ts';
 import type { End } from './topology/rdma.ts';
+import type { Plan } from './types.ts';
 
 /** One way to carry the exchange, in the order they are tried. */
 export interface Transport {
@@ -61,6 +62,16 @@ export const rdmaGap = (shape: Shape, ends: readonly End[]): string | undefined 
   }
   return undefined;
 };
+
+/** Pairs of ranks that a plan over RDMA has RDMA between. */
+export const rdmaPairs = ({
+  tensorSize,
+  pipelineSize,
+  hopMode,
+}: Pick<Plan, 'tensorSize' | 'pipelineSize' | 'hopMode'>): [number, number][] =>
+  exchangingPairs({ tensorSize, pipelineSize }).filter(
+    ([left, right]) => hopMode !== 'TCP' || right - left < tensorSize,
+  );
 
 /** All pairs of a stage's tensor ranks, and each rank with its counterpart on the next stage. */
 const exchangingPairs = ({ tensorSize, pipelineSize }: Shape): [number, number][] => {

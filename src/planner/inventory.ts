@@ -2,6 +2,8 @@ import type { Catalogue, ChipFacts, MachineFacts } from '../catalogue/facts.ts';
 import { resolveMachine } from '../catalogue/resolve-machine.ts';
 import { hostOf } from './capacity.ts';
 import { compareText } from './eligibility.ts';
+import { createLinkTable } from './topology/link-facts.ts';
+import type { LinkTable } from './topology/link-facts.ts';
 import { createTopology } from './topology/topology.ts';
 import type { End } from './topology/rdma.ts';
 import type { Topology } from './topology/topology.ts';
@@ -20,6 +22,8 @@ export interface Seat extends End {
   index: number;
   host: string;
   island: number;
+  /** Groups of other deployments that hold memory here; one for what the input says is used. */
+  groups: number;
   /** Absent where nothing can be predicted: an unknown chip, or a host that several nodes share. */
   kind?: Kind;
 }
@@ -31,8 +35,20 @@ export interface Inventory {
   seatOf: ReadonlyMap<string, Seat>;
   kinds: readonly Kind[];
   topology: Topology;
+  links: LinkTable;
+  seatsOnHost: ReadonlyMap<string, readonly Seat[]>;
+  islands: IslandUse;
   /** Indexes of seats whose memory was taken since the start, in order. */
   touched: number[];
+}
+
+/** Which islands are whole: none of their nodes holds anything. Nodes that are lost count as well. */
+export interface IslandUse {
+  isWhole: boolean[];
+  /** Islands with the same form and kinds of machines have the same make. */
+  makes: readonly string[];
+  /** How many of a make are whole. */
+  wholes: Map<string, number>;
 }
 
 /** O(n log n) in nodes, linear in links. */
@@ -56,22 +72,54 @@ export const createInventory = (nodes: readonly PlanNode[], catalogue: Catalogue
     const resolved = found[index];
     const kind = resolved && nodesOnHost.get(host) === 1 ? kindOf.get(keyOf(resolved)) : undefined;
     const island = topology.islandOf[index] ?? 0;
-    return { ...end, index, host, island, ...(kind ? { kind } : {}) };
+    const groups = end.node.usedMemoryBytes > 0 ? 1 : 0;
+    return { ...end, index, host, island, groups, ...(kind ? { kind } : {}) };
   });
   const seatOf = new Map(seats.map((seat) => [seat.node.name, seat]));
-  return { catalogue, seats, seatOf, kinds, topology, touched: [] };
+  return {
+    catalogue,
+    seats,
+    seatOf,
+    kinds,
+    topology,
+    links: createLinkTable(catalogue.links, topology),
+    seatsOnHost: Map.groupBy(seats, ({ host }) => host),
+    islands: islandUse(seats, topology),
+    touched: [],
+  };
+};
+
+const islandUse = (seats: readonly Seat[], { islands }: Topology): IslandUse => {
+  const isWhole = islands.map(
+    ({ members }) =>
+      members.length > 1 && members.every((index) => seats[index]?.node.usedMemoryBytes === 0),
+  );
+  const makes = islands.map(
+    ({ members, form }) =>
+      `${form}/${members.map((index) => seats[index]?.kind?.id ?? '-').join()}`,
+  );
+  const wholes = new Map<string, number>();
+  for (const [island, make] of makes.entries()) {
+    if (isWhole[island]) wholes.set(make, (wholes.get(make) ?? 0) + 1);
+  }
+  return { isWhole, makes, wholes };
 };
 
 /** Takes the memory of these ranks. */
 export const reserve = (
-  { seatOf, touched }: Inventory,
+  { seatOf, touched, islands: { isWhole, makes, wholes } }: Inventory,
   ranks: readonly Pick<PlannedRank, 'nodeName' | 'memory'>[],
 ): void => {
   for (const { nodeName, memory } of ranks) {
     const seat = seatOf.get(nodeName);
     if (!seat) continue;
     seat.node.usedMemoryBytes += memory.totalBytes;
+    seat.groups += 1;
     touched.push(seat.index);
+    if (!isWhole[seat.island]) continue;
+    isWhole[seat.island] = false;
+    const make = makes[seat.island] ?? '';
+    wholes.set(make, (wholes.get(make) ?? 1) - 1);
   }
 };
 

@@ -22,6 +22,10 @@ export const placeRanks = (
   capacity: Capacity,
   currentNames: readonly string[] = [],
 ): Placement => {
+  const leastRoom = capacity.candidates[needs.length - 1]?.freeBytes ?? -Infinity;
+  if (leastRoom < Math.min(...needs)) {
+    return { ok: false, shortfall: shortfallOf(needs, capacity) };
+  }
   const candidates =
     placeOn(needs, capacity, currentNames) ??
     placeEqual(needs, capacity, currentNames) ??
@@ -72,9 +76,10 @@ const placeEqual = (
 const inOrder = (
   ranks: number,
   need: number,
-  { candidates, hostFreeBytes }: Capacity,
+  { candidates, hostFreeBytes, sharesHosts }: Capacity,
   currentNames: readonly string[],
-): Candidate[] => {
+): readonly Candidate[] => {
+  if (currentNames.length === 0 && !sharesHosts) return candidates;
   const current = currentNames.flatMap((name) =>
     candidates.filter(({ node }) => node.name === name),
   );

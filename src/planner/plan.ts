@@ -15,4 +15,4 @@ import type { PlanInput, PlanResult } from './types.ts';
 export const plan = (
   { nodes, catalogue, ...request }: PlanInput,
   how: Predict = predict,
-): PlanResult => createGroupPlanner(createInventory(nodes, catalogue), how)(request);
+): PlanResult => createGroupPlanner(createInventory(nodes, catalogue), how).plan(request);

@@ -83,7 +83,7 @@ const planAndPrint = async (options: Options): Promise<void> => {
   if (options.svg !== undefined) writeFileSync(options.svg, toSvg(pictureOf(planned)));
   if (options.dot) print(toDot(pictureOf(planned)));
   else if (options.output === 'json' || options.output === 'yaml') {
-    const shown = plans.map(({ namespace, name, result }) => ({ namespace, name, result }));
+    const shown = plans.map(({ model: _model, ...planned }) => planned);
     printValue({ plans: shown }, options.output);
   } else {
     for (const { namespace, name, result } of plans) {

@@ -1,11 +1,12 @@
-import type { Catalogue, LinkFacts } from '../../catalogue/facts.ts';
+import type { LinkFacts } from '../../catalogue/facts.ts';
 import type { Candidate } from '../capacity.ts';
 import type { Kind } from '../inventory.ts';
 import type { LayerRange } from '../partition.ts';
 import type { Prediction } from '../prediction.ts';
 import type { Shape } from '../shapes.ts';
-import { linkFactsBetween, slowestLink } from '../topology/link-facts.ts';
-import type { Evaluator } from './evaluate.ts';
+import { slowestOf } from '../topology/link-facts.ts';
+import type { LinkTable } from '../topology/link-facts.ts';
+import type { Evaluator, Staffing } from './evaluate.ts';
 import type { Placeable } from './pool.ts';
 
 /** A cut on nodes that have the room for it. */
@@ -23,58 +24,53 @@ export interface Placed {
 export const appraise = (
   placed: Placed,
   evaluator: Evaluator,
-  { links }: Catalogue,
+  links: LinkTable,
 ): Prediction | undefined => {
   const { shape, candidates, ranges, mode, hopMode = mode } = placed;
   const { tensorSize, pipelineSize } = shape;
   const kinds = candidates.flatMap(({ seat }) => seat.kind ?? []);
   if (kinds.length < candidates.length) return undefined;
-  const between = (pairs: readonly Pair[], by: Placed['mode']): LinkFacts | undefined =>
-    by === 'None' ? undefined : slowestOf(links, pairs, by);
-  const link = tensorSize > 1 ? between(tensorPairs(candidates, shape), mode) : undefined;
-  const hop = pipelineSize > 1 ? between(stagePairs(candidates, shape), hopMode) : undefined;
+  if (mode === 'None' || hopMode === 'None') {
+    return evaluator.predict({ tensorSize, stages: stagesOf(kinds, ranges, shape) });
+  }
+  const indexes = candidates.map(({ seat }) => seat.index);
+  const link = tensorSize > 1 ? slowestInStages(links, indexes, shape, mode) : undefined;
+  const hop = pipelineSize > 1 ? links.slowest(stagePairs(indexes, shape), hopMode) : undefined;
   if ((tensorSize > 1 && !link) || (pipelineSize > 1 && !hop)) return undefined;
   return evaluator.predict({
     tensorSize,
-    stages: ranges.map((layers, stage) => ({ layers, kinds: kindsOf(kinds, shape, stage) })),
+    stages: stagesOf(kinds, ranges, shape),
     ...(link ? { link } : {}),
     ...(hop ? { hop } : {}),
   });
 };
 
-const kindsOf = (kinds: readonly Kind[], { tensorSize }: Shape, stage: number): Kind[] =>
-  kinds.slice(stage * tensorSize, (stage + 1) * tensorSize);
+const stagesOf = (
+  kinds: readonly Kind[],
+  ranges: readonly LayerRange[],
+  { tensorSize }: Shape,
+): Staffing['stages'] =>
+  ranges.map((layers, stage) => ({
+    layers,
+    kinds: kinds.slice(stage * tensorSize, (stage + 1) * tensorSize),
+  }));
 
-type Pair = readonly [Placeable, Placeable];
-
-/** All pairs within each stage. */
-const tensorPairs = (candidates: readonly Placeable[], { tensorSize }: Shape): Pair[] =>
-  candidates.flatMap((left, rank) => {
-    const endOfStage = rank - (rank % tensorSize) + tensorSize;
-    return candidates.slice(rank + 1, endOfStage).map((right): Pair => [left, right]);
-  });
-
-/** Each rank with its counterpart on the next stage. */
-const stagePairs = (candidates: readonly Placeable[], { tensorSize }: Shape): Pair[] =>
-  candidates.flatMap((left, rank) => {
-    const right = candidates[rank + tensorSize];
-    return right ? [[left, right] as const] : [];
-  });
-
-/** Undefined when one pair's link is not in the catalogue. */
-const slowestOf = (
-  links: Catalogue['links'],
-  pairs: readonly Pair[],
+const slowestInStages = (
+  links: LinkTable,
+  indexes: readonly number[],
+  { tensorSize, pipelineSize }: Shape,
   mode: 'TCP' | 'RDMA',
 ): LinkFacts | undefined => {
-  const found = new Set<LinkFacts>();
-  for (const [left, right] of pairs) {
-    const link = linkFactsBetween(links, left.seat, right.seat, mode);
-    if (!link) return undefined;
-    found.add(link);
-  }
-  return slowestLink([...found]);
+  const found = Array.from({ length: pipelineSize }, (_, stage) =>
+    links.slowestAmong(indexes.slice(stage * tensorSize, (stage + 1) * tensorSize), mode),
+  );
+  const known = found.filter((link) => link !== undefined);
+  return known.length < found.length ? undefined : slowestOf(known);
 };
+
+/** Each rank with its counterpart on the next stage. */
+const stagePairs = (indexes: readonly number[], { tensorSize }: Shape): [number, number][] =>
+  indexes.slice(tensorSize).map((right, rank): [number, number] => [indexes[rank] ?? right, right]);
 
 export const namesOf = (candidates: readonly Candidate[]): string[] =>
   candidates.map(({ node }) => node.name);

@@ -30,36 +30,63 @@ export interface Evaluator {
   demand: Demand;
   /** What any cut takes at least, over all of its ranks. */
   leastBytes: number;
+  /** Whether anything is known of this engine's speed. */
+  isPredictable: boolean;
   memoryOf: (shape: Shape, stage: number, layers: LayerRange) => MemoryBreakdown;
   predict: (staffing: Staffing) => Prediction | undefined;
 }
 
 const createEvaluator = (
   demand: Demand,
-  workload: Workload,
-  { predict, performance }: Predictor,
+  { engines }: PerformanceFacts,
+  predictOnce: Evaluator['predict'],
 ): Evaluator => {
-  const memories = new Map<string, MemoryBreakdown>();
-  const predictions = new Map<string, Prediction | undefined>();
+  const memories = new Map<number, MemoryBreakdown>();
   const layers = { firstLayer: 0, endLayer: demand.model.layers.length };
   const whole = rankMemory(demand, { tensorSize: 1, pipelineSize: 1 }, 0, layers);
   return {
     demand,
     leastBytes: whole.shardedWeightsBytes + whole.kvCacheBytes,
-    memoryOf: (shape, stage, layers) => {
-      const place = stage === 0 ? 'first' : stage === shape.pipelineSize - 1 ? 'last' : 'middle';
-      const key = `${shape.tensorSize}/${shape.pipelineSize === 1}/${place}/${layers.firstLayer}/${layers.endLayer}`;
-      const known = memories.get(key) ?? rankMemory(demand, shape, stage, layers);
-      memories.set(key, known);
-      return known;
+    isPredictable: engines.some(({ names }) => names.includes(demand.engine.name)),
+    memoryOf: (shape, stage, range) => {
+      const key = memoryKey(shape, stage, range);
+      const known = memories.get(key);
+      if (known) return known;
+      const memory = rankMemory(demand, shape, stage, range);
+      memories.set(key, memory);
+      return memory;
     },
-    predict: (staffing) => {
-      const key = keyOf(staffing);
-      if (!predictions.has(key)) {
-        predictions.set(key, predict(toOption(demand, workload, performance, staffing)));
-      }
-      return predictions.get(key);
-    },
+    predict: predictOnce,
+  };
+};
+
+/** Memory depends on the place among the stages: the only one, the first, the last, between. */
+const memoryKey = (
+  { tensorSize, pipelineSize }: Shape,
+  stage: number,
+  { firstLayer, endLayer }: LayerRange,
+): number => {
+  const place = pipelineSize === 1 ? 0 : stage === 0 ? 1 : stage === pipelineSize - 1 ? 2 : 3;
+  return ((tensorSize * 4 + place) * mostLayers + firstLayer) * mostLayers + endLayer;
+};
+
+/** Beyond any model's: makes one number of several. */
+const mostLayers = 2 ** 16;
+
+/** Asks for each prediction once: what speed depends on does not include the context that memory is planned for. */
+const createMemory = (
+  demand: Demand,
+  workload: Workload,
+  { predict, performance }: Predictor,
+): Evaluator['predict'] => {
+  const predictions = new Map<string, Prediction | undefined>();
+  return (staffing) => {
+    const key = keyOf(staffing);
+    const known = predictions.get(key);
+    if (known || predictions.has(key)) return known;
+    const predicted = predict(toOption(demand, workload, performance, staffing));
+    predictions.set(key, predicted);
+    return predicted;
   };
 };
 
@@ -94,20 +121,34 @@ const toOption = (
 export const createEvaluators = (
   predictor: Predictor,
 ): ((demand: Demand, workload: Workload) => Evaluator) => {
-  const known = new WeakMap<ModelProfile, Map<string, Evaluator>>();
+  const evaluators = createShelf<Evaluator>();
+  const memories = createShelf<Evaluator['predict']>();
   return (demand, workload) => {
     const { model, engine, contextLength, maxConcurrentRequests } = demand;
-    const ofModel = known.get(model) ?? new Map<string, Evaluator>();
-    known.set(model, ofModel);
-    const key = [
-      engine.name,
-      contextLength,
-      maxConcurrentRequests,
-      workload.promptTokens,
-      workload.generatedTokens,
-    ].join('/');
-    const evaluator = ofModel.get(key) ?? createEvaluator(demand, workload, predictor);
-    ofModel.set(key, evaluator);
-    return evaluator;
+    const { promptTokens, generatedTokens } = workload;
+    const key = [engine.name, maxConcurrentRequests, promptTokens, generatedTokens].join('/');
+    return evaluators(model, `${key}/${contextLength}`, () =>
+      createEvaluator(
+        demand,
+        predictor.performance,
+        memories(model, key, () => createMemory(demand, workload, predictor)),
+      ),
+    );
+  };
+};
+
+/** Something for each model and key, made when it is first asked for. */
+const createShelf = <T extends object>(): ((
+  model: ModelProfile,
+  key: string,
+  make: () => T,
+) => T) => {
+  const byModel = new WeakMap<ModelProfile, Map<string, T>>();
+  return (model, key, make) => {
+    const ofModel = byModel.get(model) ?? new Map<string, T>();
+    byModel.set(model, ofModel);
+    const made = ofModel.get(key) ?? make();
+    ofModel.set(key, made);
+    return made;
   };
 };

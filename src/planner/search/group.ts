@@ -1,3 +1,5 @@
+import type { EngineFacts } from '../../catalogue/facts.ts';
+import type { ModelDeploymentSpec } from '../../resources/types.ts';
 import { askedShapes, exactShape } from '../asked-shapes.ts';
 import { decide } from '../decide.ts';
 import { impossible, interconnectsOf, tensorSizesOf } from '../engine-limits.ts';
@@ -7,6 +9,7 @@ import type { Transport } from '../interconnect.ts';
 import type { Inventory } from '../inventory.ts';
 import { ladder } from '../ladder.ts';
 import { contextLengthOf } from '../memory.ts';
+import type { Demand } from '../memory.ts';
 import { moveMargin } from '../objective.ts';
 import type { Refusal } from '../refusal.ts';
 import { requestRefusal } from '../request.ts';
@@ -15,9 +18,11 @@ import type { Shape } from '../shapes.ts';
 import type { PlanInput, PlanResult, Workload } from '../types.ts';
 import { listRejections, refuse } from '../verdict.ts';
 import { appraise } from './appraise.ts';
+import { createClaims } from './claims.ts';
+import type { Claim } from './claims.ts';
 import { createEvaluators } from './evaluate.ts';
 import type { Predict } from './evaluate.ts';
-import { bestOf, byScore, listOptions, scored } from './option.ts';
+import { bestOf, listOptions, scored } from './option.ts';
 import type { Engagement, Option } from './option.ts';
 import { optionsFor } from './options.ts';
 import type { Attempt } from './options.ts';
@@ -30,45 +35,62 @@ export type GroupRequest = Omit<PlanInput, 'nodes' | 'catalogue'>;
 /** A short chat turn; published decode rates are mostly for prompts of this size. */
 const usualWorkload: Workload = { promptTokens: 512, generatedTokens: 128 };
 
+export interface GroupPlanner {
+  /** A plan for one group beside what is reserved in the inventory. */
+  plan: (request: GroupRequest) => PlanResult;
+  /** Whether a plan of before still stands; its memory counts in later claims. Before anything is reserved. */
+  claim: (claim: Claim) => boolean;
+}
+
 /**
  * Plans one group after another on one fleet; what an earlier one takes has to be reserved in the inventory.
  * Nodes and predictions are sorted and worked out once for all of them.
  */
-export const createGroupPlanner = (
-  inventory: Inventory,
-  predict: Predict,
-): ((request: GroupRequest) => PlanResult) => {
+export const createGroupPlanner = (inventory: Inventory, predict: Predict): GroupPlanner => {
   const pools = createPools(inventory);
   const evaluators = createEvaluators({ predict, performance: inventory.catalogue.performance });
   const nodes = inventory.seats.map(({ node }) => node);
-  return (request) => {
-    const { deployment, model, current, workload = usualWorkload } = request;
-    const { spec } = deployment;
+  const engage = (
+    spec: ModelDeploymentSpec,
+    demand: Demand,
+    workload: Workload = usualWorkload,
+  ): Engagement => ({
+    evaluator: evaluators(demand, workload),
+    pool: pools.of(spec, demand.engine, {
+      memoryHeadroom: spec.placement.memoryHeadroom,
+      sparesGPU: demand.engine.runsOn === 'AppleGPU' && !exactShape(spec.parallelism),
+    }),
+  });
+  const plan: GroupPlanner['plan'] = (request) => {
+    const { model, current, workload } = request;
+    const { spec } = request.deployment;
     const refusal = requestRefusal(spec);
     if (refusal) return refuse([refusal], [], { exact: true });
     const { engines, refusals } = enginesFor(spec, model, inventory.catalogue, nodes);
     if (engines.length === 0) return refuse(refusals, [], { exact: true });
     pools.prefer(current?.nodeNames ?? none);
-    const isExact = exactShape(spec.parallelism) !== undefined;
-    const engagements = engines.map((engine): Engagement => {
-      const margins = {
-        memoryHeadroom: spec.placement.memoryHeadroom,
-        sparesGPU: engine.runsOn === 'AppleGPU' && !isExact,
-      };
-      const demand = {
-        model,
-        engine,
-        contextLength: contextLengthOf(spec, model),
-        maxConcurrentRequests: spec.runtime.maxConcurrentRequests,
-      };
-      return {
-        evaluator: evaluators(demand, workload),
-        pool: pools.of(spec, engine, margins),
-      };
-    });
+    const engagements = engines.map((engine) =>
+      engage(spec, demandOf(spec, model, engine), workload),
+    );
     return planWith({ inventory, request, engagements, refusals: [...refusals], options: [] });
   };
+  const claim = createClaims(inventory, ({ spec, model, plan: { engine: name } }) => {
+    const engine = inventory.catalogue.engines.find((each) => each.name === name);
+    return engine && engage(spec, demandOf(spec, model, engine)).pool;
+  });
+  return { plan, claim };
 };
+
+const demandOf = (
+  spec: ModelDeploymentSpec,
+  model: GroupRequest['model'],
+  engine: EngineFacts,
+): Demand => ({
+  model,
+  engine,
+  contextLength: contextLengthOf(spec, model),
+  maxConcurrentRequests: spec.runtime.maxConcurrentRequests,
+});
 
 const none: readonly string[] = [];
 
@@ -88,9 +110,10 @@ const planWith = (search: Search): PlanResult => {
   for (const transport of transportsOf(spec)) {
     const chosen = searchOver(search, transport);
     if (!chosen) continue;
-    const runnerUp = options
-      .filter(({ shape, predicted }) => predicted && shapeLabel(shape) !== shapeLabel(chosen.shape))
-      .toSorted(byScore)[0];
+    const label = shapeLabel(chosen.shape);
+    const runnerUp = bestOf(
+      options.filter(({ shape, predicted }) => predicted && shapeLabel(shape) !== label),
+    );
     const found = decide(chosen, { spec, transport, ...(runnerUp ? { runnerUp } : {}) });
     return {
       ok: true,
@@ -167,14 +190,17 @@ const attempt = (
   const { request, engagements, inventory, refusals, options } = search;
   const { objective, degradation } = request.deployment.spec;
   const asked: Attempt = {
-    catalogue: inventory.catalogue,
+    links: inventory.links,
     objective,
     transport,
     currentNames: request.current?.nodeNames ?? none,
   };
   const found = engagements.flatMap((engagement) => {
     const tried = optionsFor(engagement, shapesOf(engagement), degradedBy, asked);
-    for (const refusal of tried.refusals) {
+    const { name } = engagement.evaluator.demand.engine;
+    for (const refused of tried.refusals) {
+      const option = `${name}: ${refused.option}`;
+      const refusal = engagements.length > 1 ? { ...refused, option } : refused;
       if (!refusals.some((known) => isSame(known, refusal))) refusals.push(refusal);
     }
     return tried.options;
@@ -212,7 +238,7 @@ const keepCurrent = (
     if (!shape || impossible(model, shape, engine)) continue;
     const placed = placeOnCurrent(engagement, shape, current, transport);
     if (!placed) continue;
-    const predicted = appraise(placed, evaluator, inventory.catalogue);
+    const predicted = appraise(placed, evaluator, inventory.links);
     const option = { ...placed, engagement, degradedBy: [], ...(predicted ? { predicted } : {}) };
     const kept = scored(option, objective);
     if (!isFastEnough(degradation.minTokensPerSecond)(kept)) continue;

@@ -31,15 +31,24 @@ type Objective = ModelDeploymentSpec['objective'];
 
 export const scored = (option: Omit<Option, 'score'>, objective: Objective): Option => ({
   ...option,
-  score: option.predicted ? scoreOf(objective, option.predicted, worldSize(option.shape)) : 0,
+  score: option.predicted
+    ? scoreOf(objective, option.predicted, worldSize(option.shape)) / (1 + othersOn(option))
+    : 0,
 });
+
+/** Groups that compute on one node take turns: with one other, each is half as fast while both are busy. */
+const othersOn = ({ candidates }: Pick<Option, 'candidates'>): number =>
+  Math.max(...candidates.map(({ seat }) => seat.groups));
 
 const engineOf = ({ engagement }: Option): string => engagement.evaluator.demand.engine.name;
 
 /** Options with a prediction by score, ties by fewer nodes, then by name; else the first, as they were tried. */
 export const bestOf = (options: readonly Option[]): Option | undefined => {
-  const predicted = options.filter((option) => option.predicted);
-  return predicted.length === 0 ? options[0] : predicted.toSorted(byScore)[0];
+  let best: Option | undefined;
+  for (const option of options) {
+    if (option.predicted && (!best || byScore(option, best) < 0)) best = option;
+  }
+  return best ?? options[0];
 };
 
 export const byScore = (a: Option, b: Option): number =>
@@ -97,16 +106,24 @@ const toPlanOption = (option: Option): Omit<PlanOption, 'verdict' | 'reason' | '
 };
 
 const whyNot = (
-  { predicted, shape }: Option,
+  option: Option,
   chosen: Option | undefined,
   objective: Objective,
 ): Pick<PlanOption, 'reason' | 'message'> => {
+  const { predicted, shape } = option;
   if (!predicted) {
     return { reason: 'NotPredicted', message: 'no speed is predicted for these machines' };
   }
   const own = describeValue(objective, predicted);
   if (!chosen?.predicted) return { reason: 'LessForObjective', message: own };
   const message = `${own}, chosen: ${describeValue(objective, chosen.predicted)}`;
+  const others = othersOn(option);
+  if (others > othersOn(chosen)) {
+    return {
+      reason: 'LessForObjective',
+      message: `${message}, but its nodes also serve ${others} other group${others > 1 ? 's' : ''}`,
+    };
+  }
   const share = valueOf(objective, predicted) / valueOf(objective, chosen.predicted);
   if (share < 1) {
     return {

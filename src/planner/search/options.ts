@@ -4,7 +4,7 @@ import type { Rung } from '../ladder.ts';
 import type { Refusal } from '../refusal.ts';
 import { shapeLabel } from '../shapes.ts';
 import type { Shape } from '../shapes.ts';
-import type { Catalogue } from '../../catalogue/facts.ts';
+import type { LinkTable } from '../topology/link-facts.ts';
 import type { ModelDeploymentSpec } from '../../resources/types.ts';
 import { appraise } from './appraise.ts';
 import type { Placed } from './appraise.ts';
@@ -17,7 +17,7 @@ import { stagedSites } from './staged-sites.ts';
 
 /** What is asked of every option of one attempt. */
 export interface Attempt {
-  catalogue: Catalogue;
+  links: LinkTable;
   objective: ModelDeploymentSpec['objective'];
   transport: Transport;
   currentNames: readonly string[];
@@ -43,7 +43,7 @@ export const optionsFor = (
     else refusals.push({ ...never, engine: demand.engine.name, shape });
   }
   const finish = (placed: Placed): Option => {
-    const predicted = appraise(placed, engagement.evaluator, attempt.catalogue);
+    const predicted = appraise(placed, engagement.evaluator, attempt.links);
     const option = { ...placed, engagement, degradedBy, ...(predicted ? { predicted } : {}) };
     return scored(option, attempt.objective);
   };
@@ -67,7 +67,7 @@ const placedWell = (
   shapes: readonly Shape[],
   { transport: { want } }: Attempt,
 ): Placed[] => {
-  if (pool.byKind.every((candidates) => candidates.length === 0)) return [];
+  if (!evaluator.isPredictable || pool.byKind.every(({ length }) => length === 0)) return [];
   const search: SiteSearch = { pool, evaluator, want };
   const sites: Placed[] = [];
   for (const [tensorSize, sameTensor] of Map.groupBy(shapes, (shape) => shape.tensorSize)) {

@@ -20,7 +20,11 @@ export interface Mesh {
   mode: 'RDMA' | 'TCP';
   /** Kinds of its members, ascending: meshes of one make are interchangeable. */
   make: string;
+  /** As make, each kind once. */
+  kinds: string;
   idle: number;
+  /** Left on all of them together. */
+  freeBytes: number;
 }
 
 /** The nodes that one engine of one deployment may use, in the orders that search needs. */
@@ -29,6 +33,7 @@ export interface Pool {
   candidates: Placeable[];
   named: ReadonlyMap<string, Placeable>;
   hostFreeBytes: Map<string, number>;
+  sharesHosts: boolean;
   excluded: readonly Refusal[];
   /** byKind[kind.id], the least strain first: what single ranks take. */
   byKind: Placeable[][];
@@ -56,9 +61,10 @@ interface Kept {
 export const createPools = (inventory: Inventory): Pools => {
   const kept = new Map<string, Kept>();
   let preferred: readonly string[] = [];
+  const haveReported = inventory.seats.some(({ node }) => node.engines.length > 0);
   return {
     of: (spec, engine, margins) => {
-      const key = keyOf(spec, engine, margins);
+      const key = keyOf(spec, engine, margins, haveReported);
       const found = kept.get(key) ?? createPool(inventory, spec, engine, margins);
       kept.set(key, found);
       refresh(found, inventory, preferred);
@@ -70,12 +76,14 @@ export const createPools = (inventory: Inventory): Pools => {
   };
 };
 
-/** All that eligibility and room depend on. */
+/** All that eligibility and room depend on; which engine it is only where nodes say what they have. */
 const keyOf = (
   { placement, runtime }: ModelDeploymentSpec,
-  { name, version }: EngineFacts,
+  { name, runsOn }: EngineFacts,
   margins: Margins,
-): string => JSON.stringify([placement, runtime.version, name, version, margins]);
+  haveReported: boolean,
+): string =>
+  JSON.stringify([placement, haveReported ? [runtime.version, name] : [], runsOn, margins]);
 
 const createPool = (
   { seats, seatOf, kinds, topology }: Inventory,
@@ -85,7 +93,7 @@ const createPool = (
 ): Kept => {
   const nodes = seats.map(({ node }) => node);
   const { eligible, excluded } = selectNodes(nodes, spec, engine);
-  const { candidates: plain, hostFreeBytes } = capacityOf(nodes, eligible, margins);
+  const { candidates: plain, hostFreeBytes, sharesHosts } = capacityOf(nodes, eligible, margins);
   const candidates = plain.flatMap((candidate): Placeable[] => {
     const seat = seatOf.get(candidate.node.name);
     return seat ? [{ ...candidate, seat, strain: 0, isCurrent: false }] : [];
@@ -110,7 +118,7 @@ const createPool = (
     [...hostFreeBytes].map(([host, bytes]) => [host, bytes + (usedOn.get(host) ?? 0)]),
   );
   const named = new Map(candidates.map((candidate) => [candidate.node.name, candidate]));
-  const pool = { candidates, named, hostFreeBytes, excluded, byKind, meshes };
+  const pool = { candidates, named, hostFreeBytes, sharesHosts, excluded, byKind, meshes };
   return { pool, placed, usable, allMeshes, seen: -1, preferred: [] };
 };
 
@@ -126,7 +134,16 @@ const meshOf = (
   });
   if (members.length < 2) return [];
   const kinds = members.map(({ seat }) => seat.kind?.id ?? 0).toSorted((a, b) => a - b);
-  return [{ members, mode, make: kinds.join(), idle: members.length }];
+  return [
+    {
+      members,
+      mode,
+      make: kinds.join(),
+      kinds: [...new Set(kinds)].join(),
+      idle: members.length,
+      freeBytes: 0,
+    },
+  ];
 };
 
 /** Takes in what was reserved since, and whom to prefer; linear, but for sorting what is nearly sorted. */
@@ -137,16 +154,22 @@ const refresh = (kept: Kept, inventory: Inventory, preferred: readonly string[])
     inventory.touched.slice(Math.max(0, seen)).map((index) => inventory.seats[index]?.host ?? ''),
   );
   if (touchedHosts.size > 0) takeRoom(kept, inventory, touchedHosts);
-  const strain = strainOf(inventory);
   const names = new Set(preferred);
   for (const candidate of pool.candidates) {
-    candidate.strain = strain(candidate.seat);
+    candidate.strain = strainOf(inventory, candidate.seat);
     candidate.isCurrent = names.has(candidate.node.name);
   }
   if (touchedHosts.size > 0) pool.candidates.sort(byRoom);
   const order = byStrain(inventory);
   for (const list of pool.byKind) list.sort(order);
-  for (const mesh of kept.allMeshes) mesh.idle = mesh.members.filter(isIdle).length;
+  for (const mesh of kept.allMeshes) {
+    mesh.idle = 0;
+    mesh.freeBytes = 0;
+    for (const member of mesh.members) {
+      if (isIdle(member)) mesh.idle += 1;
+      mesh.freeBytes += Math.max(0, member.freeBytes);
+    }
+  }
   for (const list of pool.meshes) list.sort(byIdle);
   kept.seen = inventory.touched.length;
   kept.preferred = preferred;
@@ -154,14 +177,16 @@ const refresh = (kept: Kept, inventory: Inventory, preferred: readonly string[])
 
 const takeRoom = (
   { pool, usable }: Kept,
-  { seats }: Inventory,
+  { seatsOnHost }: Inventory,
   hosts: ReadonlySet<string>,
 ): void => {
-  const used = new Map<string, number>();
-  for (const { node, host } of seats) {
-    if (hosts.has(host)) used.set(host, (used.get(host) ?? 0) + node.usedMemoryBytes);
+  for (const host of hosts) {
+    const used = (seatsOnHost.get(host) ?? []).reduce(
+      (sum, { node }) => sum + node.usedMemoryBytes,
+      0,
+    );
+    pool.hostFreeBytes.set(host, (usable.get(host) ?? 0) - used);
   }
-  for (const [host, bytes] of used) pool.hostFreeBytes.set(host, (usable.get(host) ?? 0) - bytes);
   for (const candidate of pool.candidates) {
     if (!hosts.has(candidate.host)) continue;
     const { node, reserveBytes, headroomBytes, spareBytes } = candidate;
@@ -178,26 +203,15 @@ export const isIdle = ({ node, isCurrent }: Placeable): boolean =>
 /**
  * What a single rank on this node would spoil, the least first: 0 nothing (it is idle, and in no island that is
  * whole), 1 an island of which there are more, 2 the speed of others that run there, 3 the last whole island of
- * its make. An island is whole while none of its nodes holds anything; nodes that are lost count as well, so
- * that their loss moves nobody.
+ * its make.
  */
-const strainOf = ({ seats, topology }: Inventory): ((seat: Seat) => number) => {
-  const isWhole = topology.islands.map(
-    ({ members }) =>
-      members.length > 1 && members.every((index) => seats[index]?.node.usedMemoryBytes === 0),
-  );
-  const makes = topology.islands.map(({ members, form }, island) =>
-    isWhole[island]
-      ? `${form}/${members.map((index) => seats[index]?.kind?.id ?? '-').join()}`
-      : '',
-  );
-  const wholes = new Map<string, number>();
-  for (const make of makes) wholes.set(make, (wholes.get(make) ?? 0) + 1);
-  return ({ node, island }) => {
-    if (node.usedMemoryBytes > 0) return 2;
-    if (!isWhole[island]) return 0;
-    return (wholes.get(makes[island] ?? '') ?? 0) > 1 ? 1 : 3;
-  };
+const strainOf = (
+  { islands: { isWhole, makes, wholes } }: Inventory,
+  { node, island }: Seat,
+): number => {
+  if (node.usedMemoryBytes > 0) return 2;
+  if (!isWhole[island]) return 0;
+  return (wholes.get(makes[island] ?? '') ?? 0) > 1 ? 1 : 3;
 };
 
 /** Where the group runs now, then the least strain, the smallest island, the most room, the first by name. */
@@ -206,6 +220,7 @@ const byStrain =
   (a: Placeable, b: Placeable): number =>
     Number(b.isCurrent) - Number(a.isCurrent) ||
     a.strain - b.strain ||
+    a.seat.groups - b.seat.groups ||
     islandSize(topology.islands, a) - islandSize(topology.islands, b) ||
     b.freeBytes - a.freeBytes ||
     a.seat.index - b.seat.index;

@@ -48,14 +48,19 @@ const groupsOf = (search: SiteSearch, shape: Shape, needBytes: number): Group[] 
   const able = interconnectsOf(evaluator.demand.engine, shape);
   const modes = able.filter((mode) => want === 'Auto' || mode === want);
   const size = shape.tensorSize;
-  const inMeshes = pool.meshes.flatMap((meshes): Group[] => {
+  const best = new Map<string, Found>();
+  for (const meshes of pool.meshes) {
     const [first] = meshes;
-    if (!first || !modes.includes(first.mode) || first.members.length < size) return [];
-    return kindsIn(first).flatMap((slowest) => {
-      const members = bestInMeshes(meshes, size, slowest, needBytes);
-      return members ? [{ members, mode: first.mode }] : [];
-    });
-  });
+    if (!first || !modes.includes(first.mode) || first.members.length < size) continue;
+    for (const slowest of kindsIn(first)) {
+      const found = bestInMeshes(meshes, size, slowest, needBytes);
+      if (!found) continue;
+      const key = `${first.mode}/${found.members.map(kindId).join()}`;
+      const known = best.get(key);
+      if (!known || byCost(found, known) < 0) best.set(key, found);
+    }
+  }
+  const inMeshes = [...best.values()].map(({ members, mesh: { mode } }) => ({ members, mode }));
   if (!modes.includes('TCP')) return inMeshes;
   const anywhere = pool.byKind.flatMap((_, slowest): Group[] => {
     const members = overNetwork(pool, size, slowest, needBytes);
@@ -68,21 +73,35 @@ const kindsIn = ({ members }: Mesh): number[] => [
   ...new Set(members.map(({ seat }) => seat.kind?.id ?? 0)),
 ];
 
+interface Found {
+  members: Placeable[];
+  mesh: Mesh;
+  isShared: boolean;
+}
+
+/** Idle nodes before busy ones; the mesh that is left with the least; the first by name. */
+const byCost = (a: Found, b: Found): number =>
+  Number(a.isShared) - Number(b.isShared) ||
+  a.mesh.idle - b.mesh.idle ||
+  a.mesh.members.length - b.mesh.members.length ||
+  (a.members[0]?.seat.index ?? 0) - (b.members[0]?.seat.index ?? 0);
+
 /** In the mesh with the fewest idle nodes that are enough; among busy nodes only if there is none. */
 const bestInMeshes = (
   meshes: readonly Mesh[],
   size: number,
   slowest: number,
   needBytes: number,
-): Placeable[] | undefined => {
-  for (const { members, idle } of meshes) {
-    const chosen =
-      idle >= size ? pick(members.filter(isIdle), size, slowest, needBytes) : undefined;
-    if (chosen) return chosen;
+): Found | undefined => {
+  for (const mesh of meshes) {
+    if (mesh.idle < size) continue;
+    const members = pick(mesh.members.filter(isIdle), size, slowest, needBytes);
+    if (members) return { members, mesh, isShared: false };
   }
-  for (const { members, idle } of meshes) {
-    const chosen = idle < members.length ? pick(members, size, slowest, needBytes) : undefined;
-    if (chosen) return chosen;
+  for (const mesh of meshes) {
+    if (mesh.idle === mesh.members.length) continue;
+    const members = pick(mesh.members, size, slowest, needBytes);
+    if (members) return { members, mesh, isShared: true };
   }
   return undefined;
 };
@@ -103,7 +122,7 @@ const pick = (
       (a, b) =>
         kindId(a) - kindId(b) ||
         Number(b.isCurrent) - Number(a.isCurrent) ||
-        a.node.usedMemoryBytes - b.node.usedMemoryBytes ||
+        a.seat.groups - b.seat.groups ||
         b.freeBytes - a.freeBytes ||
         a.seat.index - b.seat.index,
     )

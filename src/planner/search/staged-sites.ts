@@ -1,6 +1,6 @@
 import { interconnectsOf, mostRanks } from '../engine-limits.ts';
 import type { Shape } from '../shapes.ts';
-import type { Mesh, Placeable } from './pool.ts';
+import type { Mesh, Placeable, Pool } from './pool.ts';
 import type { Placed } from './appraise.ts';
 import type { Group, SiteSearch } from './sites.ts';
 import { assignLayers } from './stages.ts';
@@ -24,7 +24,7 @@ interface Realm {
 /** More ways to man the stages than this are not all tried. */
 const mostCrews = 256;
 /** Stages beyond those that memory needs that are tried in any case: what spreads prefill. */
-const tryStages = [2, 3, 4, 6, 8];
+const tryStages = [2, 4, 8];
 
 /**
  * Sites for pipelines whose stages have `tensorSize` ranks each. Within one kind of machine the roomiest are
@@ -74,15 +74,14 @@ const manStages = (
   };
 };
 
-/** Full meshes, one of each make, and the network that joins all nodes. */
+/** Full meshes, and the network that joins all nodes. */
 const realmsOf = (search: SiteSearch, tensorSize: number, most: number): Realm[] => {
   const { pool, want, evaluator } = search;
   const able = interconnectsOf(evaluator.demand.engine, { tensorSize, pipelineSize: 2 });
   const realms: Realm[] = [];
   if (able.includes('RDMA') && want !== 'TCP') {
-    for (const meshes of pool.meshes) {
-      const mesh = roomiest(meshes);
-      if (mesh?.mode !== 'RDMA' || mesh.members.length < 2 * tensorSize) continue;
+    for (const mesh of roomiestMeshes(pool, evaluator.leastBytes)) {
+      if (mesh.members.length < 2 * tensorSize) continue;
       realms.push({ teams: teamsIn(mesh.members, tensorSize, 'RDMA'), hop: 'RDMA' });
     }
   }
@@ -92,14 +91,21 @@ const realmsOf = (search: SiteSearch, tensorSize: number, most: number): Realm[]
   return realms;
 };
 
-const roomiest = (meshes: readonly Mesh[]): Mesh | undefined => {
-  let best: Mesh | undefined;
-  for (const mesh of meshes) if (!best || roomOf(mesh) > roomOf(best)) best = mesh;
-  return best;
+/** For each set of kinds the mesh with the most room, and the smallest idle one that has enough. */
+const roomiestMeshes = ({ meshes }: Pool, leastBytes: number): Mesh[] => {
+  const roomiest = new Map<string, Mesh>();
+  const smallest = new Map<string, Mesh>();
+  for (const mesh of meshes.flat()) {
+    if (mesh.mode !== 'RDMA') continue;
+    const { kinds, freeBytes, members, idle } = mesh;
+    const most = roomiest.get(kinds);
+    if (!most || freeBytes > most.freeBytes) roomiest.set(kinds, mesh);
+    if (idle < members.length || freeBytes < leastBytes) continue;
+    const least = smallest.get(kinds);
+    if (!least || members.length < least.members.length) smallest.set(kinds, mesh);
+  }
+  return [...new Set([...smallest.values(), ...roomiest.values()])];
 };
-
-const roomOf = ({ members }: Mesh): number =>
-  members.reduce((sum, { freeBytes }) => sum + Math.max(0, freeBytes), 0);
 
 /** Over the network a stage is a node, or a group whose own ranks are as close as can be. */
 const networkTeams = (search: SiteSearch, tensorSize: number, most: number): Team[] => {

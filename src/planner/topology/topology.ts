@@ -27,7 +27,11 @@ export interface Topology {
   islandOf: readonly number[];
   /** Maximal full meshes of Thunderbolt cables, whether they can do RDMA or not. */
   cableMeshes: readonly (readonly number[])[];
+  /** cables[node].get(peer): what a Thunderbolt cable between them carries packets as. */
+  cables: readonly ReadonlyMap<number, Wire>[];
 }
+
+export type Wire = LinkFacts['type'];
 
 /**
  * The graph of cables: RDMA where both ends can, allow and show it, on as many ports as the machine has.
@@ -46,7 +50,16 @@ export const createTopology = (ends: readonly End[]): Topology => {
     form: formOf(members, rdmaPeers),
     meshes: meshesOf[island] ?? [],
   }));
-  return { ends, rdmaPeers, islands, islandOf, cableMeshes: maximalMeshes(peersByCable(ends)) };
+  const cablePeers = peersByCable(ends);
+  const cables = cablePeers.map(
+    (peers, index) => new Map(peers.map((peer) => [peer, wireAt(ends, index, peer)])),
+  );
+  return { ends, rdmaPeers, islands, islandOf, cableMeshes: maximalMeshes(cablePeers), cables };
+};
+
+const wireAt = (ends: readonly End[], left: number, right: number): Wire => {
+  const [a, b] = [ends[left], ends[right]];
+  return a && b ? wireBetween(a, b) : 'Ethernet';
 };
 
 /** Most cables of a node that count: no Mac has more ports. */
@@ -175,8 +188,6 @@ export const namedGaps = (topology: Topology): string[] => {
   );
   return [...new Set(gaps)].toSorted();
 };
-
-type Wire = LinkFacts['type'];
 
 /**
  * What packets between two nodes travel on, without RDMA: their host's memory, the better cable that either
