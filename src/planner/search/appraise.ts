@@ -18,6 +18,11 @@ export interface Placed {
   mode: 'None' | 'TCP' | 'RDMA';
   /** Between stages, where it is not `mode`. */
   hopMode?: 'TCP';
+  /**
+   * TCP goes by the network even where there happen to be cables: sites that were sought without regard to
+   * cables are compared by what they are sure of, so that a node more never makes one look worse.
+   */
+  byNetwork?: boolean;
 }
 
 /** How these nodes would perform; undefined where a chip or a link is not in the catalogue. */
@@ -26,7 +31,7 @@ export const appraise = (
   evaluator: Evaluator,
   links: LinkTable,
 ): Prediction | undefined => {
-  const { shape, candidates, ranges, mode, hopMode = mode } = placed;
+  const { shape, candidates, ranges, mode, hopMode = mode, byNetwork = false } = placed;
   const { tensorSize, pipelineSize } = shape;
   const kinds = candidates.flatMap(({ seat }) => seat.kind ?? []);
   if (kinds.length < candidates.length) return undefined;
@@ -34,8 +39,14 @@ export const appraise = (
     return evaluator.predict({ tensorSize, stages: stagesOf(kinds, ranges, shape) });
   }
   const indexes = candidates.map(({ seat }) => seat.index);
-  const link = tensorSize > 1 ? slowestInStages(links, indexes, shape, mode) : undefined;
-  const hop = pipelineSize > 1 ? links.slowest(stagePairs(indexes, shape), hopMode) : undefined;
+  const isNetwork = (by: 'TCP' | 'RDMA'): boolean => byNetwork && by === 'TCP';
+  const network = byNetwork ? links.network(indexes) : undefined;
+  const slowestLink = (): LinkFacts | undefined =>
+    isNetwork(mode) ? network : slowestInStages(links, indexes, shape, mode);
+  const slowestHop = (): LinkFacts | undefined =>
+    isNetwork(hopMode) ? network : links.slowest(stagePairs(indexes, shape), hopMode);
+  const link = tensorSize > 1 ? slowestLink() : undefined;
+  const hop = pipelineSize > 1 ? slowestHop() : undefined;
   if ((tensorSize > 1 && !link) || (pipelineSize > 1 && !hop)) return undefined;
   return evaluator.predict({
     tensorSize,

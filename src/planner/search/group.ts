@@ -190,6 +190,7 @@ const attempt = (
   const { request, engagements, inventory, refusals, options } = search;
   const { objective, degradation } = request.deployment.spec;
   const asked: Attempt = {
+    topology: inventory.topology,
     links: inventory.links,
     objective,
     transport,
@@ -236,12 +237,13 @@ const keepCurrent = (
         tensorSize === current.tensorSize && pipelineSize === current.pipelineSize,
     );
     if (!shape || impossible(model, shape, engine)) continue;
-    const placed = placeOnCurrent(engagement, shape, current, transport);
-    if (!placed) continue;
-    const predicted = appraise(placed, evaluator, inventory.links);
-    const option = { ...placed, engagement, degradedBy: [], ...(predicted ? { predicted } : {}) };
-    const kept = scored(option, objective);
-    if (!isFastEnough(degradation.minTokensPerSecond)(kept)) continue;
+    const ways = placeOnCurrent(engagement, shape, current, transport).map((placed) => {
+      const predicted = appraise(placed, evaluator, inventory.links);
+      const option = { ...placed, engagement, degradedBy: [], ...(predicted ? { predicted } : {}) };
+      return scored(option, objective);
+    });
+    const kept = bestOf(ways.filter(isFastEnough(degradation.minTokensPerSecond)));
+    if (!kept) continue;
     options.push(kept);
     return kept;
   }

@@ -5,6 +5,7 @@ import type { Refusal } from '../refusal.ts';
 import { shapeLabel } from '../shapes.ts';
 import type { Shape } from '../shapes.ts';
 import type { LinkTable } from '../topology/link-facts.ts';
+import type { Topology } from '../topology/topology.ts';
 import type { ModelDeploymentSpec } from '../../resources/types.ts';
 import { appraise } from './appraise.ts';
 import type { Placed } from './appraise.ts';
@@ -17,6 +18,7 @@ import { stagedSites } from './staged-sites.ts';
 
 /** What is asked of every option of one attempt. */
 export interface Attempt {
+  topology: Topology;
   links: LinkTable;
   objective: ModelDeploymentSpec['objective'];
   transport: Transport;
@@ -65,10 +67,10 @@ export const optionsFor = (
 const placedWell = (
   { pool, evaluator }: Engagement,
   shapes: readonly Shape[],
-  { transport: { want } }: Attempt,
+  { topology, transport: { want } }: Attempt,
 ): Placed[] => {
   if (!evaluator.isPredictable || pool.byKind.every(({ length }) => length === 0)) return [];
-  const search: SiteSearch = { pool, evaluator, want };
+  const search: SiteSearch = { topology, pool, evaluator, want };
   const sites: Placed[] = [];
   for (const [tensorSize, sameTensor] of Map.groupBy(shapes, (shape) => shape.tensorSize)) {
     const stages = new Set(sameTensor.map(({ pipelineSize }) => pipelineSize));

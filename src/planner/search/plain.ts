@@ -68,20 +68,22 @@ export const placePlainly = (
   };
 };
 
-/** The running cut on the running nodes, while it fits; undefined when it does not. */
+/** The running cut on the running nodes, while it fits: in each way that its layers may be spread. */
 export const placeOnCurrent = (
   engagement: Engagement,
   shape: Shape,
   { nodeNames }: CurrentPlacement,
   transport: Transport,
-): Placed | undefined => {
+): Placed[] => {
   const { pool, evaluator } = engagement;
-  const ranges = rangesOn(engagement, shape, nodeNames);
-  if (!ranges) return undefined;
-  const needs = cutRanks(shape, ranges, evaluator.memoryOf).map(({ memory }) => memory.totalBytes);
-  if (!placeOn(needs, pool, nodeNames)) return undefined;
-  const outcome = withMode(engagement, { shape, ranges }, nodeNames, transport);
-  return 'placed' in outcome ? outcome.placed : undefined;
+  if (nodeNames.some((name) => !pool.named.has(name))) return [];
+  return rangesOn(engagement, shape, nodeNames).flatMap((ranges) => {
+    const cut = cutRanks(shape, ranges, evaluator.memoryOf);
+    const needs = cut.map(({ memory }) => memory.totalBytes);
+    if (!placeOn(needs, pool, nodeNames)) return [];
+    const outcome = withMode(engagement, { shape, ranges }, nodeNames, transport);
+    return 'placed' in outcome ? [outcome.placed] : [];
+  });
 };
 
 /** By speed where all are known, as the search does. */
@@ -89,7 +91,7 @@ const rangesOn = (
   { pool, evaluator }: Engagement,
   shape: Shape,
   nodeNames: readonly string[],
-): LayerRange[] | undefined => {
+): LayerRange[][] => {
   const { model, engine } = evaluator.demand;
   const { tensorSize, pipelineSize } = shape;
   const rooms = Array.from({ length: pipelineSize }, (_, stage) => {
@@ -101,7 +103,7 @@ const rangesOn = (
     };
   });
   if (rooms.some(({ speed }) => !(speed > 0 && Number.isFinite(speed)))) {
-    return partitionLayers(model.layers.length, pipelineSize);
+    return [partitionLayers(model.layers.length, pipelineSize)];
   }
   return assignLayers(
     rooms,

@@ -1,12 +1,14 @@
 import { interconnectsOf } from '../engine-limits.ts';
 
 import type { Shape } from '../shapes.ts';
+import type { Topology } from '../topology/topology.ts';
 import type { Placed } from './appraise.ts';
 import type { Evaluator } from './evaluate.ts';
 import { isIdle } from './pool.ts';
 import type { Mesh, Placeable, Pool } from './pool.ts';
 
 export interface SiteSearch {
+  topology: Topology;
   pool: Pool;
   evaluator: Evaluator;
   /** What interconnect.mode leaves. */
@@ -28,6 +30,7 @@ export const singleSites = ({ pool, evaluator }: SiteSearch): Placed[] => {
 export interface Group {
   members: Placeable[];
   mode: 'TCP' | 'RDMA';
+  byNetwork: boolean;
 }
 
 /** For each make of mesh and each kind that may be the slowest in it, the group that costs others least. */
@@ -35,11 +38,12 @@ export const tensorSites = (search: SiteSearch, tensorSize: number): Placed[] =>
   const shape = { tensorSize, pipelineSize: 1 };
   const layers = { firstLayer: 0, endLayer: search.evaluator.demand.model.layers.length };
   const needBytes = search.evaluator.memoryOf(shape, 0, layers).totalBytes;
-  return groupsOf(search, shape, needBytes).map(({ members, mode }) => ({
+  return groupsOf(search, shape, needBytes).map(({ members, mode, byNetwork }) => ({
     shape,
     candidates: members,
     ranges: [layers],
     mode,
+    byNetwork,
   }));
 };
 
@@ -60,11 +64,15 @@ const groupsOf = (search: SiteSearch, shape: Shape, needBytes: number): Group[] 
       if (!known || byCost(found, known) < 0) best.set(key, found);
     }
   }
-  const inMeshes = [...best.values()].map(({ members, mesh: { mode } }) => ({ members, mode }));
+  const inMeshes = [...best.values()].map(({ members, mesh: { mode } }) => ({
+    members,
+    mode,
+    byNetwork: false,
+  }));
   if (!modes.includes('TCP')) return inMeshes;
   const anywhere = pool.byKind.flatMap((_, slowest): Group[] => {
     const members = overNetwork(pool, size, slowest, needBytes);
-    return members ? [{ members, mode: 'TCP' }] : [];
+    return members ? [{ members, mode: 'TCP', byNetwork: true }] : [];
   });
   return [...inMeshes, ...anywhere];
 };

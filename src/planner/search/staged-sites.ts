@@ -1,7 +1,7 @@
 import { interconnectsOf, mostRanks } from '../engine-limits.ts';
-import type { Shape } from '../shapes.ts';
 import type { Mesh, Placeable, Pool } from './pool.ts';
 import type { Placed } from './appraise.ts';
+import { rdmaPaths } from './paths.ts';
 import type { Group, SiteSearch } from './sites.ts';
 import { assignLayers } from './stages.ts';
 
@@ -19,10 +19,13 @@ interface Team {
 interface Realm {
   teams: Team[];
   hop: Group['mode'];
+  byNetwork: boolean;
 }
 
 /** More ways to man the stages than this are not all tried. */
 const mostCrews = 256;
+/** More meshes than this are not all tried for stages. */
+const mostMeshes = 16;
 /** Stages beyond those that memory needs that are tried in any case: what spreads prefill. */
 const tryStages = [2, 4, 8];
 
@@ -40,38 +43,50 @@ export const stagedSites = (
     Math.floor(mostRanks / tensorSize),
     search.evaluator.demand.model.layers.length,
   );
-  return realmsOf(search, tensorSize, most).flatMap((realm) =>
-    crewsOf(realm.teams, most, allowed, (teams) =>
-      manStages(search, { tensorSize, pipelineSize: teams.length }, teams, realm.hop),
-    ),
+  const inRealms = realmsOf(search, tensorSize, most).flatMap((realm) =>
+    crewsOf(realm.teams, most, allowed, (teams) => manStages(search, tensorSize, teams, realm)),
   );
+  return tensorSize === 1 ? [...inRealms, ...alongPaths(search, allowed)] : inRealms;
+};
+
+/** Pipelines over RDMA through rings and chains, where each stage needs a cable to the next alone. */
+const alongPaths = (search: SiteSearch, allowed: (stages: number) => boolean): Placed[] => {
+  const able = interconnectsOf(search.evaluator.demand.engine, { tensorSize: 1, pipelineSize: 2 });
+  if (!able.includes('RDMA') || search.want === 'TCP') return [];
+  return rdmaPaths(search.topology, search.pool)
+    .filter(({ length }) => allowed(length))
+    .flatMap((path) => {
+      const teams = path.map((candidate) => teamOf([candidate], 'None'));
+      return manStages(search, 1, teams, { hop: 'RDMA', byNetwork: false });
+    });
 };
 
 const manStages = (
-  search: SiteSearch,
-  shape: Shape,
+  { evaluator }: SiteSearch,
+  tensorSize: number,
   teams: Team[],
-  hopMode: Group['mode'],
-): Placed | undefined => {
-  const { evaluator } = search;
+  { hop: hopMode, byNetwork }: Omit<Realm, 'teams'>,
+): Placed[] => {
+  const shape = { tensorSize, pipelineSize: teams.length };
   const { model, engine } = evaluator.demand;
   const roomBytes = teams.reduce((sum, { freeBytes }) => sum + freeBytes, 0) * shape.tensorSize;
-  if (roomBytes < evaluator.leastBytes) return undefined;
-  const ranges = assignLayers(
+  if (roomBytes < evaluator.leastBytes) return [];
+  const ways = assignLayers(
     teams,
     model.layers.length,
     (stage, layers) => evaluator.memoryOf(shape, stage, layers).totalBytes,
     engine.pipeline?.uneven ?? false,
   );
-  if (!ranges) return undefined;
   const mode = teams[0]?.mode === 'RDMA' ? 'RDMA' : hopMode;
-  return {
+  const candidates = teams.flatMap(({ members }) => members);
+  return ways.map((ranges) => ({
     shape,
-    candidates: teams.flatMap(({ members }) => members),
+    candidates,
     ranges,
     mode,
     ...(hopMode === mode ? {} : { hopMode: 'TCP' as const }),
-  };
+    byNetwork,
+  }));
 };
 
 /** Full meshes, and the network that joins all nodes. */
@@ -80,23 +95,34 @@ const realmsOf = (search: SiteSearch, tensorSize: number, most: number): Realm[]
   const able = interconnectsOf(evaluator.demand.engine, { tensorSize, pipelineSize: 2 });
   const realms: Realm[] = [];
   if (able.includes('RDMA') && want !== 'TCP') {
-    for (const mesh of roomiestMeshes(pool, evaluator.leastBytes)) {
+    for (const mesh of roomiestMeshes(pool, 'RDMA', evaluator.leastBytes)) {
       if (mesh.members.length < 2 * tensorSize) continue;
-      realms.push({ teams: teamsIn(mesh.members, tensorSize, 'RDMA'), hop: 'RDMA' });
+      realms.push({
+        teams: teamsIn(mesh.members, tensorSize, 'RDMA'),
+        hop: 'RDMA',
+        byNetwork: false,
+      });
     }
   }
-  if (want === 'RDMA') return realms;
-  const network = networkTeams(search, tensorSize, most);
-  if (network.length > 1) realms.push({ teams: network, hop: 'TCP' });
+  if (want !== 'RDMA') {
+    const crowds = networkTeams(search, tensorSize, most).filter(({ length }) => length > 1);
+    realms.push(...crowds.map((teams): Realm => ({ teams, hop: 'TCP', byNetwork: true })));
+  }
+  if (tensorSize === 1 && want !== 'RDMA' && able.includes('TCP')) {
+    for (const mesh of roomiestMeshes(pool, 'TCP', evaluator.leastBytes)) {
+      realms.push({ teams: teamsIn(mesh.members, 1, 'TCP'), hop: 'TCP', byNetwork: false });
+    }
+  }
   return realms;
 };
 
-/** For each set of kinds the mesh with the most room, and the smallest idle one that has enough. */
-const roomiestMeshes = ({ meshes }: Pool, leastBytes: number): Mesh[] => {
+/** All meshes of a small fleet; else for each set of kinds the roomiest and the smallest idle one with enough room. */
+const roomiestMeshes = ({ meshes }: Pool, by: Mesh['mode'], leastBytes: number): Mesh[] => {
+  const all = meshes.flat().filter(({ mode }) => mode === by);
+  if (all.length <= mostMeshes) return all;
   const roomiest = new Map<string, Mesh>();
   const smallest = new Map<string, Mesh>();
-  for (const mesh of meshes.flat()) {
-    if (mesh.mode !== 'RDMA') continue;
+  for (const mesh of all) {
     const { kinds, freeBytes, members, idle } = mesh;
     const most = roomiest.get(kinds);
     if (!most || freeBytes > most.freeBytes) roomiest.set(kinds, mesh);
@@ -107,8 +133,8 @@ const roomiestMeshes = ({ meshes }: Pool, leastBytes: number): Mesh[] => {
   return [...new Set([...smallest.values(), ...roomiest.values()])];
 };
 
-/** Over the network a stage is a node, or a group whose own ranks are as close as can be. */
-const networkTeams = (search: SiteSearch, tensorSize: number, most: number): Team[] => {
+/** Over the network a stage is a node, or a group by the best means there is; in small fleets by every means. */
+const networkTeams = (search: SiteSearch, tensorSize: number, most: number): Team[][] => {
   const { pool, want, evaluator } = search;
   if (tensorSize === 1) {
     const perKind = pool.byKind.map((): Team[] => []);
@@ -116,17 +142,32 @@ const networkTeams = (search: SiteSearch, tensorSize: number, most: number): Tea
       const teams = perKind[candidate.seat.kind?.id ?? -1];
       if (teams && teams.length < most) teams.push(teamOf([candidate], 'None'));
     }
-    return perKind.flat();
+    return [perKind.flat()];
   }
   const tensor = evaluator.demand.engine.tensor?.interconnects ?? [];
-  const mode = want !== 'TCP' && tensor.includes('RDMA') ? 'RDMA' : 'TCP';
+  const modes = tensor.filter((mode) => want === 'Auto' || mode === want);
+  const cabled = modes.map((mode) => cabledTeams(pool, tensorSize, mode, most));
+  const isLarge = pool.candidates.length > mostRanks;
+  if (!modes.includes('TCP') || (isLarge && cabled.some(({ length }) => length > 1))) return cabled;
+  const anywhere = pool.byKind.flatMap((candidates) =>
+    teamsIn(candidates.slice(0, most * tensorSize), tensorSize, 'TCP'),
+  );
+  return [...cabled, anywhere];
+};
+
+/** Groups of nodes that are cabled to each other: small meshes first, or large ones would use up what they need. */
+const cabledTeams = (
+  { meshes }: Pool,
+  tensorSize: number,
+  mode: 'RDMA' | 'TCP',
+  most: number,
+): Team[] => {
   const taken = new Set<Placeable>();
   const teams: Team[] = [];
-  for (const meshes of pool.meshes.toSorted(
-    (a, b) => (b[0]?.members.length ?? 0) - (a[0]?.members.length ?? 0),
-  )) {
-    for (const mesh of meshes.toReversed()) {
-      if (mesh.mode !== mode || teams.length >= 2 * most) break;
+  for (const list of meshes.toSorted(bySize)) {
+    if (list[0]?.mode !== mode) continue;
+    for (const mesh of list.toReversed()) {
+      if (teams.length >= 2 * most) return teams;
       const free = mesh.members.filter((member) => !taken.has(member));
       for (const team of teamsIn(free, tensorSize, mode)) {
         team.members.forEach((member) => taken.add(member));
@@ -134,13 +175,15 @@ const networkTeams = (search: SiteSearch, tensorSize: number, most: number): Tea
       }
     }
   }
-  if (teams.length < 2 && tensor.includes('TCP') && want !== 'RDMA') {
-    return pool.byKind.flatMap((candidates) =>
-      teamsIn(candidates.slice(0, most * tensorSize), tensorSize, 'TCP'),
-    );
-  }
   return teams;
 };
+
+/** The smallest first; of equal size those whose slowest is the fastest. */
+const bySize = ([a]: readonly Mesh[], [b]: readonly Mesh[]): number =>
+  a && b ? a.members.length - b.members.length || slowestIn(b) - slowestIn(a) : 0;
+
+const slowestIn = ({ members }: Mesh): number =>
+  Math.min(...members.map(({ seat }) => seat.kind?.id ?? 0));
 
 /** Disjoint groups of equals as far as possible: the fastest together, then the roomiest. */
 const teamsIn = (
@@ -182,14 +225,14 @@ const crewsOf = (
   teams: readonly Team[],
   most: number,
   allowed: (stages: number) => boolean,
-  man: (crew: Team[]) => Placed | undefined,
+  man: (crew: Team[]) => Placed[],
 ): Placed[] => {
   const kinds = [...Map.groupBy(inOrder(teams), ({ slowest }) => slowest).values()];
   const ways = kinds.reduce((product, { length }) => product * (length + 1), 1);
   if (ways <= mostCrews) {
     return everyCrew(kinds)
       .filter((crew) => crew.length > 1 && crew.length <= most && allowed(crew.length))
-      .flatMap((crew) => man(crew) ?? []);
+      .flatMap(man);
   }
   const roomy = teams.toSorted(
     (a, b) =>
@@ -215,13 +258,12 @@ const prefixes = (
   line: readonly Team[],
   most: number,
   allowed: (stages: number) => boolean,
-  man: (crew: Team[]) => Placed | undefined,
+  man: (crew: Team[]) => Placed[],
 ): Placed[] => {
   const sites: Placed[] = [];
   for (let stages = 2; stages <= Math.min(most, line.length); stages += 1) {
     if (!allowed(stages) || (sites.length > 0 && !tryStages.includes(stages))) continue;
-    const site = man(inOrder(line.slice(0, stages)));
-    if (site) sites.push(site);
+    sites.push(...man(inOrder(line.slice(0, stages))));
     if (sites.length > 0 && stages >= Math.max(...tryStages)) break;
   }
   return sites;

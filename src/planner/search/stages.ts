@@ -11,24 +11,28 @@ export interface StageRoom {
 export type StageBytes = (stage: number, layers: LayerRange) => number;
 
 /**
- * Layers to stages so that each fits its memory: evenly where all are as fast; else in proportion to speed;
- * where memory forbids that, so that the slowest stage is as fast as it can be. Undefined when nothing fits.
+ * Layers to stages so that each fits its memory, in the ways that are worth a prediction: evenly where all are as
+ * fast; else in proportion to speed (where memory forbids that, so that the slowest stage is as fast as it can
+ * be), which serves many requests, and with the fastest filled first, which serves one. None when nothing fits.
  */
 export const assignLayers = (
   rooms: readonly StageRoom[],
   layers: number,
   bytesOf: StageBytes,
   mayBeUneven: boolean,
-): LayerRange[] | undefined => {
-  if (rooms.length > layers) return undefined;
+): LayerRange[][] => {
+  if (rooms.length > layers) return [];
   const fits = (ranges: LayerRange[]): boolean =>
     ranges.every((range, stage) => bytesOf(stage, range) <= (rooms[stage]?.freeBytes ?? 0));
   const even = partitionLayers(layers, rooms.length);
   const isEven = rooms.every(({ speed }) => speed === rooms[0]?.speed);
-  if ((isEven || !mayBeUneven) && fits(even)) return even;
-  if (!mayBeUneven) return undefined;
+  if ((isEven || !mayBeUneven) && fits(even)) return [even];
+  if (!mayBeUneven) return [];
   const proportional = rangesOf(shares(rooms, layers));
-  return fits(proportional) ? proportional : byBottleneck(rooms, layers, bytesOf);
+  const balanced = fits(proportional) ? proportional : byBottleneck(rooms, layers, bytesOf);
+  if (!balanced) return [];
+  const filled = isEven ? undefined : fill(rooms, layers, bytesOf, Infinity);
+  return filled ? [balanced, filled] : [balanced];
 };
 
 /** In proportion to speed by largest remainder, at least one layer each; ties go to earlier stages. */
@@ -67,35 +71,39 @@ const byBottleneck = (
   const times = speeds
     .flatMap((speed) => Array.from({ length: layers }, (_, index) => (index + 1) / speed))
     .toSorted((a, b) => a - b);
-  const caps = (stage: number, firstLayer: number): number =>
-    mostLayers(
-      layers - firstLayer,
-      (count) =>
-        bytesOf(stage, { firstLayer, endLayer: firstLayer + count }) <=
-        (rooms[stage]?.freeBytes ?? 0),
-    );
-  const fill = (time: number): LayerRange[] | undefined => {
-    const counts: number[] = [];
-    let placed = 0;
-    for (const [stage, { speed }] of rooms.entries()) {
-      const later = rooms.length - stage - 1;
-      const inTime = Math.floor(time * speed * (1 + 1e-9));
-      const count = Math.min(inTime, layers - placed - later, caps(stage, placed));
-      if (count < 1) return undefined;
-      counts.push(count);
-      placed += count;
-    }
-    return placed === layers ? rangesOf(counts) : undefined;
-  };
   let low = 0;
   let high = times.length - 1;
-  if (!fill(times[high] ?? 0)) return undefined;
+  if (!fill(rooms, layers, bytesOf, times[high] ?? 0)) return undefined;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    if (fill(times[middle] ?? 0)) high = middle;
+    if (fill(rooms, layers, bytesOf, times[middle] ?? 0)) high = middle;
     else low = middle + 1;
   }
-  return fill(times[low] ?? 0);
+  return fill(rooms, layers, bytesOf, times[low] ?? 0);
+};
+
+/** Each stage takes, in order, as many layers as time and memory allow, and leaves one to each that follows. */
+const fill = (
+  rooms: readonly StageRoom[],
+  layers: number,
+  bytesOf: StageBytes,
+  time: number,
+): LayerRange[] | undefined => {
+  const counts: number[] = [];
+  let placed = 0;
+  for (const [stage, { speed, freeBytes }] of rooms.entries()) {
+    const firstLayer = placed;
+    const left = layers - placed - (rooms.length - stage - 1);
+    const inTime = Math.min(left, Math.floor(time * speed * (1 + 1e-9)));
+    const count = mostLayers(
+      inTime,
+      (most) => bytesOf(stage, { firstLayer, endLayer: firstLayer + most }) <= freeBytes,
+    );
+    if (count < 1) return undefined;
+    counts.push(count);
+    placed += count;
+  }
+  return placed === layers ? rangesOf(counts) : undefined;
 };
 
 /** The largest count up to `most` for which it holds, 0 for none; holds for all below one for which it does. */

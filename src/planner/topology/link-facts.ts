@@ -14,6 +14,8 @@ export interface LinkTable {
     pairs: readonly (readonly [number, number])[],
     mode: 'TCP' | 'RDMA',
   ) => LinkFacts | undefined;
+  /** Of the slowest Ethernet among these. */
+  network: (nodes: readonly number[]) => LinkFacts | undefined;
   /** As slowest, for all pairs among these. */
   slowestAmong: (nodes: readonly number[], mode: 'TCP' | 'RDMA') => LinkFacts | undefined;
 }
@@ -42,17 +44,17 @@ export const createLinkTable = (
     }
     return worst;
   };
+  const network: LinkTable['network'] = (nodes) =>
+    overTCP('Ethernet', Math.min(...nodes.map((node) => gbps[node] ?? 0)));
   const slowestAmong: LinkTable['slowestAmong'] = (nodes, mode) => {
     if (mode === 'RDMA') return rdma;
-    if (nodes.length > mostCabled) {
-      return overTCP('Ethernet', Math.min(...nodes.map((node) => gbps[node] ?? 0)));
-    }
+    if (nodes.length > mostCabled) return network(nodes);
     return slowest(
       nodes.flatMap((left, index) => nodes.slice(index + 1).map((right) => [left, right] as const)),
       mode,
     );
   };
-  return { slowest, slowestAmong };
+  return { slowest, network, slowestAmong };
 };
 
 /** The fastest entry that the wire's rate allows, else the slowest of that wire. */
