@@ -26,7 +26,7 @@ export const summarise = (comparisons: readonly Comparison[]): Summary => {
 };
 
 /** Of ascending values, in proportion between two of them. */
-export const quantile = (ascending: readonly number[], share: number): number => {
+const quantile = (ascending: readonly number[], share: number): number => {
   const at = share * Math.max(0, ascending.length - 1);
   const [low, high] = [ascending[Math.floor(at)] ?? 0, ascending[Math.ceil(at)] ?? 0];
   return low + (high - low) * (at - Math.floor(at));

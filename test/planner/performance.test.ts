@@ -106,7 +106,7 @@ describe('a prediction', () => {
     }
   });
 
-  it('takes one stage after the other when decoding, and both at once when reading a long prompt', () => {
+  it('takes one stage after the other when decoding, and both in part at once for a long prompt', () => {
     const ranks = [{ chip: chip('M3 Ultra', 80) }];
     const stages = [
       { layers: { firstLayer: 0, endLayer: 40 }, ranks },
@@ -116,7 +116,7 @@ describe('a prediction', () => {
     const one = predict(option({ promptTokens: 32768 }));
     assert.ok(two && one);
     assert.ok(two.decodeTokensPerSecond < one.decodeTokensPerSecond);
-    assert.ok(two.prefillTokensPerSecond > 1.6 * one.prefillTokensPerSecond);
+    assert.ok(two.prefillTokensPerSecond > 1.3 * one.prefillTokensPerSecond);
   });
 });
 
