@@ -207,7 +207,12 @@ const attempt = (
     return tried.options;
   });
   options.push(...found);
-  return bestOf(found.filter(isFastEnough(degradation.minTokensPerSecond)));
+  const least = degradation.minTokensPerSecond;
+  // Where some speeds are known, an option of unknown speed is no way around the minimum.
+  const isJudged = least > 0 && options.some(({ predicted }) => predicted);
+  return bestOf(
+    found.filter((option) => isFastEnough(least)(option) && (option.predicted || !isJudged)),
+  );
 };
 
 const isSame = (a: Refusal, b: Refusal): boolean =>

@@ -3,11 +3,15 @@ import type { Placeable, Pool } from './pool.ts';
 
 /** More paths of one island than this are not all tried; rings and chains of up to 16 nodes have fewer. */
 const mostPaths = 256;
+/** In fleets of more nodes than this. */
+const largeFleet = 64;
+const mostPathsOfLarge = 32;
 const longestPath = 8;
 
 /**
  * Ways through islands that are no full mesh, from cable to cable: every simple path of two to eight idle nodes,
- * up to 256 of an island; of islands of one make the first. Without that bound their number would explode.
+ * up to 256 of an island (32 in large fleets), of islands of one make the first, of paths through like machines
+ * the first. Without these bounds their number would explode.
  */
 export const rdmaPaths = (
   { islands, rdmaPeers }: Topology,
@@ -18,8 +22,9 @@ export const rdmaPaths = (
       .filter(({ node, seat }) => seat.kind && node.usedMemoryBytes === 0)
       .map((candidate) => [candidate.seat.index, candidate]),
   );
+  const most = candidates.length > largeFleet ? mostPathsOfLarge : mostPaths;
   const seen = new Set<string>();
-  return islands
+  const paths = islands
     .filter(({ form }) => form === 'Ring' || form === 'PartialMesh')
     .filter((island) => {
       const make = makeOf(island, placed);
@@ -27,8 +32,12 @@ export const rdmaPaths = (
       seen.add(make);
       return isNew;
     })
-    .flatMap(({ members }) => pathsThrough(members, rdmaPeers, placed));
+    .flatMap(({ members }) => pathsThrough(members, rdmaPeers, placed, most));
+  return [...new Map(paths.toReversed().map((path) => [likeness(path), path])).values()];
 };
+
+const likeness = (path: readonly Placeable[]): string =>
+  path.map(({ seat, freeBytes }) => `${seat.kind?.id}:${freeBytes}`).join();
 
 const makeOf = ({ form, members }: Island, placed: ReadonlyMap<number, Placeable>): string =>
   `${form}/${members.map((index) => placed.get(index)?.seat.kind?.id ?? '-').join()}`;
@@ -37,6 +46,7 @@ const pathsThrough = (
   members: readonly number[],
   peers: Topology['rdmaPeers'],
   placed: ReadonlyMap<number, Placeable>,
+  most: number,
 ): Placeable[][] => {
   const paths: Placeable[][] = [];
   const walk = (path: Placeable[]): void => {
@@ -45,7 +55,7 @@ const pathsThrough = (
     for (const peer of peers[last.seat.index] ?? []) {
       const next = placed.get(peer);
       if (!next || path.includes(next)) continue;
-      if (paths.length >= mostPaths) return;
+      if (paths.length >= most) return;
       paths.push([...path, next]);
       walk([...path, next]);
     }

@@ -176,24 +176,24 @@ const refresh = (kept: Kept, inventory: Inventory, preferred: readonly string[])
 };
 
 const takeRoom = (
-  { pool, usable }: Kept,
+  { pool, placed, usable }: Kept,
   { seatsOnHost }: Inventory,
   hosts: ReadonlySet<string>,
 ): void => {
   for (const host of hosts) {
-    const used = (seatsOnHost.get(host) ?? []).reduce(
-      (sum, { node }) => sum + node.usedMemoryBytes,
-      0,
-    );
-    pool.hostFreeBytes.set(host, (usable.get(host) ?? 0) - used);
-  }
-  for (const candidate of pool.candidates) {
-    if (!hosts.has(candidate.host)) continue;
-    const { node, reserveBytes, headroomBytes, spareBytes } = candidate;
-    candidate.freeBytes = Math.min(
-      node.memoryBytes - reserveBytes - headroomBytes - spareBytes - node.usedMemoryBytes,
-      pool.hostFreeBytes.get(candidate.host) ?? 0,
-    );
+    const seats = seatsOnHost.get(host) ?? [];
+    const used = seats.reduce((sum, { node }) => sum + node.usedMemoryBytes, 0);
+    const hostFree = (usable.get(host) ?? 0) - used;
+    pool.hostFreeBytes.set(host, hostFree);
+    for (const { index } of seats) {
+      const candidate = placed.get(index);
+      if (!candidate) continue;
+      const { node, reserveBytes, headroomBytes, spareBytes } = candidate;
+      candidate.freeBytes = Math.min(
+        node.memoryBytes - reserveBytes - headroomBytes - spareBytes - node.usedMemoryBytes,
+        hostFree,
+      );
+    }
   }
 };
 

@@ -24,6 +24,8 @@ interface Realm {
 
 /** More ways to man the stages than this are not all tried. */
 const mostCrews = 256;
+/** Groups that a hybrid is made of in large fleets. */
+const enoughTeams = 16;
 /** More meshes than this are not all tried for stages. */
 const mostMeshes = 16;
 /** Stages beyond those that memory needs that are tried in any case: what spreads prefill. */
@@ -108,7 +110,8 @@ const realmsOf = (search: SiteSearch, tensorSize: number, most: number): Realm[]
     const crowds = networkTeams(search, tensorSize, most).filter(({ length }) => length > 1);
     realms.push(...crowds.map((teams): Realm => ({ teams, hop: 'TCP', byNetwork: true })));
   }
-  if (tensorSize === 1 && want !== 'RDMA' && able.includes('TCP')) {
+  const isSmall = pool.candidates.length <= mostRanks;
+  if (isSmall && tensorSize === 1 && want !== 'RDMA' && able.includes('TCP')) {
     for (const mesh of roomiestMeshes(pool, 'TCP', evaluator.leastBytes)) {
       realms.push({ teams: teamsIn(mesh.members, 1, 'TCP'), hop: 'TCP', byNetwork: false });
     }
@@ -146,9 +149,15 @@ const networkTeams = (search: SiteSearch, tensorSize: number, most: number): Tea
   }
   const tensor = evaluator.demand.engine.tensor?.interconnects ?? [];
   const modes = tensor.filter((mode) => want === 'Auto' || mode === want);
-  const cabled = modes.map((mode) => cabledTeams(pool, tensorSize, mode, most));
   const isLarge = pool.candidates.length > mostRanks;
-  if (!modes.includes('TCP') || (isLarge && cabled.some(({ length }) => length > 1))) return cabled;
+  const cabled: Team[][] = [];
+  // In large fleets the best means is enough: 'RDMA' sorts before 'TCP'.
+  for (const mode of modes.toSorted()) {
+    const teams = cabledTeams(pool, tensorSize, mode, isLarge ? enoughTeams : 2 * most);
+    if (isLarge && teams.length > 1) return [teams];
+    cabled.push(teams);
+  }
+  if (!modes.includes('TCP')) return cabled;
   const anywhere = pool.byKind.flatMap((candidates) =>
     teamsIn(candidates.slice(0, most * tensorSize), tensorSize, 'TCP'),
   );
@@ -167,7 +176,7 @@ const cabledTeams = (
   for (const list of meshes.toSorted(bySize)) {
     if (list[0]?.mode !== mode) continue;
     for (const mesh of list.toReversed()) {
-      if (teams.length >= 2 * most) return teams;
+      if (teams.length >= most) return teams;
       const free = mesh.members.filter((member) => !taken.has(member));
       for (const team of teamsIn(free, tensorSize, mode)) {
         team.members.forEach((member) => taken.add(member));
@@ -206,6 +215,12 @@ const teamsIn = (
 };
 
 const teamOf = (members: Placeable[], mode: Team['mode']): Team => {
+  const [only] = members;
+  if (only?.seat.kind && members.length === 1) {
+    const { id, chip } = only.seat.kind;
+    const { freeBytes } = only;
+    return { members, mode, slowest: id, speed: chip.memoryBandwidthGBps, freeBytes };
+  }
   const kinds = members.flatMap(({ seat }) => seat.kind ?? []);
   const slowest = Math.min(...kinds.map(({ id }) => id));
   const speed = Math.min(...kinds.map(({ chip }) => chip.memoryBandwidthGBps));

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { plan } from '../../src/planner/plan.ts';
+import { planFleet } from '../../src/planner/fleet/plan-fleet.ts';
+import type { PlanResult } from '../../src/planner/types.ts';
+import type { ModelDeploymentSpec } from '../../src/resources/types.ts';
+import { cabled, catalogue } from './fleets.ts';
+import { GiB, profile, spec } from './builders.ts';
+
+const mini = { hardwareModel: 'Mac16,11', chip: 'M4 Pro', memoryBytes: 48 * GiB };
+const deployment = (name: string, gib: number, overrides: Partial<ModelDeploymentSpec> = {}) => ({
+  namespace: 'default',
+  name,
+  model: profile(gib),
+  spec: spec(overrides),
+});
+const single = { parallelism: { strategy: 'Single' as const } };
+const nodesOf = (result: PlanResult | undefined): string =>
+  result?.ok ? result.plan.ranks.map(({ nodeName }) => nodeName).join() : 'no plan';
+
+describe('many deployments', () => {
+  it('spare the last full mesh while another node will do, and share only then', () => {
+    const nodes = cabled([mini, mini, mini], [[0, 1]]);
+    const plans = planFleet({
+      nodes,
+      catalogue,
+      deployments: ['a', 'b'].map((name) => deployment(name, 10, single)),
+    });
+    assert.deepEqual(
+      plans.map(({ results }) => nodesOf(results[0])),
+      ['n2', 'n2'],
+    );
+  });
+
+  it('use idle nodes before busy ones, and plan every replica', () => {
+    const nodes = cabled([mini, mini, mini], []);
+    const [planned] = planFleet({
+      nodes,
+      catalogue,
+      deployments: [deployment('a', 10, { ...single, replicas: 3 })],
+    });
+    assert.deepEqual(planned?.results.map(nodesOf), ['n0', 'n1', 'n2']);
+  });
+
+  it('hand back what still stands and plan anew what lost a node', () => {
+    const nodes = cabled([mini, mini, mini, mini], []);
+    const deployments = ['a', 'b', 'c'].map((name) => deployment(name, 10, single));
+    const current = planFleet({ nodes, catalogue, deployments });
+    const left = nodes.map((each) => ({ ...each, available: each.name !== 'n1' }));
+    const after = planFleet({ nodes: left, catalogue, deployments, current });
+    assert.equal(after[0]?.results[0], current[0]?.results[0]);
+    assert.equal(after[2]?.results[0], current[2]?.results[0]);
+    assert.equal(nodesOf(after[1]?.results[0]), 'n3');
+  });
+});
+
+const planOn = (overrides: Partial<ModelDeploymentSpec>, cables: [number, number][]) => {
+  const { model, ...rest } = deployment('a', 30, overrides);
+  const nodes = cabled([mini, mini], cables);
+  return plan({ deployment: rest, model, nodes, catalogue });
+};
+const atLeast = (minTokensPerSecond: number) =>
+  planOn({ degradation: { allow: [], minTokensPerSecond } }, []);
+
+describe('a deployment on known Macs', () => {
+  it('is cut where that is faster, and says what the other options would have given', () => {
+    const result = planOn({ objective: 'SingleStream' }, [[0, 1]]);
+    assert.ok(result.ok);
+    assert.deepEqual([result.plan.strategy, result.plan.interconnectMode], ['Tensor', 'RDMA']);
+    assert.ok((result.plan.predicted?.decodeTokensPerSecond ?? 0) > 0);
+    const [chosen, ...others] = result.options;
+    assert.equal(chosen?.verdict, 'Chosen');
+    const slower = others.find(({ verdict }) => verdict === 'Slower');
+    assert.match(slower?.message ?? '', /tok\/s for one request, chosen: [\d.]+ tok\/s/);
+  });
+
+  it('is refused when nothing is fast enough, with what it would take', () => {
+    const slow = atLeast(25);
+    assert.ok(!slow.ok);
+    assert.deepEqual([slow.reason, slow.terminal], ['BelowMinimumSpeed', false]);
+    assert.match(
+      slow.message,
+      /no plan on this fleet is sensible: the fastest gives [\d.]+ tok\/s/,
+    );
+    assert.match(slow.message, /would do; or lower it/);
+    const never = atLeast(100_000);
+    assert.ok(!never.ok && never.terminal);
+    assert.match(never.message, /data-centre GPUs/);
+  });
+});
