@@ -12,9 +12,9 @@
 namespace espalier::mpi {
 namespace {
 
-/// A call that was queued before its communicator was freed finds it open as long as no more than this many were
-/// freed since.
-constexpr size_t kLingering = 8;
+/// How many freed communicators stay open, at most, because calls on them may be queued yet: more than MLX queues before it
+/// waits (110 dispatches, two for a call). Over TCP each has a socket for each peer.
+constexpr size_t kLingering = 64;
 /// How long a call under way at the end of the program may take: its peers may be late, but must not be waited for
 /// without end.
 constexpr int kFinishPatienceMs = 5'000;
@@ -50,10 +50,11 @@ bool Process::start() {
   auto group = environment.meetingFile.empty() ? transport::Group::create(environment.group, status)
                                                : meetThroughFile(environment.meetingFile, environment.group, status);
   if (!group) refuse(status);
+  refuseCallsAfterFork();
   pid_ = getpid();
   wantsStats_ = environment.wantsStats;
-  open_.push_back(new Communicator(std::move(group)));
-  ompi_mpi_comm_world.communicator = open_.front();
+  open_.push_back({new Communicator(std::move(group)), ++made_});
+  ompi_mpi_comm_world.communicator = open_.front().communicator;
   return true;
 }
 
@@ -65,7 +66,7 @@ CommunicatorHandle* Process::split(Communicator& parent, int color, int key) {
   std::unique_ptr<transport::Group> group;
   // Who wants no part gets one of its own, so that it still answers the others: a color that nobody else has.
   const int groupColor = color == kUndefinedColor ? -1 - parent.rank() : color;
-  parent.call("MPI_Comm_split", [&](transport::Group& whole) {
+  parent.call(Call("MPI_Comm_split"), [&](transport::Group& whole) {
     Status status;
     group = whole.split(groupColor, key, status);
     return status;
@@ -73,7 +74,7 @@ CommunicatorHandle* Process::split(Communicator& parent, int color, int key) {
   if (color == kUndefinedColor) return nullptr;
   auto* child = new Communicator(std::move(group));
   const std::lock_guard lock(mutex_);
-  open_.push_back(child);
+  open_.push_back({child, ++made_});
   auto* handle = new CommunicatorHandle;
   handle->communicator = child;
   return handle;
@@ -81,22 +82,40 @@ CommunicatorHandle* Process::split(Communicator& parent, int color, int key) {
 
 void Process::free(CommunicatorHandle* handle) noexcept {
   const std::lock_guard lock(mutex_);
-  const auto found = std::find(open_.begin(), open_.end(), handle->communicator.load());
+  const Communicator* const wanted = handle->communicator;
+  const auto found = std::find_if(open_.begin(), open_.end(), [&](const Known& one) { return one.communicator == wanted; });
   if (found == open_.begin() || found == open_.end() || getpid() != pid_) return;
+  found->freedAt = made_;
   freed_.push_back(*found);
   open_.erase(found);
-  if (freed_.size() <= kLingering) return;
-  freed_.front()->close(kFinishPatienceMs);
-  freed_.erase(freed_.begin());
+  for (auto one = freed_.begin(); one != freed_.end();) {
+    if (!isServed(*one) && freed_.size() <= kLingering) {
+      ++one;
+      continue;
+    }
+    one->communicator->close(kFinishPatienceMs);
+    one = freed_.erase(one);
+  }
+}
+
+bool Process::isServed(const Known& freed) const {
+  pthread_t thread{};
+  if (!freed.communicator->onlyCaller(thread)) return false;
+  const auto isLaterOfThread = [&](const Known& other) {
+    pthread_t caller{};
+    return other.number > freed.freedAt && other.communicator->onlyCaller(caller) && pthread_equal(caller, thread);
+  };
+  return std::any_of(open_.begin(), open_.end(), isLaterOfThread) ||
+         std::any_of(freed_.begin(), freed_.end(), isLaterOfThread);
 }
 
 void Process::finish() noexcept {
   const std::lock_guard lock(mutex_);
   // A forked child that runs our exit handler must not say goodbye in its parent's name.
   if (open_.empty() || getpid() != pid_) return;
-  if (wantsStats_) reportStats(*open_.front());
+  if (wantsStats_) reportStats(*open_.front().communicator);
   freed_.insert(freed_.end(), open_.rbegin(), open_.rend());  // the world last: it must outlive its parts
-  for (Communicator* communicator : freed_) communicator->close(kFinishPatienceMs);
+  for (const Known& known : freed_) known.communicator->close(kFinishPatienceMs);
   freed_.clear();
   open_.clear();
 }

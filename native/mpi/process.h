@@ -19,12 +19,22 @@ class Process {
   void finish() noexcept;
 
  private:
+  struct Known {
+    Communicator* communicator;
+    uint64_t number;       ///< counted from 1 as they are made
+    uint64_t freedAt = 0;  ///< how many had been made by then
+  };
+  /// Whether no call can be queued on it any more: the thread that served all of its calls, a stream's, has meanwhile
+  /// served one on a communicator that was made after this one was freed. Threads serve their calls in order.
+  bool isServed(const Known& freed) const;
+
   std::mutex mutex_;
   pid_t pid_ = 0;
   bool explained_ = false;
   bool wantsStats_ = false;
-  std::vector<Communicator*> open_;   ///< the world first
-  std::vector<Communicator*> freed_;  ///< oldest first, not closed yet
+  uint64_t made_ = 0;
+  std::vector<Known> open_;   ///< the world first
+  std::vector<Known> freed_;  ///< oldest first, not closed yet
 };
 
 /// Throws std::runtime_error when `handle` is not one of ours, or null, or the world before MPI_Init.

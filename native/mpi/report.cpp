@@ -18,7 +18,7 @@ const char* kindName(transport::LinkKind kind) {
 
 void reportStats(Communicator& world) noexcept {
   try {
-    world.call("MPI_Finalize", [&](transport::Group& group) {
+    world.call(Call("MPI_Finalize"), [&](transport::Group& group) {
       const transport::GroupStats stats = group.stats();
       const std::string who = "rank " + std::to_string(world.rank()) + ": ";
       char text[200];
