@@ -20,7 +20,11 @@ struct Entry {
 /// The child builds links of its own, with the parent as its rendezvous: the two may be used in any order and by
 /// different threads. Liveness is the parent's.
 std::unique_ptr<Group> MeshGroup::splitOrThrow(int color, int key, Status& status) {
-  status = mesh_.begin();
+  if (liveness_->dead()) {
+    status = mesh_.cause();
+    return nullptr;
+  }
+  mesh_.begin();
   // A team's calls do not meet with those over links: say there what is called here.
   if (status.ok() && oneTeam()) status = fromTeam(team_->barrier(Operation::Split));
   if (!status.ok()) return nullptr;

@@ -91,8 +91,9 @@ Status exchangeWith(Mesh& mesh, int peer, bool send, bool receive) {
   std::vector<Incoming> in;
   if (send) out.push_back({peer, Header{}, nullptr});
   if (receive) in.push_back({peer, Header{}});
-  Status status = mesh.begin();
-  if (status.ok()) status = mesh.exchange(out, in);
+  if (mesh.liveness()->dead()) return mesh.cause();
+  mesh.begin();
+  const Status status = mesh.exchange(out, in);
   if (status.ok()) mesh.release(in);
   return status;
 }

@@ -43,10 +43,8 @@ void Mesh::forgetTraffic() {
   for (PeerCounters& counters : counters_) counters.bytesSent = counters.bytesReceived = counters.stallNs = 0;
 }
 
-Status Mesh::begin(Deadline now) {
-  if (liveness_->dead()) return cause();
+void Mesh::begin(Deadline now) {
   if (place_.operationTimeoutMs > 0) deadline_ = now + std::chrono::milliseconds(place_.operationTimeoutMs);
-  return Status::success();
 }
 
 Status Mesh::exchange(std::span<Outgoing> outgoing, std::span<Incoming> incoming) {

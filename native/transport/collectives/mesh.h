@@ -81,8 +81,8 @@ class Mesh {
   const Link* link(int peer) const { return links_[peer].get(); }
   const PeerCounters& counters(int peer) const { return counters_[peer]; }
 
-  /// Starts the deadline of an operation that begins `now`. Fails at once on a dead group.
-  Status begin(Deadline now = Clock::now());
+  /// Starts the deadline of an operation that begins `now`.
+  void begin(Deadline now = Clock::now());
   /// Sends and receives all of these. On success every Incoming shows its payload, to be given back by release().
   Status exchange(std::span<Outgoing> outgoing, std::span<Incoming> incoming);
   void release(std::span<Incoming> incoming);
