@@ -3,6 +3,7 @@ run at the same time and take turns, so that a busy machine is busy for all; two
 
 import contextlib
 import math
+import random
 import shutil
 import socket
 import statistics
@@ -13,8 +14,8 @@ from pathlib import Path
 
 from harness import PROGRAMS, Ranks, clean_environment
 
-SIZES = [4, 1024, 4096, 8192, 16384, 32768, 65536, 131072]
-ROUNDS = 7
+SIZES = [4, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072]
+ROUNDS = 11
 TOKENS = 48
 TOKEN_ROUNDS = 5
 
@@ -87,7 +88,11 @@ def table(everyone, unit, rows, rounds, orders, digits):
     for row, order in zip(rows, orders, strict=True):
         for one in everyone:
             one.ask(order)
-        taken = [[one.ask(order) for one in everyone] for _ in range(rounds)]
+        taken = []
+        for _ in range(rounds):
+            # In another order each time, for each leaves the cores in a state of its own.
+            answers = {one: one.ask(order) for one in random.sample(everyone, len(everyone))}
+            taken.append([answers[one] for one in everyone])
         medians = [statistics.median(column) for column in zip(*taken, strict=True)]
         print(f"| {row} | " + " | ".join(f"{m:.{digits}f}" for m in medians) + " |", flush=True)
 

@@ -27,6 +27,14 @@ class Collectives(TestCase):
         self.assertRegex(lines[0][-1], "^checks")
 
 
+class Programs(TestCase):
+    def test_unruly_programs(self):
+        for ranks, links in ((2, "shm"), (3, "tcp"), (4, "shm,tcp")):
+            with self.subTest(ranks=ranks, links=links):
+                for lines in run("hostile.py", ranks, env={"ESPALIER_LINKS": links}):
+                    self.assertEqual(lines[-1], "all passed", lines)
+
+
 class Ending(TestCase):
     def test_a_call_still_queued_when_the_program_ends_is_served(self):
         lines = run("ends_early.py", 2)

@@ -46,6 +46,23 @@ class Failures(TestCase):
                 self.assertIn("[espalier] PeerMismatch", group.line(rank, "raised", 20))
                 self.assertEqual(group.ends(rank, 10), 0)
 
+    def test_a_rank_that_ends_its_program(self):
+        """By exit, by an exception, by a crash: the other raises, goes on with other work, and ends in order."""
+        for how, code, told in (("exit", 5, "PeerLeft"), ("raise", 1, "PeerLeft"), ("abort", -6, "PeerLost")):
+            with self.subTest(how=how), Ranks("ends.py", 2, how) as group:
+                ended = float(group.line(1, "ends"))
+                when, _, text = group.line(0, "raised", 10).partition(" ")
+                self.assertLess(float(when) - ended, WITHIN_S, text)
+                self.assertIn(f"[espalier] {told}: rank 1", text)
+                self.assertEqual(group.line(0, "other work", 10), "125000.0")
+                self.assertEqual([group.ends(0, 10), group.ends(1, 10)], [0, code])
+
+    def test_two_streams_that_could_swap_their_data(self):
+        with Ranks("two_streams.py", 2) as group:
+            for rank in range(2):
+                self.assertIn("a group of its own (Group.split)", group.line(rank, "raised", 60))
+                self.assertEqual(group.ends(rank, 10), 0, group.text())
+
     def test_a_rank_that_ends_in_the_midst_of_a_call(self):
         """Its peer never comes: the end of the program does not wait for it without end."""
         with Ranks("never_comes.py", 2) as group:

@@ -13,7 +13,7 @@ from mlx_lm import load, stream_generate  # noqa: E402
 from mlx_lm.utils import dequantize_model  # noqa: E402
 
 CHAIN = 100
-REPEATS = 3
+REPEATS = 5
 
 
 def microseconds(nbytes):
