@@ -39,6 +39,7 @@ class Communicator {
   void call(const Call& call, Body body) {
     const std::unique_lock lock = enter(call);
     const Status status = body(*group_);
+    current_.store(0, std::memory_order_relaxed);
     if (!status.ok()) [[unlikely]] fail(call.function, status);
   }
   /// The one thread that made all calls so far. False when there were none, or several.
@@ -67,7 +68,7 @@ class Communicator {
   std::atomic<bool> closing_{false};
   std::atomic<bool> called_{false}, severalCallers_{false};
   pthread_t caller_{};  ///< of the first call; written before called_
-  std::atomic<uint64_t> current_{0};  ///< signature of the call that has its turn
+  std::atomic<uint64_t> current_{0};  ///< signature of the call that has its turn, or 0
   std::mutex queueMutex_;             ///< for what follows, and for who ends the group while a call is under way
   std::vector<uint64_t> queue_;       ///< signatures of calls that wait
   bool warned_ = false;
