@@ -52,7 +52,6 @@ interface Kept {
   pool: Pool;
   placed: ReadonlyMap<number, Placeable>;
   usable: ReadonlyMap<string, number>;
-  allMeshes: Mesh[];
   /** How much of inventory.touched it has seen, and whom it prefers. */
   seen: number;
   preferred: readonly string[];
@@ -119,7 +118,7 @@ const createPool = (
   );
   const named = new Map(candidates.map((candidate) => [candidate.node.name, candidate]));
   const pool = { candidates, named, hostFreeBytes, sharesHosts, excluded, byKind, meshes };
-  return { pool, placed, usable, allMeshes, seen: -1, preferred: [] };
+  return { pool, placed, usable, seen: -1, preferred: [] };
 };
 
 /** The candidates among these nodes whose speed can be told; none for fewer than two. */
@@ -159,20 +158,29 @@ const refresh = (kept: Kept, inventory: Inventory, preferred: readonly string[])
     candidate.strain = strainOf(inventory, candidate.seat);
     candidate.isCurrent = names.has(candidate.node.name);
   }
-  if (touchedHosts.size > 0) pool.candidates.sort(byRoom);
   const order = byStrain(inventory);
   for (const list of pool.byKind) list.sort(order);
-  for (const mesh of kept.allMeshes) {
-    mesh.idle = 0;
-    mesh.freeBytes = 0;
-    for (const member of mesh.members) {
-      if (isIdle(member)) mesh.idle += 1;
-      mesh.freeBytes += Math.max(0, member.freeBytes);
-    }
+  const isFirst = seen < 0 || kept.preferred !== preferred;
+  if (touchedHosts.size > 0) pool.candidates.sort(byRoom);
+  for (const list of pool.meshes) {
+    const stale = isFirst ? list : list.filter((mesh) => isTouched(mesh, touchedHosts));
+    for (const mesh of stale) recount(mesh);
+    if (stale.length > 0) list.sort(byIdle);
   }
-  for (const list of pool.meshes) list.sort(byIdle);
   kept.seen = inventory.touched.length;
   kept.preferred = preferred;
+};
+
+const isTouched = ({ members }: Mesh, hosts: ReadonlySet<string>): boolean =>
+  members.some(({ host }) => hosts.has(host));
+
+const recount = (mesh: Mesh): void => {
+  mesh.idle = 0;
+  mesh.freeBytes = 0;
+  for (const member of mesh.members) {
+    if (isIdle(member)) mesh.idle += 1;
+    mesh.freeBytes += Math.max(0, member.freeBytes);
+  }
 };
 
 const takeRoom = (

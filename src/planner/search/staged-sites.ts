@@ -174,7 +174,8 @@ const cabledTeams = (
   const taken = new Set<Placeable>();
   const teams: Team[] = [];
   for (const list of meshes.toSorted(bySize)) {
-    if (list[0]?.mode !== mode) continue;
+    const [first] = list;
+    if (first?.mode !== mode || first.members.length < tensorSize) continue;
     for (const mesh of list.toReversed()) {
       if (teams.length >= most) return teams;
       const free = mesh.members.filter((member) => !taken.has(member));
