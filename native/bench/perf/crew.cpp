@@ -108,6 +108,18 @@ std::string Crew::awaitRanks() {
   return "";
 }
 
+/// What a rank after `from` said before it ended, if it said anything.
+std::string Crew::lastWords(int from, const std::string& otherwise) {
+  for (int rank = from; rank < spec_.ranks; ++rank) {
+    const int socket = sockets_[static_cast<size_t>(rank)];
+    pollfd waiting{socket, POLLIN, 0};
+    Reply reply;
+    if (poll(&waiting, 1, 0) <= 0 || !readAll(socket, &reply, sizeof reply) || reply.ok != 0) continue;
+    return "rank " + std::to_string(rank) + ": " + reply.error;
+  }
+  return otherwise;
+}
+
 std::string Crew::awaitReply(int rank, double deadlineUs, Reply& reply) {
   const int socket = sockets_[static_cast<size_t>(rank)];
   const std::string name = "rank " + std::to_string(rank);
@@ -117,7 +129,7 @@ std::string Crew::awaitReply(int rank, double deadlineUs, Reply& reply) {
     pollfd waiting{socket, POLLIN, 0};
     if (poll(&waiting, 1, kTickMs) > 0) break;
     // The dead rank may be another one, whose partners wait for it.
-    if (reap()) return explain(ending_ + " in the middle of a measurement");
+    if (reap()) return explain(lastWords(rank, ending_ + " in the middle of a measurement"));
   }
   if (!readAll(socket, &reply, sizeof reply)) return explain(whoLeft(name + " left"));
   return reply.ok != 0 ? "" : explain(name + ": " + reply.error);

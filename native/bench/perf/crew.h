@@ -65,6 +65,7 @@ class Crew {
   [[noreturn]] void becomeRank(int rank);
   [[noreturn]] void becomeMpirun();
   std::string awaitRanks();
+  std::string lastWords(int from, const std::string& otherwise);
   std::string awaitReply(int rank, double deadlineUs, Reply& reply);
   /// Waits a moment for the end of the process behind a connection that has closed.
   std::string whoLeft(const std::string& otherwise);

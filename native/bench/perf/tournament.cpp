@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <list>
 #include <sstream>
 #include <thread>
@@ -12,6 +13,8 @@
 namespace espalier::perf {
 namespace {
 
+/// Tries to find out how many calls fill the budget; each may meet another process on its core.
+constexpr int kCountingPasses = 3;
 constexpr uint32_t kLeastUnits = 2, kMostUnits = 4'000;
 /// A call that takes this long has no use for a warm-up: what it moves fits into no cache.
 constexpr double kLongCallUs = 5'000;
@@ -145,13 +148,16 @@ class Heat {
       Reply reply;
       std::string why = crew->order({.kind = Command::Kind::Prepare, .cell = current.cell}, reply);
       uint32_t units = kLeastUnits, warmups = 1;
-      for (int pass = 0; pass < 2 && why.empty(); ++pass) {
+      double leastUs = std::numeric_limits<double>::infinity();
+      for (int pass = 0; pass < kCountingPasses && why.empty(); ++pass) {
         why = crew->order({.kind = Command::Kind::Measure, .warmups = warmups, .units = units, .cell = current.cell}, reply);
-        const double eachUs = std::max(reply.wallUs / std::max(1u, reply.units), 0.05);
+        // Not the mean: on a busy machine a call in which a rank lost its core would leave too few for a median.
+        leastUs = std::min(leastUs, reply.minUs * callsPerUnit(current.cell));
+        const double eachUs = std::max(leastUs, 0.05);
         units = static_cast<uint32_t>(
             std::clamp(options_.budgetMs * 1e3 / eachUs, double{kLeastUnits}, double{kMostUnits}));
         warmups = eachUs > kLongCallUs ? 0 : units < 20 ? 1 : 5;
-        if (warmups == 0) break;
+        if (warmups == 0 && pass > 0) break;
       }
       if (why.empty()) {
         Entry& mine = *std::prev(entry);
