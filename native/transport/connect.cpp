@@ -126,6 +126,7 @@ class Negotiation {
       if ((common_ & bit(LinkKind::Verbs)) != 0) status.link = linkName(LinkKind::Verbs);
       return status;
     }
+    if (onOneHost()) sendUnpaced(socket);
     std::vector<TcpSocket> sockets;
     sockets.push_back({std::move(socket), {}});
     const Status status = addSockets(reader, sockets);
@@ -136,9 +137,11 @@ class Negotiation {
     return Status::success();
   }
 
+  bool onOneHost() const { return wiring_.members[wiring_.rank].hostId == wiring_.members[peer_].hostId; }
+
   Status addSockets(FrameReader& reader, std::vector<TcpSocket>& sockets) {
     SocketsWanted wanted;
-    wanted.count = tcpSocketCount(wiring_.members[wiring_.rank].hostId == wiring_.members[peer_].hostId);
+    wanted.count = tcpSocketCount(onOneHost());
     // The ranks between two that have no wire relay one connection.
     if (wanted.count == 1 || !wiring_.wired(peer_)) return Status::success();
     wanted.rank = wiring_.rank;

@@ -1,4 +1,5 @@
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 
 #include "test/transport/ranks.h"
 #include "transport/tcp/tcp_link.h"
+#include "transport/tcp/tcp_sockets.h"
 #include "transport/wire/payload_sum.h"
 #include "transport/wire/seal.h"
 
@@ -91,7 +93,7 @@ TEST("a TCP link carries every size over 1 to 4 sockets, however small the kerne
       TcpEnds ends(sockets, bufferBytes);
       ends.makeLinks();
       uint32_t sequence = 0;
-      for (const size_t bytes : {0, 1, 7, 8, 9, 4'095, 32'767, 32'768, 32'769, 131'071, 131'072, 131'073, 262'144}) {
+      for (const size_t bytes : {0, 1, 7, 8, 9, 4'095, 32'767, 32'768, 32'769, 131'071, 131'072, 131'073, 262'144, 1'048'576}) {
         carry(*ends.left, *ends.right, bytes, sequence, sequence % 2 == 0);
         carry(*ends.right, *ends.left, bytes, sequence, sequence % 2 == 1);
         ++sequence;
@@ -127,6 +129,17 @@ TEST("a TCP link takes three long messages in while one is held, so that no two 
     }
   }
 }
+
+#ifdef __linux__
+TEST("a TCP connection within a host is not paced, whatever the system's choice is") {
+  TcpEnds ends(1);
+  sendUnpaced(ends.a[0].socket);
+  char name[16] = {};
+  socklen_t length = sizeof name;
+  CHECK_EQ(getsockopt(ends.a[0].socket.fd(), IPPROTO_TCP, TCP_CONGESTION, name, &length), 0);
+  CHECK_EQ(std::string(name), "reno");
+}
+#endif
 
 TEST("bytes that came behind the handshake are the TCP link's first") {
   for (const size_t cut : {size_t{5}, size_t{32}, size_t{100}, size_t{40'040}}) {

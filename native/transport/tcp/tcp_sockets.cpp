@@ -1,13 +1,24 @@
 #include "transport/tcp/tcp_sockets.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <string_view>
 
 #include "transport/failure.h"
 #include "transport/rendezvous/acceptor.h"
 
 namespace espalier::transport {
+
+void sendUnpaced([[maybe_unused]] const Socket& socket) {
+#ifdef __linux__
+  constexpr std::string_view kAlways = "reno";  // the one that every kernel has and lets everybody use
+  setsockopt(socket.fd(), IPPROTO_TCP, TCP_CONGESTION, kAlways.data(), kAlways.size());
+#endif
+}
 
 Status listenForSockets(const SocketsWanted& wanted, Notices& notices, std::vector<TcpSocket>& sockets) {
   Socket listener;

@@ -9,6 +9,11 @@
 
 namespace espalier::transport {
 
+/// For a connection within a host, which has nothing to probe for: takes the place of BBR or whatever else the system chose.
+/// BBR paces what it sends by a timer. 1 MiB over loopback then takes 173 µs one way and 278 both ways; 90 and 129
+/// without it. Linux; between hosts the system's choice stays.
+void sendUnpaced(const Socket& socket);
+
 /// What the two ends of a link need to know to give it more sockets.
 struct SocketsWanted {
   int count = 1;  ///< of all sockets, the first one included; equal at both ends
