@@ -62,6 +62,9 @@ class Link {
   /// Longest payload of one message on this link, the same at both ends, at least kPieceBytes.
   virtual size_t maxPayloadBytes() const { return kPieceBytes; }
 
+  /// What a transfer one way is best cut into, the same at both ends: the next piece is sent while one is taken.
+  virtual size_t stepBytes() const { return maxPayloadBytes(); }
+
   /// Sends `header.pieceBytes` bytes at `payload`. NotYet: call again with the same arguments; the payload must
   /// stay as it is until Done. Done: the payload may be reused, the peer need not have seen it, but it will without any
   /// further call on this end: a peer that hears of a message and waits in vain for it takes it for lost.

@@ -114,7 +114,8 @@ Status Collectives::send(const void* data, size_t count, DataType type, int peer
   Header header = open(Operation::Send, count, type);
   --sequence_;  // a matter of two ranks: the others do not count it
   header.sequence = sendSequence_[peer]++;
-  return forEachPiece(header.callBytes, mesh_.pieceBytes(), [&](size_t offset, size_t length, uint32_t index) {
+  const size_t step = mesh_.link(peer)->stepBytes();
+  return forEachPiece(header.callBytes, step, [&](size_t offset, size_t length, uint32_t index) {
     clear();
     sendTo(peer, pieceOf(header, index, length), static_cast<const std::byte*>(data) + offset);
     return run();
@@ -125,7 +126,8 @@ Status Collectives::recv(void* data, size_t count, DataType type, int peer) {
   Header header = open(Operation::Send, count, type);
   --sequence_;
   header.sequence = receiveSequence_[peer]++;
-  return forEachPiece(header.callBytes, mesh_.pieceBytes(), [&](size_t offset, size_t length, uint32_t index) {
+  const size_t step = mesh_.link(peer)->stepBytes();
+  return forEachPiece(header.callBytes, step, [&](size_t offset, size_t length, uint32_t index) {
     clear();
     receiveFrom(peer, pieceOf(header, index, length), static_cast<std::byte*>(data) + offset);
     const Status status = run();

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "transport/shm/staging_copy.h"
 #include "transport/shm/team_wait.h"
 
 namespace espalier::transport {
@@ -91,7 +92,7 @@ class HostTeam {
   void stageBlocks(const TeamBlocks& blocks, const std::byte* in, uint32_t number);
   void reduceOwn(const TeamBlocks& blocks, const std::byte* in, std::byte* out, uint32_t number, bool gather);
   void collectBlocks(const TeamBlocks& blocks, std::byte* out, uint32_t number);
-  void reduceInto(std::span<std::byte* const> targets, size_t bytes, bool stream);
+  void reduceInto(std::span<std::byte* const> targets, std::byte* staged, size_t bytes, bool stream);
   bool gatherByChunks(const std::byte* in, std::byte* out, size_t stride);
 
   TeamSegment segment_;
@@ -106,6 +107,7 @@ class HostTeam {
   std::vector<Buffers> buffers_;
   std::vector<const void*> inputs_;
   std::vector<std::byte> scratch_;
+  StagingCopy stage_;
   size_t ringAt_ = 0;      ///< what comes next
   size_t wholeAt_ = 0;     ///< of the present call
   uint32_t firstSlot_ = 0;

@@ -41,7 +41,7 @@ bool HostTeam::gatherByChunks(const std::byte* in, std::byte* out, size_t stride
   const auto stage = [&](uint32_t number) {
     const Slice part = blocks.range(index(), number);
     if (at == kStaged && part.bytes > 0) {
-      std::memcpy(chunk(index(), number), in + (part.offset - own.offset), part.bytes);
+      stage_.copy(chunk(index(), number), in + (part.offset - own.offset), part.bytes);
     }
   };
   const auto fetch = [&](uint32_t number) {
@@ -58,7 +58,7 @@ bool HostTeam::gatherByChunks(const std::byte* in, std::byte* out, size_t stride
   }
   if (atOnce) {
     takeRing(stride);
-    if (mine.bytes > 0) std::memcpy(whole(index()), in, mine.bytes);
+    stage_.copy(whole(index()), in, mine.bytes);
     announce(kStaged, kStaged);
     if (!meet()) return false;
     for (int member = 0; member < size(); ++member) {
@@ -87,7 +87,7 @@ bool HostTeam::broadcast(void* data, size_t count, DataType type, int root) {
   }
   if (header.callBytes <= wholeBytes(size())) {
     takeRing(header.callBytes);
-    if (isRoot && header.callBytes > 0) std::memcpy(whole(root), data, header.callBytes);
+    if (isRoot) stage_.copy(whole(root), data, header.callBytes);
     announce(kStaged, kStaged);
     if (isRoot) return true;
     if (!meetOne(root, call_)) return false;
@@ -97,7 +97,7 @@ bool HostTeam::broadcast(void* data, size_t count, DataType type, int root) {
   const ArenaOffset at = isRoot ? offsetOf(data, header.callBytes) : kStaged;
   const auto stage = [&](uint32_t number) {
     const Slice part = blocks.range(0, number);
-    if (isRoot && at == kStaged) std::memcpy(chunk(root, number), bytes + part.offset, part.bytes);
+    if (isRoot && at == kStaged) stage_.copy(chunk(root, number), bytes + part.offset, part.bytes);
   };
   takeChunks(blocks.chunks());
   stage(0);

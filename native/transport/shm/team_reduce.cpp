@@ -93,7 +93,7 @@ bool HostTeam::reduceWhole(const std::byte* in, std::byte* out, ArenaOffset inAt
   const size_t bytes = header.callBytes;
   const bool direct = inAt != kStaged;
   takeRing(bytes);
-  if (!direct && bytes > 0) std::memcpy(whole(index()), in, bytes);
+  if (!direct) stage_.copy(whole(index()), in, bytes);
   announce(inAt, outAt);
   if (!meet()) return false;
   if (bytes >= kShareBytes && everyoneIn() && everyoneOut()) {
@@ -140,7 +140,7 @@ void HostTeam::stageBlocks(const TeamBlocks& blocks, const std::byte* in, uint32
   for (int step = 1; step < size(); ++step) {
     const int member = (index() + step) % size();
     const Slice part = blocks.range(member, number);
-    if (part.bytes > 0) std::memcpy(staging + static_cast<size_t>(member) * blocks.chunkBytes, in + part.offset, part.bytes);
+    stage_.copy(staging + static_cast<size_t>(member) * blocks.chunkBytes, in + part.offset, part.bytes);
   }
 }
 
@@ -160,15 +160,16 @@ void HostTeam::reduceOwn(const TeamBlocks& blocks, const std::byte* in, std::byt
     fetched |= theirs.out == nullptr;
   }
   inputs_[index()] = in + part.offset;
-  if (fetched) targets[targetCount++] = result(index(), number);
-  reduceInto({targets, targetCount}, part.bytes, blocks.bytes >= kStreamBytes);
+  reduceInto({targets, targetCount}, fetched ? result(index(), number) : nullptr, part.bytes,
+             blocks.bytes >= kStreamBytes);
 }
 
-/// `inputs_` into all targets. Every input is read before any target is written, piece by piece.
-void HostTeam::reduceInto(std::span<std::byte* const> targets, size_t bytes, bool stream) {
+/// `inputs_` into all targets, and to `staged` unless that is null. Every input is read before any target is written,
+/// piece by piece.
+void HostTeam::reduceInto(std::span<std::byte* const> targets, std::byte* staged, size_t bytes, bool stream) {
   const Header& header = headers_[call_ % 2];
   const size_t element = elementBytes(header.type);
-  if (targets.size() == 1 && !stream) {
+  if (targets.size() == 1 && staged == nullptr && !stream) {
     return reduceTree(targets[0], inputs_.data(), size(), bytes / element, header.type, header.reduce);
   }
   alignas(kLineBytes) std::byte reduced[kPieceInCacheBytes];
@@ -179,6 +180,8 @@ void HostTeam::reduceInto(std::span<std::byte* const> targets, size_t bytes, boo
       if (stream) streamCopy(target + at, reduced, length);
       else std::memcpy(target + at, reduced, length);
     }
+    if (staged != nullptr && stream) streamCopy(staged + at, reduced, length);
+    if (staged != nullptr && !stream) stage_.copy(staged + at, reduced, length);
     for (const void*& input : inputs_) input = static_cast<const std::byte*>(input) + length;
   }
   if (stream) streamFence();
