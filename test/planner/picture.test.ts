@@ -37,6 +37,7 @@ const hybrid: PicturedPlan = {
     tensorSize: 2,
     pipelineSize: 2,
     interconnectMode: 'RDMA',
+    hopMode: 'TCP',
     ranks: [
       rank('a', {}),
       rank('b', { rank: 1, tensorRank: 1 }),
@@ -61,8 +62,8 @@ test('each pair of a stage carries two vectors for each all-reduce, and stages o
   const vectorBytes = 4096 * 2;
   assert.deepEqual(traffic, [
     ['a', 'b', 'Thunderbolt5', 'RDMA', 2 * 2 * 10 * vectorBytes],
-    ['a', 'c', 'Network', 'RDMA', vectorBytes],
-    ['b', 'd', 'Network', 'RDMA', vectorBytes],
+    ['a', 'c', 'Network', 'TCP', vectorBytes],
+    ['b', 'd', 'Network', 'TCP', vectorBytes],
     ['c', 'd', 'Thunderbolt5', 'RDMA', 2 * 2 * 5 * vectorBytes],
   ]);
 });
@@ -95,7 +96,8 @@ test('DOT and SVG name every node, shard and cable, with markup escaped', () => 
   const svg = toSvg(odd);
   assert.match(svg, /a "b" &lt;c&gt; &amp; \\d/);
   assert.equal(svg.match(/class="box/g)?.length, 6);
-  assert.equal(svg.match(/<line class="rdma" x1="\d/g)?.length, 4 + 1);
+  assert.equal(svg.match(/<line class="rdma" .*<title>/g)?.length, 2);
+  assert.equal(svg.match(/<line class="tcp" .*<title>/g)?.length, 2);
 });
 
 test('a fleet of more nodes than stand around a table is drawn in rows', () => {

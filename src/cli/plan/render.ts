@@ -16,7 +16,7 @@ export const renderPlan = (result: PlanResult): string => {
     : [
         `No plan: ${result.reason}${result.terminal ? ' (the deployment must change)' : ''}`,
         result.message,
-        optionTable(result.options),
+        result.options.some(({ predicted }) => predicted) ? optionTable(result.options) : '',
       ];
   const reasons = whyNot(result);
   return `${[...sections, reasons].filter((section) => section !== '').join('\n\n')}\n`;

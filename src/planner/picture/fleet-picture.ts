@@ -30,7 +30,7 @@ export interface PictureCable {
 export interface PicturedPlan {
   deployment: string;
   model: Pick<ModelProfile, 'hiddenSize'>;
-  plan: Pick<Plan, 'ranks' | 'tensorSize' | 'pipelineSize' | 'interconnectMode'>;
+  plan: Pick<Plan, 'ranks' | 'tensorSize' | 'pipelineSize' | 'interconnectMode' | 'hopMode'>;
 }
 
 /** Activations travel at 16 bits in every engine that is planned for. */
@@ -73,24 +73,24 @@ const shardsOn = (nodeName: string, { deployment, plan }: PicturedPlan): Picture
     }));
 
 const addTraffic = (cables: Map<string, PictureCable>, { model, plan }: PicturedPlan): void => {
-  const { tensorSize, interconnectMode } = plan;
+  const { tensorSize, interconnectMode, hopMode = interconnectMode } = plan;
   if (interconnectMode === 'None' || worldSize(plan) === 1) return;
   const vectorBytes = model.hiddenSize * activationBytes;
-  const carry = (left: number, right: number, bytes: number): void => {
+  const carry = ([left, right]: [number, number], mode: 'RDMA' | 'TCP', bytes: number): void => {
     const a = plan.ranks[left]?.nodeName;
     const b = plan.ranks[right]?.nodeName;
     if (a === undefined || b === undefined || a === b) return;
     const cable = cableBetween(cables, a, b);
-    cable.mode = interconnectMode;
+    cable.mode = mode;
     cable.bytesPerToken += bytes;
   };
   for (const { rank, tensorRank, firstLayer, endLayer } of plan.ranks) {
     const allReduces = allReducesPerLayer * (endLayer - firstLayer);
     for (let peer = tensorRank + 1; peer < tensorSize; peer += 1) {
       // Direct exchange: each of the two sends its vector to the other.
-      carry(rank, rank - tensorRank + peer, 2 * allReduces * vectorBytes);
+      carry([rank, rank - tensorRank + peer], interconnectMode, 2 * allReduces * vectorBytes);
     }
-    carry(rank, rank + tensorSize, vectorBytes);
+    if (hopMode !== 'None') carry([rank, rank + tensorSize], hopMode, vectorBytes);
   }
 };
 

@@ -7,6 +7,9 @@ const shardHeight = 44;
 const margin = 40;
 const barWidth = boxWidth - 24;
 
+/** Where more cables cross, labels would hide each other: then only pointing at a cable shows its traffic. */
+const mostLabels = 8;
+
 interface Box {
   node: PictureNode;
   x: number;
@@ -24,7 +27,7 @@ export const toSvg = ({ nodes, cables }: FleetPicture): string => {
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${legendY + 34}" font-family="Helvetica, Arial, sans-serif" font-size="12">`,
     `<style>${style}</style>`,
     `<rect class="page" width="${width}" height="${legendY + 34}"/>`,
-    ...cables.flatMap((cable) => drawCable(cable, byName)),
+    ...cables.flatMap((cable) => drawCable(cable, byName, cables.length <= mostLabels)),
     ...boxes.flatMap(drawBox),
     ...legend(legendY),
     '</svg>\n',
@@ -122,6 +125,7 @@ const memoryBar = (
 const drawCable = (
   { a, b, type, mode, bytesPerToken }: PictureCable,
   boxes: ReadonlyMap<string, Box>,
+  hasLabel: boolean,
 ): string[] => {
   const from = boxes.get(a);
   const to = boxes.get(b);
@@ -131,7 +135,7 @@ const drawCable = (
   const look = mode === 'RDMA' ? 'rdma' : mode === 'TCP' ? 'tcp' : 'unused';
   const title = `${a} – ${b}: ${type}${mode ? `, ${mode}, ${formatBytes(bytesPerToken)} a token` : ', not used'}`;
   const line = `<line class="${look}" x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}"><title>${escaped(title)}</title></line>`;
-  if (!mode) return [line];
+  if (!mode || !hasLabel) return [line];
   // Diagonals cross in the middle: off it, their labels stay apart. Level lines leave room only between boxes.
   const share = y1 === y2 || x1 === x2 ? 0.5 : 0.4;
   const [x, y] = [x1 + (x2 - x1) * share, y1 + (y2 - y1) * share];

@@ -42,7 +42,7 @@ const othersOn = ({ candidates }: Pick<Option, 'candidates'>): number =>
 
 const engineOf = ({ engagement }: Option): string => engagement.evaluator.demand.engine.name;
 
-/** Options with a prediction by score, ties by fewer nodes, then by name; else the first, as they were tried. */
+/** By score, ties by fewer nodes, the smaller engine, then name; where nothing is predicted the first, as they were tried. */
 export const bestOf = (options: readonly Option[]): Option | undefined => {
   let best: Option | undefined;
   for (const option of options) {
@@ -54,9 +54,14 @@ export const bestOf = (options: readonly Option[]): Option | undefined => {
 export const byScore = (a: Option, b: Option): number =>
   (isTie(a.score, b.score) ? 0 : b.score - a.score) ||
   worldSize(a.shape) - worldSize(b.shape) ||
+  processBytesOf(a) - processBytesOf(b) ||
   compareText(engineOf(a), engineOf(b)) ||
   a.shape.tensorSize - b.shape.tensorSize ||
   compareText(namesOf(a.candidates).join(), namesOf(b.candidates).join());
+
+/** Of engines with the same kernels, and so the same speed, the one that takes less memory beside the model. */
+const processBytesOf = ({ engagement }: Option): number =>
+  engagement.evaluator.demand.engine.processBytes;
 
 const isTie = (a: number, b: number): boolean => Math.abs(a - b) <= 1e-9 * Math.max(a, b);
 
