@@ -322,5 +322,55 @@ TEST("ranks that make different calls all hear of it") {
 }
 TEST("verbs: ranks that make different calls all hear of it") { checkMismatches(LinkKind::Verbs); }
 
+/// Rank `odd` of `size` makes another call than the rest, none of whose messages it looks at.
+void checkElsewhere(int size, int odd, const std::function<Status(Group&, std::vector<float>&)>& call) {
+  SharedBoard board;
+  Processes ranks(size, [&](int rank) {
+    GroupOptions options = optionsFor(rank, size, LinkKind::Tcp, board.get());
+    options.operationTimeoutMs = 0;  // nothing but the difference ends it
+    auto group = join(options);
+    std::vector<float> data(1'000, 1.0f);
+    const auto reduce = [&] {
+      return group->allReduce(data.data(), data.data(), data.size(), DataType::Float32, ReduceOp::Max);
+    };
+    for (int i = 0; i < 20; ++i) CHECK_OK(reduce());
+    const int64_t began = nowNs();
+    Status status = rank == odd ? call(*group, data) : reduce();
+    while (status.ok()) status = reduce();
+    CHECK_EQ(status.code, "PeerMismatch");
+    CHECK(status.message.find("rank " + std::to_string(odd)) != std::string::npos);
+    CHECK(status.message.find("allReduce #") != std::string::npos);
+    CHECK(static_cast<double>(nowNs() - began) / 1e9 < boundSeconds());
+  });
+  ranks.join(15);
+}
+
+TEST("a rank that waits for one who waits in a collective is told so, whoever talks to whom") {
+  for (const int size : {4, 8}) {
+    checkElsewhere(size, size - 1, [](Group& group, std::vector<float>& data) {
+      return group.recv(data.data(), data.size(), DataType::Float32, 0);
+    });
+    checkElsewhere(size, 1, [size](Group& group, std::vector<float>& data) {
+      return group.broadcast(data.data(), data.size(), DataType::Float32, size - 2);
+    });
+  }
+}
+
+TEST("a receive that is served before a collective under way elsewhere is no mismatch") {
+  SharedBoard board;
+  Processes ranks(4, [&](int rank) {
+    auto group = join(optionsFor(rank, 4, LinkKind::Tcp, board.get()));
+    float value = static_cast<float>(rank);
+    if (rank == 3) CHECK_OK(group->recv(&value, 1, DataType::Float32, 0));
+    if (rank == 0) {
+      usleep(900'000);  // ranks 1 and 2 wait in the all-reduce meanwhile, and beats say so
+      CHECK_OK(group->send(&value, 1, DataType::Float32, 3));
+    }
+    CHECK_OK(group->allReduce(&value, &value, 1, DataType::Float32, ReduceOp::Sum));
+    CHECK_EQ(value, 3.0f);
+  });
+  ranks.join(10);
+}
+
 }  // namespace
 }  // namespace espalier::test

@@ -247,7 +247,7 @@ TEST("verbs: many groups leave no descriptor and no memory behind") {
   rounds(10, 0);  // libraries, thread stacks and the like are there after this
   const int descriptors = entriesOf("/proc/self/fd"), mapped = mappings(), threads = entriesOf("/proc/self/task");
   // Each takes some 100 ms under emulation; how frames are tagged makes no difference to what is given back.
-  rounds(std::getenv("ESPALIER_VERBS_SEND_ONLY") == nullptr ? 190 : 30, 10);
+  rounds(std::getenv("ESPALIER_VERBS_SEND_ONLY") == nullptr ? 90 : 30, 10);
   CHECK_EQ(entriesOf("/proc/self/fd"), descriptors);
   // A joined thread keeps its entry for a moment.
   eventually("threads are gone", 5, [&] { return entriesOf("/proc/self/task") <= threads; });

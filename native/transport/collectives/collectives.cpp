@@ -112,7 +112,7 @@ Status Collectives::broadcastOverWires(const Header& header, std::byte* data, in
 
 Status Collectives::send(const void* data, size_t count, DataType type, int peer) {
   Header header = open(Operation::Send, count, type);
-  --sequence_;  // a matter of two ranks: the others do not count it
+  mesh_.expectCall(--sequence_);  // a matter of two ranks: the others do not count it
   header.sequence = sendSequence_[peer]++;
   const size_t step = mesh_.link(peer)->stepBytes();
   return forEachPiece(header.callBytes, step, [&](size_t offset, size_t length, uint32_t index) {
@@ -124,7 +124,7 @@ Status Collectives::send(const void* data, size_t count, DataType type, int peer
 
 Status Collectives::recv(void* data, size_t count, DataType type, int peer) {
   Header header = open(Operation::Send, count, type);
-  --sequence_;
+  mesh_.expectCall(--sequence_);
   header.sequence = receiveSequence_[peer]++;
   const size_t step = mesh_.link(peer)->stepBytes();
   return forEachPiece(header.callBytes, step, [&](size_t offset, size_t length, uint32_t index) {
@@ -147,6 +147,7 @@ Header Collectives::open(Operation operation, size_t count, DataType type) {
   header.type = type;
   header.sequence = sequence_++;
   header.callBytes = count * elementBytes(type);
+  mesh_.expectCall(sequence_);
   return header;
 }
 

@@ -76,6 +76,8 @@ class Mesh {
   /// For messages between pairs, while collectives go another way: what call, if any, a peer waits in that needs this
   /// rank as well. Then it neither sends nor receives before, so whoever waits for it here waits in vain.
   void watchOtherCalls(std::function<std::string(int peer)> callOf) { otherCallOf_ = std::move(callOf); }
+  /// The number of the next collective of this group that this rank has not entered.
+  void expectCall(uint32_t sequence) { nextCall_ = sequence; }
   /// What the set-up sent counts for nothing in the statistics.
   void forgetTraffic();
   const Link* link(int peer) const { return links_[peer].get(); }
@@ -107,6 +109,7 @@ class Mesh {
   std::shared_ptr<Flows> flows_;
   Deadline deadline_{};
   size_t pieceBytes_ = kPieceBytes;
+  uint32_t nextCall_ = 0;
   std::function<std::string(int peer)> otherCallOf_;
   Deadline yieldFrom_{};  ///< the Waiter's: before, giving way costs more than it is worth
 };

@@ -39,6 +39,15 @@ constexpr int64_t kParkUs = 50'000;
 /// Longest sleep while something else than the link slept on may need a hand.
 constexpr int64_t kMixedParkUs = 1'000;
 
+bool isBetweenTwo(const Header& call) {
+  return call.operation == Operation::Send || call.operation == Operation::Receive;
+}
+
+bool isSameCall(const Header& a, const Header& b) {
+  return a.operation == b.operation && a.type == b.type && a.reduce == b.reduce && a.root == b.root &&
+         a.callBytes == b.callBytes;
+}
+
 }  // namespace
 
 void Mesh::Waiter::pause(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming) {
@@ -56,6 +65,7 @@ void Mesh::Waiter::pause(std::span<const Outgoing> outgoing, std::span<const Inc
     if (const Deadline back = Clock::now(); back - now > kForeignYield) mesh_.yieldFrom_ = back + kNoYieldFor;
     return;
   }
+  tellCall(outgoing, incoming);
   giveUpIfLate(outgoing, incoming, now);
   if (!mesh_.liveness_->dead()) park(outgoing, incoming, now);
 }
@@ -67,6 +77,12 @@ void Mesh::Waiter::separate(std::span<const Incoming> incoming, Deadline now) {
     const Link& link = *mesh_.links_[in.peer];
     if (link.kind() == LinkKind::Tcp) mesh_.coreSharing_.separate(link.waitFd(), now);
   }
+}
+
+void Mesh::Waiter::tellCall(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming) {
+  if (std::exchange(told_, true)) return;
+  const Header& call = incoming.empty() ? outgoing.front().header : incoming.front().expected;
+  if (!isBetweenTwo(call)) mesh_.flows_->waitsIn(call);
 }
 
 void Mesh::Waiter::suspect(int peer) {
@@ -165,20 +181,36 @@ bool Mesh::Waiter::findSilence(std::span<const Outgoing> outgoing, std::span<con
   return false;
 }
 
+/// Whether the call that `peer` waits in rules out that it ever does what this rank waits for in `own`.
+bool Mesh::Waiter::contradicts(int peer, const Header& own, bool receives) const {
+  const Flows::Standing there = mesh_.flows_->standingOf(peer);
+  if (there.call.operation == Operation::Goodbye) return false;
+  if (isBetweenTwo(own)) {
+    // It is through with that call only after this rank has made it. What it sent before must all have been taken.
+    const bool nothingComes = !receives || there.sent <= mesh_.flows_->arrivedFrom(peer);
+    return nothingComes && there.call.operation != Operation::Broadcast &&
+           static_cast<int32_t>(there.call.sequence - mesh_.nextCall_) >= 0;
+  }
+  return there.call.sequence == own.sequence && !isSameCall(there.call, own);
+}
+
 /// What a peer sent before it entered the other call is seen by the look that follows the first sight of that call.
 bool Mesh::Waiter::findOtherCall(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming) {
-  if (!mesh_.otherCallOf_) return false;
-  const auto check = [&](int peer, const Header& own) {
-    const std::string call = mesh_.otherCallOf_(peer);
+  const auto check = [&](int peer, const Header& own, bool receives) {
+    if (contradicts(peer, own, receives)) {
+      mesh_.mismatch(peer, describeCall(mesh_.flows_->standingOf(peer).call), own);
+      return true;
+    }
+    const std::string call = mesh_.otherCallOf_ ? mesh_.otherCallOf_(peer) : "";
     if (call.empty()) return false;
     if (elsewhere_ == peer) mesh_.mismatch(peer, call, own);
     return std::exchange(elsewhere_, peer) == peer;
   };
   for (const Incoming& in : incoming) {
-    if (!in.done && check(in.peer, in.expected)) return true;
+    if (!in.done && check(in.peer, in.expected, true)) return true;
   }
   for (const Outgoing& out : outgoing) {
-    if (!out.done && check(out.peer, out.header)) return true;
+    if (!out.done && check(out.peer, out.header, false)) return true;
   }
   return false;
 }

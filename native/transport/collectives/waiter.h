@@ -16,6 +16,9 @@ class Mesh::Waiter {
   void finish(int lastPeer);
 
  private:
+  /// Lets the others know, once per wait, in which collective this rank waits.
+  void tellCall(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);
+  bool contradicts(int peer, const Header& own, bool receives) const;
   void separate(std::span<const Incoming> incoming, Deadline now);
   void park(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now);
   bool findLoss(std::span<const Incoming> incoming, Deadline now);
@@ -25,6 +28,7 @@ class Mesh::Waiter {
 
   Mesh& mesh_;
   int rounds_ = 0;
+  bool told_ = false;
   Deadline began_{};
   int elsewhere_ = -1;  ///< peer that was seen in a call of another kind
   int suspect_ = -1;

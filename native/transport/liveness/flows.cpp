@@ -9,7 +9,7 @@ namespace {
 constexpr auto kLookSpan = std::chrono::milliseconds(100);
 constexpr uint64_t kBeatsOfProof = 3;
 /// What fits into one frame with room to spare; a family has rarely a hundred.
-constexpr size_t kMaxReports = 2'000;
+constexpr size_t kMaxReports = 1'500;
 
 }  // namespace
 
@@ -23,6 +23,21 @@ void Flows::offered(int peer, bool done) {
 }
 
 void Flows::arrived(int peer) { ++peers_[peer].arrived; }
+
+void Flows::waitsIn(const Header& call) {
+  const std::lock_guard lock(callsMutex_);
+  call_ = call;
+}
+
+Header Flows::call() const {
+  const std::lock_guard lock(callsMutex_);
+  return call_;
+}
+
+Flows::Standing Flows::standingOf(int peer) const {
+  const std::lock_guard lock(callsMutex_);
+  return peers_[static_cast<size_t>(peer)].standing;
+}
 
 bool Flows::lost(int peer, uint64_t bytesHeard, Deadline now, std::chrono::milliseconds patience) {
   Peer& from = peers_[peer];
@@ -48,12 +63,14 @@ uint64_t Flows::reportFor(int peer) {
   return to.done.load(std::memory_order_relaxed) + (trying ? 1 : 0);
 }
 
-void Flows::announce(int familyRank, uint64_t sent) {
+void Flows::announce(int familyRank, uint64_t sent, const Header& call) {
   const auto found = std::find(familyRanks_.begin(), familyRanks_.end(), familyRank);
   if (found == familyRanks_.end()) return;
   Peer& from = peers_[static_cast<size_t>(found - familyRanks_.begin())];
   from.announced.store(sent, std::memory_order_relaxed);
   from.announcements.fetch_add(1, std::memory_order_release);
+  const std::lock_guard lock(callsMutex_);
+  from.standing = {call, sent};
 }
 
 void writeReports(ByteWriter& writer, const std::vector<FlowReport>& reports) {
@@ -64,6 +81,13 @@ void writeReports(ByteWriter& writer, const std::vector<FlowReport>& reports) {
     writer.put(reports[i].from);
     writer.put(reports[i].to);
     writer.put(reports[i].sent);
+    const Header& call = reports[i].call;
+    for (const auto byte : {static_cast<uint8_t>(call.operation), static_cast<uint8_t>(call.type),
+                            static_cast<uint8_t>(call.reduce), call.root}) {
+      writer.put(byte);
+    }
+    writer.put(call.sequence);
+    writer.put(call.callBytes);
   }
 }
 
@@ -75,6 +99,12 @@ std::vector<FlowReport> readReports(ByteView bytes) {
     report.from = reader.get<uint8_t>();
     report.to = reader.get<uint8_t>();
     report.sent = reader.get<uint64_t>();
+    report.call.operation = static_cast<Operation>(reader.get<uint8_t>());
+    report.call.type = static_cast<DataType>(reader.get<uint8_t>());
+    report.call.reduce = static_cast<ReduceOp>(reader.get<uint8_t>());
+    report.call.root = reader.get<uint8_t>();
+    report.call.sequence = reader.get<uint32_t>();
+    report.call.callBytes = reader.get<uint64_t>();
   }
   if (!reader.ok()) reports.clear();
   return reports;
@@ -93,10 +123,14 @@ std::vector<FlowReport> FlowBook::reportsOf(int familyRank) {
     const std::shared_ptr<Flows> flows = one.lock();
     if (!flows) continue;
     const std::vector<int>& ranks = flows->familyRanks();
+    // Before the counts: what was sent before the call is then among them.
+    const Header call = flows->call();
     for (int peer = 0; peer < static_cast<int>(ranks.size()); ++peer) {
       const uint64_t sent = flows->reportFor(peer);
-      if (sent == 0) continue;
-      reports.push_back({flows->groupId(), static_cast<uint8_t>(familyRank), static_cast<uint8_t>(ranks[peer]), sent});
+      if (sent == 0 && call.operation == Operation::Goodbye) continue;
+      if (ranks[peer] == familyRank) continue;
+      reports.push_back(
+          {flows->groupId(), static_cast<uint8_t>(familyRank), static_cast<uint8_t>(ranks[peer]), sent, call});
     }
   }
   return reports;
@@ -106,7 +140,7 @@ void FlowBook::take(const FlowReport& report) {
   const std::lock_guard lock(mutex_);
   for (const std::weak_ptr<Flows>& one : all_) {
     const std::shared_ptr<Flows> flows = one.lock();
-    if (flows && flows->groupId() == report.groupId) flows->announce(report.from, report.sent);
+    if (flows && flows->groupId() == report.groupId) flows->announce(report.from, report.sent, report.call);
   }
 }
 

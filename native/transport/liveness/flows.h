@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "transport/link.h"
 #include "transport/wire/bytes.h"
 #include "transport/wire/socket.h"
 
@@ -21,6 +22,15 @@ class Flows {
   /// A message for `peer` was offered to its link, which took all of it (`done`) or not yet.
   void offered(int peer, bool done);
   void arrived(int peer);
+  /// This rank waits in that collective. The others learn of it with the next beat.
+  void waitsIn(const Header& call);
+  /// The last collective that `peer` said it waits in (Goodbye: none so far), and how many messages it had sent to this
+  /// rank when, or after, it entered that.
+  struct Standing {
+    Header call{Operation::Goodbye};
+    uint64_t sent = 0;
+  };
+  Standing standingOf(int peer) const;
   /// Asked again and again while waiting for a message of `peer` in vain, right after looking for it. True once the peer
   /// has sent more than arrived for `patience`, during which nothing came and three of its beats said so. Time counts only
   /// as far as this rank looked: a process that was stopped does not take its own absence for a loss, and one that hears
@@ -36,12 +46,14 @@ class Flows {
   /// What to tell `peer`, for the watch alone: the messages that its link took, and one more if since the last report
   /// this rank has been trying to give it another.
   uint64_t reportFor(int peer);
-  void announce(int familyRank, uint64_t sent);
+  Header call() const;
+  void announce(int familyRank, uint64_t sent, const Header& call);
 
  private:
   struct Peer {
     std::atomic<uint64_t> done{0}, tries{0};                  ///< written by the user, read by the watch
     std::atomic<uint64_t> announced{0}, announcements{0};     ///< the other way round
+    Standing standing;                                        ///< guarded by callsMutex_
     uint64_t triesReported = 0;                               ///< the watch's own
     uint64_t arrived = 0, arrivedAtLook = 0, bytesAtLook = 0, heardAtLook = 0;  ///< the user's own, as all below
     Deadline lastLook{};
@@ -50,6 +62,8 @@ class Flows {
   const uint64_t groupId_;
   const std::vector<int> familyRanks_;
   std::vector<Peer> peers_;
+  mutable std::mutex callsMutex_;  ///< touched only by who waits, and with the beats
+  Header call_{Operation::Goodbye};
 };
 
 /// What a heartbeat says of one flow.
@@ -57,6 +71,7 @@ struct FlowReport {
   uint64_t groupId = 0;
   uint8_t from = 0, to = 0;  ///< ranks of the first group
   uint64_t sent = 0;
+  Header call{Operation::Goodbye};  ///< a collective that the sender waits in, or has; without its pieces
 };
 void writeReports(ByteWriter& writer, const std::vector<FlowReport>& reports);
 /// Empty when the bytes are none.
