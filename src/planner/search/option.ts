@@ -51,7 +51,7 @@ export const bestOf = (options: readonly Option[]): Option | undefined => {
   return best ?? options[0];
 };
 
-export const byScore = (a: Option, b: Option): number =>
+const byScore = (a: Option, b: Option): number =>
   (isTie(a.score, b.score) ? 0 : b.score - a.score) ||
   worldSize(a.shape) - worldSize(b.shape) ||
   processBytesOf(a) - processBytesOf(b) ||
