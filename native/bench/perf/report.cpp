@@ -42,6 +42,12 @@ std::string ratioText(const Row& row, Buffers buffers) {
   return best > 0 && ours > 0 ? format("%.2f", ours / best) : "";
 }
 
+/// The time of one kind of our buffers over that of ib_send_lat, round by round; "" where that was not measured.
+std::string overFloorText(const Row& row, Buffers buffers) {
+  const auto found = row.find({"espalier", buffers});
+  return found == row.end() || found->second->overFloor == 0 ? "" : format("%.2f", found->second->overFloor);
+}
+
 std::string padded(const std::string& text, size_t width) {
   return text.size() >= width ? text : std::string(width - text.size(), ' ') + text;
 }
@@ -78,6 +84,10 @@ std::string section(const std::map<uint64_t, Row>& rows) {
   }
   lines[0].insert(lines[0].end(), {"any p99", "any GB/s"});
   if (hasPeers) lines[0].insert(lines[0].end(), {"own/best", "any/best"});
+  const bool hasRatio = std::any_of(rows.begin(), rows.end(), [](const auto& row) {
+    return !overFloorText(row.second, Buffers::Own).empty() || !overFloorText(row.second, Buffers::Any).empty();
+  });
+  if (hasRatio) lines[0].insert(lines[0].end(), {"own/floor", "any/floor"});
   for (const auto& [bytes, row] : rows) {
     std::vector<std::string> line = {sizeText(bytes)};
     for (const Column& column : columns) {
@@ -89,6 +99,7 @@ std::string section(const std::map<uint64_t, Row>& rows) {
     line.push_back(has ? timeText(any->second->p99Us) : "");
     line.push_back(has ? format("%.2f", busGBps(any->second->cell, any->second->medianUs)) : "");
     if (hasPeers) line.insert(line.end(), {ratioText(row, Buffers::Own), ratioText(row, Buffers::Any)});
+    if (hasRatio) line.insert(line.end(), {overFloorText(row, Buffers::Own), overFloorText(row, Buffers::Any)});
     lines.push_back(line);
   }
   return aligned(lines);

@@ -68,4 +68,15 @@ Result summarise(const Entry& entry, const std::vector<Round>& rounds, const std
   return result;
 }
 
+double ratioOf(const Entry& ours, const Entry& floor, const std::vector<bool>& counts) {
+  std::vector<double> ratios;
+  for (const Entry::Sample& mine : ours.samples) {
+    for (const Entry::Sample& other : floor.samples) {
+      if (other.round != mine.round || !counts[static_cast<size_t>(mine.round)]) continue;
+      if (other.reply.medianUs > 0) ratios.push_back(mine.reply.medianUs / other.reply.medianUs);
+    }
+  }
+  return middle(ratios);
+}
+
 }  // namespace espalier::perf

@@ -30,4 +30,8 @@ std::vector<bool> choose(const std::vector<Round>& rounds);
 /// The entry's figures over the rounds that count: medians of each round's median, p99 and so on.
 Result summarise(const Entry& entry, const std::vector<Round>& rounds, const std::vector<bool>& counts);
 
+/// Median over the rounds that count of `ours` over `floor` in the same round: what slows a machine down for a while
+/// slows both. 0 without such rounds.
+double ratioOf(const Entry& ours, const Entry& floor, const std::vector<bool>& counts);
+
 }  // namespace espalier::perf

@@ -205,8 +205,11 @@ class Heat {
   static void keepBest(const std::list<Entry>& entries, const std::vector<Round>& rounds,
                        const std::vector<bool>& counts, std::vector<Result>& results) {
     std::vector<Result> best;
+    const auto perftest = std::find_if(entries.begin(), entries.end(),
+                                       [](const Entry& entry) { return entry.crew->spec().isPerftest; });
     for (const Entry& entry : entries) {
-      const Result result = summarise(entry, rounds, counts);
+      Result result = summarise(entry, rounds, counts);
+      if (perftest != entries.end() && result.library == "espalier") result.overFloor = ratioOf(entry, *perftest, counts);
       const auto same = std::find_if(best.begin(), best.end(), [&](const Result& other) {
         return other.library == result.library && other.cell.buffers == result.cell.buffers;
       });

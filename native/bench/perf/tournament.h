@@ -17,6 +17,8 @@ struct Result {
   uint64_t calls = 0;
   /// Of the rounds that count: a 64 KiB exchange between the cores. 0: not probed (more ranks than cores).
   double probeUs = 0;
+  /// Ours over verbs: the median of each round's time over that of ib_send_lat in the same round. 0: not measured.
+  double overFloor = 0;
   int rounds = 0;         ///< that count
   int roundsDropped = 0;  ///< in which the host moved the cores, or had them elsewhere
 };

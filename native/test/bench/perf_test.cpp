@@ -33,6 +33,15 @@ TEST("every round counts where nothing was probed, or where too few agree") {
   CHECK(chosen({{10, 40}, {40, 10}, {10, 10}, {90, 90}}) == std::vector<bool>(4, true));
 }
 
+TEST("a ratio is that of the rounds in which both were measured, and which count") {
+  const auto at = [](int round, double us) { return Entry::Sample{round, Reply{.medianUs = us}}; };
+  Entry ours, floor;
+  ours.samples = {at(0, 12), at(1, 90), at(2, 30), at(3, 11)};
+  floor.samples = {at(0, 10), at(1, 10), at(2, 20)};
+  CHECK_EQ(ratioOf(ours, floor, {true, false, true, true}), 1.35);
+  CHECK_EQ(ratioOf(ours, floor, {false, false, false, true}), 0.0);
+}
+
 TEST("bandwidth on the bus is that of nccl-tests") {
   Cell cell{.ranks = 4, .bytes = 4'000'000};
   const auto gbps = [&](Collective collective) {
