@@ -100,6 +100,8 @@ class Link {
   /// then why() says so. A peer that is merely busy answers. Call it several times within `patience`.
   virtual bool isUnanswered(std::chrono::milliseconds patience) { return false; }
   virtual const char* why() const { return ""; }
+  /// After Broken: why() is a fact of this host (its port is down), so the peer's fate has nothing to add.
+  virtual bool brokeHere() const { return false; }
 };
 
 const char* linkName(LinkKind kind);

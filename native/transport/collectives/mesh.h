@@ -95,6 +95,9 @@ class Mesh {
 
  private:
   class Waiter;
+  /// How long a wait stays awake before it sleeps, unless earlier sleeps have taught otherwise: a wake-up costs some
+  /// 50 µs, so sleeping earlier would cost more than it saves.
+  static constexpr auto kAwakeFor = std::chrono::microseconds(400);
   bool step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Waiter& waiter);
   void settle(int peer, LinkResult result, Waiter& waiter);
   /// "", or through whom, for messages.
@@ -111,7 +114,9 @@ class Mesh {
   size_t pieceBytes_ = kPieceBytes;
   uint32_t nextCall_ = 0;
   std::function<std::string(int peer)> otherCallOf_;
-  Deadline yieldFrom_{};  ///< the Waiter's: before, giving way costs more than it is worth
+  // The Waiter's:
+  Deadline yieldFrom_{};  ///< before, giving way costs more than it is worth
+  std::chrono::microseconds awakeFor_ = kAwakeFor;
 };
 
 }  // namespace espalier::transport

@@ -23,9 +23,11 @@ using std::chrono::milliseconds;
 constexpr int kSpins = 2'000;
 constexpr auto kSpinFor = microseconds(250);
 constexpr int kSpinsPerGlance = 16;  // at the clock
-/// How long to give way by sched_yield before sleeping: a wake-up costs some 50 µs, so sleeping earlier would cost
-/// more than it saves.
-constexpr auto kYieldFor = microseconds(400);
+/// Over verbs, a sleep that was over this soon was not worth its wake-up: the next wait stays awake for twice as long,
+/// up to the second figure. Where an event takes a millisecond to wake somebody (virtual machines do that) ranks would
+/// otherwise never stop to oversleep for each other. Not so where ranks share cores.
+constexpr auto kShortWait = milliseconds(10);
+constexpr auto kLongestAwake = microseconds(6'400);
 /// A yield that takes longer than this went to a process that does not give way in return; the scheduler's turn is
 /// some 3 ms. A sleeper may wait for the end of such a turn as well, so for a while the core is kept for longer, unless
 /// ranks share it.
@@ -59,8 +61,9 @@ void Mesh::Waiter::pause(std::span<const Outgoing> outgoing, std::span<const Inc
   const Deadline now = Clock::now();
   if (rounds_ == kSpins + 1) separate(incoming, now);
   const bool yields = now >= mesh_.yieldFrom_;
-  if (!yields && !mesh_.place_.crowded && now - began_ < kKeepFor) return relax();
-  if (yields && now - began_ < kYieldFor) {
+  const microseconds awakeFor = mesh_.place_.crowded ? kAwakeFor : mesh_.awakeFor_;
+  if (!yields && !mesh_.place_.crowded && now - began_ < std::max<microseconds>(awakeFor, kKeepFor)) return relax();
+  if (yields && now - began_ < awakeFor) {
     sched_yield();
     if (const Deadline back = Clock::now(); back - now > kForeignYield) mesh_.yieldFrom_ = back + kNoYieldFor;
     return;
@@ -68,6 +71,7 @@ void Mesh::Waiter::pause(std::span<const Outgoing> outgoing, std::span<const Inc
   tellCall(outgoing, incoming);
   giveUpIfLate(outgoing, incoming, now);
   if (!mesh_.liveness_->dead()) park(outgoing, incoming, now);
+  slept_ = true;
 }
 
 /// Of two ranks that share a core, the higher one moves.
@@ -93,8 +97,10 @@ void Mesh::Waiter::suspect(int peer) {
 
 void Mesh::Waiter::finish(int lastPeer) {
   if (rounds_ == 0) return;
-  const auto stall = std::chrono::nanoseconds(Clock::now() - began_).count();
-  mesh_.counters_[lastPeer].stallNs.fetch_add(static_cast<uint64_t>(stall), std::memory_order_relaxed);
+  const std::chrono::nanoseconds stall = Clock::now() - began_;
+  mesh_.counters_[lastPeer].stallNs.fetch_add(static_cast<uint64_t>(stall.count()), std::memory_order_relaxed);
+  if (!slept_ || mesh_.links_[lastPeer]->kind() != LinkKind::Verbs) return;
+  mesh_.awakeFor_ = stall < kShortWait ? std::min(mesh_.awakeFor_ * 2, kLongestAwake) : kAwakeFor;
 }
 
 void Mesh::Waiter::park(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now) {
@@ -226,8 +232,9 @@ void Mesh::Waiter::giveUpIfLate(std::span<const Outgoing> outgoing, std::span<co
   };
   if (findLoss(incoming, now) || findSilence(outgoing, incoming) || findOtherCall(outgoing, incoming)) return;
   const milliseconds grace(mesh_.liveness_->timeoutMs());
-  if (suspect_ >= 0 && now - suspectedAt_ >= grace / 2) {
-    // The side channel still hears that rank, so only the data connection is gone.
+  const bool brokeHere = suspect_ >= 0 && mesh_.links_[suspect_]->brokeHere();
+  if (suspect_ >= 0 && (brokeHere || now - suspectedAt_ >= grace / 2)) {
+    // This host knows why, or the side channel still hears that rank: only the data connection is gone.
     mesh_.fail(failure("PeerLost",
                        "the data connection to rank " + std::to_string(mesh_.place_.familyRanks[suspect_]) +
                            " broke" + mesh_.wayTo(suspect_) + ": " + mesh_.links_[suspect_]->why(),

@@ -12,7 +12,7 @@ class Mesh::Waiter {
   void pause(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);
   /// `peer`'s link broke without a goodbye: why will be known shortly.
   void suspect(int peer);
-  /// Charges the time since the first pause to the peer that came last.
+  /// Charges the time since the first pause to the peer that came last, and learns from it how soon to sleep.
   void finish(int lastPeer);
 
  private:
@@ -29,6 +29,7 @@ class Mesh::Waiter {
   Mesh& mesh_;
   int rounds_ = 0;
   bool told_ = false;
+  bool slept_ = false;
   Deadline began_{};
   int elsewhere_ = -1;  ///< peer that was seen in a call of another kind
   int suspect_ = -1;

@@ -34,6 +34,7 @@ Inbox::Result Inbox::take(const Frame& frame) {
 }
 
 bool Inbox::begin(const Frame& frame, uint32_t& used) {
+  think();
   Stage& stage = stages_[written_ % kStages];
   if ((frame.tag.flags & Tag::Headed) != 0) {
     if (frame.bytes < sizeof(Header)) return wrong("a frame is too short for its message's header");
@@ -43,12 +44,19 @@ bool Inbox::begin(const Frame& frame, uint32_t& used) {
     stage.header = predictor_.guess();
   }
   if (stage.header.pieceBytes > kPieceBytes) return wrong("a message claims to be longer than any");
-  predictor_.learn(stage.header);
+  last_ = written_;
+  learned_ = false;
   const bool aimed = target_ != nullptr && read_ == written_ && targetBytes_ == stage.header.pieceBytes;
   stage.payload = aimed ? target_ : stage.memory;
   streamLeft_ = stage.header.pieceBytes + used;
   got_ = 0;
   return true;
+}
+
+void Inbox::think() {
+  if (!learned_) predictor_.learn(stages_[last_ % kStages].header);
+  learned_ = true;
+  predictor_.think();
 }
 
 void Inbox::aim(std::byte* target, size_t bytes) {

@@ -27,6 +27,8 @@ class Inbox {
   Result take(const Frame& frame);
   /// As Link::aim.
   void aim(std::byte* target, size_t bytes);
+  /// Prepares for the next message, when there is time.
+  void think();
   bool ready() const { return read_ != written_; }
   Message front() const;
   void release();
@@ -52,6 +54,8 @@ class Inbox {
   std::byte* target_ = nullptr;
   size_t targetBytes_ = 0;
   Predictor predictor_;
+  bool learned_ = true;              ///< the header of the last message that began
+  uint32_t last_ = 0;                ///< stage of that message
   std::string why_;
 };
 

@@ -10,8 +10,11 @@ namespace espalier::transport::verbs {
 /// travel. A wrong guess costs 32 bytes, never a wrong header.
 class Predictor {
  public:
-  Header guess() const;
+  /// What think() thought. Before it, a guess costs a search.
+  const Header& guess();
   void learn(const Header& header);
+  /// Guesses ahead, when there is time.
+  void think() { guess(); }
 
  private:
   struct Memory {
@@ -19,10 +22,13 @@ class Predictor {
     Header next;   ///< sequence: how much it went up
     bool used = false;
   };
-  static size_t placeOf(const Header& header);
 
   Header last_{};
   std::array<Memory, 64> memories_{};
+  // The guess after last_, where it comes from and whether it is made.
+  Header key_{}, next_{};
+  size_t place_ = 0;
+  bool guessed_ = false;
 };
 
 }  // namespace espalier::transport::verbs

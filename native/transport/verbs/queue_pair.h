@@ -24,19 +24,20 @@ struct End {
 /// driver's resources for good on a Mac. Everything is given back in order by the destructor, however far it got.
 class QueuePair {
  public:
+  // Neither is initialised: arrays of them live on the stack of every look.
   /// A completion, already told apart.
   struct Event {
-    bool isReceive = false;
-    int status = 0;
-    uint64_t id = 0;       ///< as posted
-    uint32_t bytes = 0;    ///< received
-    uint32_t immediate = 0;
-    bool hasImmediate = false;
+    bool isReceive;
+    int status;
+    uint64_t id;      ///< as posted
+    uint32_t bytes;   ///< received
+    uint32_t immediate;
+    bool hasImmediate;
   };
   struct Send {
-    uint64_t id = 0;
-    uint32_t slot = 0, bytes = 0, immediate = 0;
-    bool signalled = false;
+    uint64_t id;
+    uint32_t slot, bytes, immediate;
+    bool signalled;
   };
 
   /// Null with the reason.

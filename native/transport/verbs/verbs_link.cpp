@@ -22,6 +22,8 @@ static_assert(sizeof(FrameHead) == 16);
 
 /// Frames of the peer's room that data leaves free, so that a credit or a goodbye always finds some.
 constexpr uint32_t kReservedFrames = 4;
+/// Part of the receives that may wait to be posted again while frames keep coming.
+constexpr uint32_t kRepostShare = 8;
 constexpr uint64_t kUncountedId = uint64_t{1} << 62;
 constexpr int64_t kPortCheckMs = 100;
 constexpr int64_t kLongestNapUs = 1'000;
@@ -54,7 +56,6 @@ LinkResult VerbsLink::trySend(const Header& header, const void* payload) {
   if (state_ != LinkResult::Done) return state_;
   if (!sending_) {
     headed_ = !(predictor_.guess() == header);
-    predictor_.learn(header);
     header_ = header;
     streamAt_ = 0;
     streamBytes_ = header.pieceBytes + (headed_ ? sizeof(Header) : 0);
@@ -78,6 +79,8 @@ LinkResult VerbsLink::trySend(const Header& header, const void* payload) {
     if (!post({sends, count})) return state_;
   }
   sending_ = false;
+  predictor_.learn(header);  // while the message is on its way
+  predictor_.think();
   return LinkResult::Done;
 }
 
@@ -187,13 +190,14 @@ bool VerbsLink::poll() {
     std::string why;
     const int count = pair_->poll(events, why);
     if (count < 0) fail(LinkResult::Broken, why);
+    if (count == 0) giveBack();  // whoever looks in vain has the time
     if (count <= 0) break;
     any = true;
     for (int i = 0; i < count && state_ == LinkResult::Done; ++i) {
       const QueuePair::Event& event = events[i];
       if (event.status != 0) {
         // A port that went down says more than what it did to the queue pair.
-        if (pair_->device().active(why)) why = explain(Step::Completion, event.status, pair_->device().name());
+        if (portIsUp(why)) why = explain(Step::Completion, event.status, pair_->device().name());
         fail(LinkResult::Broken, why);
       } else if (event.isReceive) {
         arrive(event);
@@ -260,8 +264,14 @@ void VerbsLink::absorb() {
     if (result == Inbox::Result::Full) break;
     if (result == Inbox::Result::Wrong) fail(LinkResult::Corrupted, inbox_.why());
   }
+  if (absorbed_ - reposted_ >= pair_->receiveSlots() / kRepostShare) giveBack();
+}
+
+/// Receives to the device, credits to the peer. In batches: the message that took them is waited for.
+void VerbsLink::giveBack() {
   repost();
   tellFreed();
+  inbox_.think();
 }
 
 void VerbsLink::repost() {
@@ -312,7 +322,12 @@ void VerbsLink::checkPort() {
   if (state_ != LinkResult::Done || now - portCheckedMs_ < kPortCheckMs) return;
   portCheckedMs_ = now;
   std::string why;
-  if (!pair_->device().active(why)) fail(LinkResult::Broken, why);
+  if (!portIsUp(why)) fail(LinkResult::Broken, why);
+}
+
+bool VerbsLink::portIsUp(std::string& why) {
+  portDown_ = !pair_->device().active(why);
+  return !portDown_;
 }
 
 bool VerbsLink::fail(LinkResult state, std::string why) {

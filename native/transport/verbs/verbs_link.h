@@ -42,6 +42,7 @@ class VerbsLink final : public Link {
   void park(bool forReceive, int64_t timeoutUs) override;
   uint64_t bytesHeard() const override { return expected_ * kFrameBytes; }
   const char* why() const override { return why_.c_str(); }
+  bool brokeHere() const override { return portDown_; }
 
   /// Receives beyond those that the peer may count on: probes land there.
   static constexpr uint32_t kSpareReceives = 6;
@@ -55,6 +56,7 @@ class VerbsLink final : public Link {
   bool arrive(const QueuePair::Event& event);
   bool readTag(const QueuePair::Event& event, Tag& tag);
   void absorb();
+  void giveBack();
   void repost();
   void tellFreed();
   uint32_t window() const;
@@ -64,6 +66,7 @@ class VerbsLink final : public Link {
   Tag tagOf(uint32_t flags) const;
   void stamp(QueuePair::Send& send, const Tag& tag, uint32_t dataBytes);
   bool fail(LinkResult state, std::string why);
+  bool portIsUp(std::string& why);
   void checkPort();
 
   std::unique_ptr<QueuePair> pair_;
@@ -85,7 +88,7 @@ class VerbsLink final : public Link {
   uint64_t expected_ = 0;  ///< frames that came in order, probes apart
   uint64_t freed_ = 0, toldFreed_ = 0;
   std::unique_ptr<Arrival[]> arrivals_;
-  bool heardProbe_ = false, goodbyeSeen_ = false;
+  bool portDown_ = false, heardProbe_ = false, goodbyeSeen_ = false;
   uint32_t idleParks_ = 0;
   int64_t portCheckedMs_ = 0;
 };
