@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
 
-import OpenAI from 'openai';
+import OpenAI, { APIError } from 'openai';
 
 import { eventually } from '../../support/eventually.ts';
 import { assignmentOf, engine, expectedContinuations, startGroup } from './group.ts';
@@ -199,7 +199,7 @@ test('more requests than fit in the queue are refused with 429 and Retry-After',
   // The server learns a moment after the clients that they are gone.
   const text = await eventually('room in the queue again', async () =>
     textOf().catch((error: unknown) => {
-      if (error instanceof OpenAI.APIError && error.status === 429) return undefined;
+      if (error instanceof APIError && error.status === 429) return undefined;
       throw error;
     }),
   );
