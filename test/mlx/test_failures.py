@@ -61,6 +61,8 @@ class Failures(TestCase):
         with Ranks("two_streams.py", 2) as group:
             for rank in range(2):
                 self.assertIn("a group of its own (Group.split)", group.line(rank, "raised", 60))
+                if rank == 0:
+                    group.processes[1].send_signal(signal.SIGUSR1)
                 self.assertEqual(group.ends(rank, 10), 0, group.text())
 
     def test_a_rank_that_ends_in_the_midst_of_a_call(self):
