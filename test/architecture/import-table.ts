@@ -43,4 +43,5 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   '@huggingface/tokenizers': ['engines'],
   '@huggingface/jinja': ['engines'],
   '@marcbachmann/cel-js': ['resources'],
+  'prom-client': ['base'],
 };
