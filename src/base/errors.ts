@@ -9,6 +9,32 @@ export const errorCatalogue = {
     summary: 'The native addon is not built, or not for this machine.',
   },
   AddressInUse: { kind: 'retry', summary: 'A port that Espalier should listen on is taken.' },
+  ApiFailed: {
+    kind: 'retry',
+    summary: 'The API server answered with an error of its own, or not in its protocol.',
+  },
+  ApiForbidden: {
+    kind: 'waiting',
+    summary: 'The API server knows this identity, and its rules do not allow the request.',
+  },
+  ApiGone: {
+    kind: 'retry',
+    summary: 'The API server no longer keeps the resourceVersion that was asked for.',
+  },
+  ApiInvalid: { kind: 'terminal', summary: 'The API server refused an object as not valid.' },
+  ApiOverloaded: { kind: 'retry', summary: 'The API server asks for fewer requests.' },
+  ApiResourceMissing: {
+    kind: 'waiting',
+    summary: 'The API server does not serve this kind: its CRD is not installed.',
+  },
+  ApiUnauthorized: {
+    kind: 'waiting',
+    summary: 'The API server does not accept the credentials, or there are none to be had.',
+  },
+  ApiUnreachable: {
+    kind: 'retry',
+    summary: 'The API server did not answer in time, or the connection broke.',
+  },
   CanaryFailed: {
     kind: 'retry',
     summary: 'A rank serves, but no token came through all ranks of its group in time.',
@@ -65,6 +91,10 @@ export const errorCatalogue = {
   },
   InvalidDocument: { kind: 'retry', summary: 'A node document does not follow its schema.' },
   InvalidReport: { kind: 'terminal', summary: 'A node report does not follow its schema.' },
+  KubeconfigInvalid: {
+    kind: 'terminal',
+    summary: 'No usable kubeconfig: missing, malformed or without the context asked for.',
+  },
   LinkUnavailable: {
     kind: 'terminal',
     summary: 'Two ranks have no kind of link that both may use.',
@@ -91,6 +121,10 @@ export const errorCatalogue = {
   NodeNotDeclared: {
     kind: 'waiting',
     summary: 'A daemon reports under a name that no ClusterNode has.',
+  },
+  ObjectChanged: {
+    kind: 'retry',
+    summary: 'The object has changed since it was read, or another manager owns the field.',
   },
   ObjectConflict: {
     kind: 'retry',

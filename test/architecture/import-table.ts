@@ -7,6 +7,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   nodedoc: ['base', 'resources'],
   controller: ['base', 'resources', 'planner', 'nodedoc'],
   'store/directory': ['base', 'resources', 'controller'],
+  'store/kubernetes': ['base', 'resources', 'controller'],
   hub: ['base', 'nodedoc', 'controller'],
   transport: ['base'],
   engines: ['base', 'nodedoc', 'transport'],
@@ -20,6 +21,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'nodedoc',
     'controller',
     'store/directory',
+    'store/kubernetes',
     'hub',
     'transport',
     'engines',
@@ -31,6 +33,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
 /** Of these rooms only the named file may be imported: their ports, not their insides. */
 export const portsOnly: Readonly<Record<string, string>> = {
   'store/directory': 'controller/ports.ts',
+  'store/kubernetes': 'controller/ports.ts',
   hub: 'controller/ports.ts',
 };
 
@@ -44,4 +47,6 @@ export const packageOwners: Readonly<Record<string, readonly string[]>> = {
   '@huggingface/jinja': ['engines'],
   '@marcbachmann/cel-js': ['resources'],
   'prom-client': ['base'],
+  '@kubernetes/client-node': ['store/kubernetes'],
+  undici: ['store/kubernetes'],
 };
