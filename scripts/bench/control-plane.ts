@@ -145,6 +145,7 @@ const nothing: StateView = {
   revisions: none,
   events: none,
   problems: none,
+  sourceFile: () => undefined,
 };
 
 const isReady = (conditions: readonly Condition[] | undefined): boolean =>

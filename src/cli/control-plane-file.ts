@@ -8,6 +8,8 @@ export interface ControlPlaneAddress {
   pid: number;
   hubUrl: string;
   routerUrl: string;
+  /** The watched directory, absolute. Absent: written by a release before this one. */
+  directory?: string;
 }
 
 const fileName = 'control-plane.json';

@@ -6,6 +6,9 @@ export const exitCodes = {
   invalidInput: 3,
   doesNotFit: 4,
   notFound: 5,
+  inProgress: 6,
+  stalled: 7,
+  refused: 8,
 } as const;
 
 /** Ends the command with a code and one clear sentence on stderr, without a stack. */

@@ -3,18 +3,27 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { EspalierError, errorMessage } from '../base/errors.ts';
+import { completeCommand, completionCommand } from './commands/completion.ts';
+import { cordonCommand, uncordonCommand } from './commands/cordon.ts';
 import { describeCommand } from './commands/describe.ts';
+import { drainCommand } from './commands/drain.ts';
 import { eventsCommand } from './commands/events.ts';
 import { getCommand } from './commands/get.ts';
+import { historyCommand } from './commands/history.ts';
 import { launchCommand } from './commands/launch.ts';
 import { logsCommand } from './commands/logs.ts';
 import { nodeCommand } from './commands/node.ts';
+import { nodesCommand } from './commands/nodes.ts';
 import { perfCommand } from './commands/perf.ts';
 import { planCommand } from './commands/plan.ts';
 import { quickstartCommand } from './commands/quickstart.ts';
+import { pauseCommand, restartCommand, resumeCommand } from './commands/rollout.ts';
+import { statusCommand } from './commands/status.ts';
+import { undoCommand } from './commands/undo.ts';
 import { upCommand } from './commands/up.ts';
 import { validateCommand } from './commands/validate.ts';
 import { CommandFailure, exitCodes } from './exit.ts';
+import { programName } from './invocation.ts';
 import { note } from './output.ts';
 import { packageRoot } from './package-root.ts';
 
@@ -22,27 +31,44 @@ const program = (): Command => {
   const { version, description } = JSON.parse(
     readFileSync(join(packageRoot(), 'package.json'), 'utf8'),
   ) as { version: string; description: string };
-  const root = new Command('espalier').description(description).version(version);
+  const root = new Command(programName).description(description).version(version);
   for (const command of [
     quickstartCommand(),
     upCommand(),
     nodeCommand(),
     launchCommand(),
+    statusCommand(),
+    historyCommand(),
+    undoCommand(),
+    pauseCommand(),
+    resumeCommand(),
+    restartCommand(),
+    nodesCommand(),
+    cordonCommand(),
+    uncordonCommand(),
+    drainCommand(),
     getCommand(),
     describeCommand(),
     eventsCommand(),
     logsCommand(),
-    perfCommand(),
     planCommand(),
     validateCommand(),
+    perfCommand(),
+    completionCommand(),
   ]) {
     root.addCommand(command);
   }
+  root.addCommand(completeCommand(root), { hidden: true });
   root.addHelpText('after', `\nExit codes: ${exitCodeList()}`);
-  root.exitOverride();
-  for (const command of root.commands) command.exitOverride();
+  for (const command of [root, ...root.commands]) {
+    command.exitOverride();
+    command.configureOutput({ writeOut: (text) => process.stdout.write(asCalled(text)) });
+  }
   return root;
 };
+
+/** Examples in help texts name the program as the user called it. */
+const asCalled = (text: string): string => text.replaceAll(/^( +)espalier /gm, `$1${programName} `);
 
 const exitCodeList = (): string =>
   Object.entries(exitCodes)
@@ -61,15 +87,15 @@ function report(error: unknown): number {
     return error.exitCode === 0 ? exitCodes.success : exitCodes.usage;
   }
   if (error instanceof CommandFailure) {
-    if (error.message !== '') note(`espalier: ${error.message}`);
+    if (error.message !== '') note(`${programName}: ${error.message}`);
     return error.exitCode;
   }
   if (error instanceof EspalierError) {
-    note(`espalier: ${error.message} [${error.code}]`);
+    note(`${programName}: ${error.message} [${error.code}]`);
     return exitCodes.failure;
   }
   note(
-    `espalier: ${error instanceof Error ? (error.stack ?? error.message) : errorMessage(error)}`,
+    `${programName}: ${error instanceof Error ? (error.stack ?? error.message) : errorMessage(error)}`,
   );
   return exitCodes.failure;
 }

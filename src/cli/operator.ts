@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { resolve } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import { seededRandom } from '../base/random.ts';
@@ -91,6 +92,11 @@ const start = async (
   });
   await controller.start();
   stops.push(async () => controller.stop());
-  await writeControlPlaneAddress(stateDirectory, { pid: process.pid, hubUrl, routerUrl });
+  await writeControlPlaneAddress(stateDirectory, {
+    pid: process.pid,
+    hubUrl,
+    routerUrl,
+    directory: resolve(directory),
+  });
   return { hubUrl, routerUrl };
 };

@@ -6,9 +6,6 @@ export const stateDirectoryOption = () =>
     .env('ESPALIER_STATE_DIR')
     .default('.espalier/state');
 
-export const namespaceOption = () =>
-  new Option('-n, --namespace <namespace>', 'namespace of the deployment').default('default');
-
 export const portOption = (flags: string, description: string, standard: number) =>
   new Option(flags, description).default(standard).argParser((text: string) => {
     const port = Number(text);
@@ -27,3 +24,17 @@ export const catalogueOption = () =>
 
 /** For options that may be given several times. */
 export const collect = (value: string, earlier: string[]): string[] => [...earlier, value];
+
+export const secondsOption = (flags: string, description: string, standard: number) =>
+  new Option(flags, description).default(standard).argParser((text: string) => {
+    const seconds = Number(text.replace(/s$/, ''));
+    if (text !== '' && Number.isFinite(seconds) && seconds >= 0 && seconds <= 86_400) {
+      return seconds;
+    }
+    throw new InvalidArgumentError('seconds from 0 to 86400, for instance 300 or 300s');
+  });
+
+export const wholeNumber = (text: string): number => {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number from 0 up');
+  return Number(text);
+};

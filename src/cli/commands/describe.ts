@@ -1,53 +1,43 @@
 import { Command } from 'commander';
 import { stringify } from 'yaml';
 import type { Condition } from '../../resources/types.ts';
-import { openReadOnly } from '../../store/directory/read-only.ts';
+import { namespaceOf, openHome, withHomeOptions } from '../home/choose.ts';
+import type { HomeOptions } from '../home/choose.ts';
 import { eventRows } from './events.ts';
 import { kindAndName } from '../kinds.ts';
 import { findObjects } from '../objects.ts';
 import type { AnyObject } from '../objects.ts';
-import { namespaceOption, stateDirectoryOption } from '../options.ts';
 import { age, print, table } from '../output.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
 
 export const describeCommand = (): Command =>
-  new Command('describe')
-    .description('Everything known of one resource: spec, conditions, plan, groups, events')
-    .argument('<kind>', 'mdep, cnode or mdrev, or <kind>/<name>')
-    .argument('[name]')
-    .addOption(namespaceOption())
-    .addOption(stateDirectoryOption())
-    .addHelpText('after', '\nExample:\n  espalier describe mdep sprout')
-    .action(
-      (kind: string, name: string | undefined, options: { namespace: string; stateDir: string }) =>
+  withHomeOptions(
+    new Command('describe')
+      .description('Everything known of one resource: spec, conditions, plan, groups, events')
+      .argument('<kind>', 'mdep, cnode or mdrev, or <kind>/<name>')
+      .argument('[name]')
+      .addHelpText('after', '\nExample:\n  espalier describe mdep sprout')
+      .action(async (kind: string, name: string | undefined, options: HomeOptions) =>
         describe(kind, name, options),
-    );
+      ),
+  );
 
-const describe = (
+const describe = async (
   kindText: string,
   nameText: string | undefined,
-  options: { namespace: string; stateDir: string },
-): void => {
+  options: HomeOptions,
+): Promise<void> => {
   const { kind, name } = kindAndName(kindText, nameText);
-  if (name === undefined)
+  if (name === undefined) {
     throw new CommandFailure(exitCodes.usage, `describe ${kind} needs a name`);
-  const view = openReadOnly(options.stateDir);
-  const objects = findObjects(view, kind, {
-    namespace: options.namespace,
-    allNamespaces: false,
-    name,
-  });
+  }
+  const home = await openHome(options);
+  const namespace = namespaceOf(home, options);
+  const objects = await findObjects(home, kind, { namespace, name });
   for (const object of objects) print(describeObject(object));
-  const events = view
-    .events()
-    .filter(
-      ({ regarding }) =>
-        regarding.kind === kind &&
-        regarding.name === name &&
-        (!('namespace' in regarding) ||
-          regarding.namespace === undefined ||
-          regarding.namespace === options.namespace),
-    );
+  const events = (await home.events(kind === 'ClusterNode' ? undefined : namespace)).filter(
+    ({ regarding }) => regarding.kind === kind && regarding.name === name,
+  );
   print(events.length === 0 ? 'Events: none' : `Events:\n${indent(eventRows(events))}`);
 };
 

@@ -1,28 +1,37 @@
 import { Command } from 'commander';
 import type { StoredEvent } from '../../controller/ports.ts';
-import { openReadOnly } from '../../store/directory/read-only.ts';
+import { namespaceOf, openHome, withHomeOptions } from '../home/choose.ts';
+import type { HomeOptions } from '../home/choose.ts';
 import { kindAndName } from '../kinds.ts';
-import { stateDirectoryOption } from '../options.ts';
 import { age, note, outputOption, print, printValue, table } from '../output.ts';
 import type { OutputFormat } from '../output.ts';
 
+interface EventsOptions extends HomeOptions {
+  for?: string;
+  allNamespaces: boolean;
+  output: OutputFormat;
+}
+
 export const eventsCommand = (): Command =>
-  new Command('events')
-    .description('What happened, oldest first, equal events counted')
-    .option('--for <kind/name>', 'only events of this object, for instance mdep/sprout')
-    .addOption(outputOption(['table', 'json', 'yaml']))
-    .addOption(stateDirectoryOption())
-    .addHelpText('after', '\nExamples:\n  espalier events\n  espalier events --for mdep/sprout')
-    .action((options: { for?: string; output: OutputFormat; stateDir: string }) => {
-      const events = openReadOnly(options.stateDir)
-        .events()
-        .filter((event) => options.for === undefined || isFor(event, options.for))
-        .toSorted((left, right) => (left.lastTimestamp < right.lastTimestamp ? -1 : 1));
-      if (options.output === 'json' || options.output === 'yaml') {
-        printValue(events, options.output);
-      } else if (events.length === 0) note('No events.');
-      else print(eventRows(events));
-    });
+  withHomeOptions(
+    new Command('events')
+      .description('What happened, oldest first, equal events counted')
+      .option('--for <kind/name>', 'only events of this object, for instance mdep/sprout')
+      .option('-A, --all-namespaces', 'every namespace', false)
+      .addOption(outputOption(['table', 'json', 'yaml']))
+      .addHelpText('after', '\nExamples:\n  espalier events\n  espalier events --for mdep/sprout')
+      .action(async (options: EventsOptions) => {
+        const home = await openHome(options);
+        const namespace = options.allNamespaces ? undefined : namespaceOf(home, options);
+        const events = (await home.events(namespace)).filter(
+          (event) => options.for === undefined || isFor(event, options.for),
+        );
+        if (options.output === 'json' || options.output === 'yaml') {
+          printValue(events, options.output);
+        } else if (events.length === 0) note('No events.');
+        else print(eventRows(events));
+      }),
+  );
 
 export const eventRows = (events: readonly StoredEvent[]): string =>
   table(

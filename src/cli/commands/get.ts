@@ -1,48 +1,50 @@
 import { Command } from 'commander';
 import { loadSchemas } from '../../resources/schemas.ts';
-import { openReadOnly } from '../../store/directory/read-only.ts';
+import { namespaceOf, openHome, withHomeOptions } from '../home/choose.ts';
+import type { HomeOptions } from '../home/choose.ts';
 import { kindAndName } from '../kinds.ts';
 import { findObjects } from '../objects.ts';
 import type { AnyObject } from '../objects.ts';
-import { namespaceOption, stateDirectoryOption } from '../options.ts';
 import { note, outputOption, print, printValue, table } from '../output.ts';
 import type { OutputFormat } from '../output.ts';
 import { printerCell } from '../printer-columns.ts';
 
-interface GetOptions {
-  namespace: string;
+interface GetOptions extends HomeOptions {
   allNamespaces: boolean;
   output: OutputFormat;
-  stateDir: string;
 }
 
 export const getCommand = (): Command =>
-  new Command('get')
-    .description('List resources, or show one, with the columns that kubectl would print')
-    .argument('<kind>', 'mdep, cnode or mdrev, or <kind>/<name>')
-    .argument('[name]')
-    .addOption(namespaceOption())
-    .option('-A, --all-namespaces', 'every namespace', false)
-    .addOption(outputOption())
-    .addOption(stateDirectoryOption())
-    .addHelpText(
-      'after',
-      `
+  withHomeOptions(
+    new Command('get')
+      .description('List resources, or show one, with the columns that kubectl would print')
+      .argument('<kind>', 'mdep, cnode or mdrev, or <kind>/<name>')
+      .argument('[name]')
+      .option('-A, --all-namespaces', 'every namespace', false)
+      .addOption(outputOption())
+      .addHelpText(
+        'after',
+        `
 Examples:
-  espalier get mdep                    every deployment of namespace "default"
+  espalier get mdep                    every deployment of the namespace
   espalier get mdep sprout -o yaml     spec and status of one
   espalier get cnode -o wide           the machines`,
-    )
-    .action((kind: string, name: string | undefined, options: GetOptions) =>
-      get(kind, name, options),
-    );
+      )
+      .action(async (kind: string, name: string | undefined, options: GetOptions) =>
+        get(kind, name, options),
+      ),
+  );
 
-const get = (kindText: string, nameText: string | undefined, options: GetOptions): void => {
+const get = async (
+  kindText: string,
+  nameText: string | undefined,
+  options: GetOptions,
+): Promise<void> => {
   const { kind, name } = kindAndName(kindText, nameText);
-  const view = openReadOnly(options.stateDir);
-  const objects = findObjects(view, kind, {
-    namespace: options.namespace,
-    allNamespaces: options.allNamespaces,
+  const home = await openHome(options);
+  const namespace = namespaceOf(home, options);
+  const objects = await findObjects(home, kind, {
+    namespace: options.allNamespaces ? undefined : namespace,
     ...(name === undefined ? {} : { name }),
   });
   if (options.output === 'json' || options.output === 'yaml') {
@@ -53,13 +55,13 @@ const get = (kindText: string, nameText: string | undefined, options: GetOptions
         : { apiVersion: 'v1', kind: 'List', items: objects };
     printValue(value, options.output);
   } else if (objects.length === 0) {
-    note(
-      `No ${kind} found${kind === 'ClusterNode' ? '' : ` in namespace "${options.namespace}"`}.`,
-    );
+    const where =
+      kind === 'ClusterNode' || options.allNamespaces ? '' : ` in namespace "${namespace}"`;
+    note(`No ${kind} found${where}.`);
   } else {
     print(objectTable(kind, objects, options));
   }
-  for (const problem of view.problems()) {
+  for (const problem of await home.problems()) {
     note(`warning: ${problem.file}:${problem.line}: ${problem.message}`);
   }
 };

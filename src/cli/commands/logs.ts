@@ -1,38 +1,43 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeReport, RankReport } from '../../nodedoc/types.ts';
-import { readControlPlaneAddress } from '../control-plane-file.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
-import { namespaceOption, stateDirectoryOption } from '../options.ts';
-import { fetchReports } from '../reports.ts';
+import { namespaceOf, openHome, withHomeOptions } from '../home/choose.ts';
+import type { HomeOptions } from '../home/choose.ts';
+import type { Home } from '../home/home.ts';
+import { wholeNumber } from '../options.ts';
+import { bareName } from '../objects.ts';
 
-interface LogsOptions {
-  namespace: string;
+interface LogsOptions extends HomeOptions {
   rank: number;
   group: number;
   follow: boolean;
-  stateDir: string;
 }
 
 export const logsCommand = (): Command =>
-  new Command('logs')
-    .description("A rank's log, from the node that runs it (this host's nodes only, for now)")
-    .argument('<deployment>', 'name of the ModelDeployment, or mdep/<name>')
-    .option('--rank <number>', 'rank of the group', wholeNumber, 0)
-    .option('--group <index>', 'index of the group', wholeNumber, 0)
-    .option('-f, --follow', 'keep printing what is added', false)
-    .addOption(namespaceOption())
-    .addOption(stateDirectoryOption())
-    .addHelpText('after', '\nExamples:\n  espalier logs sprout\n  espalier logs sprout --rank 1 -f')
-    .action(async (deployment: string, options: LogsOptions) => logs(deployment, options));
+  withHomeOptions(
+    new Command('logs')
+      .description("A rank's log, from the node that runs it (this host's nodes only, for now)")
+      .argument('<deployment>', 'name of the ModelDeployment, or mdep/<name>')
+      .option('--rank <number>', 'rank of the group', wholeNumber, 0)
+      .option('--group <index>', 'index of the group', wholeNumber, 0)
+      .option('-f, --follow', 'keep printing what is added', false)
+      .addHelpText(
+        'after',
+        '\nExamples:\n  espalier logs sprout\n  espalier logs sprout --rank 1 -f',
+      )
+      .action(async (deployment: string, options: LogsOptions) => logs(deployment, options)),
+  );
 
 const logs = async (deploymentText: string, options: LogsOptions): Promise<void> => {
-  const deployment = deploymentText.split('/').at(-1) ?? deploymentText;
-  const { hubUrl } = readControlPlaneAddress(options.stateDir);
-  const prefix = `${options.namespace}/${deployment}/${options.group}/`;
-  const found = (await fetchReports(hubUrl))
+  const home = await openHome(options);
+  const namespace = namespaceOf(home, options);
+  const deployment = bareName(deploymentText);
+  const reports = (await home.reports()) ?? noReports(home);
+  const prefix = `${namespace}/${deployment}/${options.group}/`;
+  const found = reports
     .flatMap(({ report }) => report.ranks.map((rank) => ({ report, rank })))
     .filter(({ rank }) => rank.id.startsWith(prefix) && rank.rank === options.rank)
     .at(-1);
@@ -40,10 +45,19 @@ const logs = async (deploymentText: string, options: LogsOptions): Promise<void>
     throw new CommandFailure(
       exitCodes.notFound,
       `no node reports rank ${options.rank} of group ${options.group} of ` +
-        `${options.namespace}/${deployment}; "espalier describe mdep ${deployment}" says why`,
+        `${namespace}/${deployment}; "espalier describe mdep ${deployment}" says why`,
     );
   }
   await printLog(logPathOf(found.report, found.rank), options.follow);
+};
+
+/** Logs never leave their Mac: prompts may be in what an engine writes. */
+const noReports = (home: Home): never => {
+  throw new CommandFailure(
+    exitCodes.failure,
+    `logs stay on the node that wrote them, and ${home.place} does not have them; ` +
+      "on that Mac look into logs/ of its daemon's data directory (.espalier/nodes/<name>)",
+  );
 };
 
 const logPathOf = (report: NodeReport, rank: RankReport): string => {
@@ -69,9 +83,4 @@ const printLog = async (path: string, follow: boolean): Promise<void> => {
     if (!follow) return;
     await sleep(500);
   }
-};
-
-const wholeNumber = (text: string): number => {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number from 0 up');
-  return Number(text);
 };

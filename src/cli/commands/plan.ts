@@ -4,7 +4,17 @@ import { toDot } from '../../planner/picture/dot.ts';
 import { fleetPicture } from '../../planner/picture/fleet-picture.ts';
 import type { FleetPicture } from '../../planner/picture/fleet-picture.ts';
 import { toSvg } from '../../planner/picture/svg.ts';
+import type { PlanNode } from '../../planner/types.ts';
+import type { ModelDeployment } from '../../resources/types.ts';
+import { EspalierError } from '../../base/errors.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
+import { planLive } from '../fleet/live-plan.ts';
+import type { LivePlanOptions } from '../fleet/live-plan.ts';
+import { namespaceOf, openHome, withHomeOptions } from '../home/choose.ts';
+import type { HomeOptions } from '../home/choose.ts';
+import type { Home } from '../home/home.ts';
+import { findDeployment } from '../objects.ts';
+import { renderRunning } from '../plan/running.ts';
 import { note, outputOption, print, printValue } from '../output.ts';
 import type { OutputFormat } from '../output.ts';
 import { catalogueOption, collect } from '../options.ts';
@@ -13,8 +23,8 @@ import type { PlannedFiles } from '../plan-files.ts';
 import { renderPlan } from '../plan/render.ts';
 import { applyWhatIf, whatIfHelp } from '../plan/what-if.ts';
 
-interface Options {
-  filename: string[];
+interface Options extends HomeOptions {
+  filename?: string[];
   output: OutputFormat;
   whatIf: string[];
   catalogue: string[];
@@ -25,59 +35,100 @@ interface Options {
 }
 
 export const planCommand = (): Command =>
-  new Command('plan')
-    .description(
-      'How each deployment in the YAML would be cut, how fast it would be, and why every other option lost',
-    )
-    .requiredOption(
-      '-f, --filename <path...>',
-      'files or directories with ModelDeployments and ClusterNodes (spec.hardware says what a node has)',
-    )
-    .option(
-      '--what-if <change>',
-      'a fleet that is not in the YAML; may be given several times, see below',
-      collect,
-      [],
-    )
-    .addOption(catalogueOption())
-    .option(
-      '--prompt-tokens <n>',
-      'length of the prompt that figures are for',
-      positiveInteger,
-      512,
-    )
-    .option(
-      '--generated-tokens <n>',
-      'length of the answer that figures are for',
-      positiveInteger,
-      128,
-    )
-    .option('--dot', 'print a graph for Graphviz instead')
-    .option('--svg <file>', 'also draw nodes, shards, cables and their traffic')
-    .addOption(outputOption(['table', 'json', 'yaml']))
-    .addHelpText(
-      'after',
-      `
-Nothing is started and no node is asked: nodes are taken as spec.hardware and spec.links declare them.
+  withHomeOptions(
+    new Command('plan')
+      .description(
+        'How a deployment is cut, or how each in the YAML would be, how fast, and why every other option lost',
+      )
+      .argument('[deployment]', 'a live ModelDeployment: what runs, and what would be planned now')
+      .option(
+        '-f, --filename <path...>',
+        'instead: files or directories with ModelDeployments and ClusterNodes (spec.hardware says what a node has)',
+      )
+      .option(
+        '--what-if <change>',
+        'a fleet that is not in the YAML; may be given several times, see below',
+        collect,
+        [],
+      )
+      .addOption(catalogueOption())
+      .option(
+        '--prompt-tokens <n>',
+        'length of the prompt that figures are for',
+        positiveInteger,
+        512,
+      )
+      .option(
+        '--generated-tokens <n>',
+        'length of the answer that figures are for',
+        positiveInteger,
+        128,
+      )
+      .option('--dot', 'print a graph for Graphviz instead')
+      .option('--svg <file>', 'also draw nodes, shards, cables and their traffic')
+      .addOption(outputOption(['table', 'json', 'yaml']))
+      .addHelpText(
+        'after',
+        `
+Nothing is started. With -f no node is asked: nodes are taken as spec.hardware and spec.links declare them. With a
+name, nodes are taken as they report, beside all else that runs; the model's config.json must be readable here.
 Exit code 0: every deployment has a plan; 3: invalid YAML; 4: at least one does not fit.
 
 Changes for --what-if:
 ${whatIfHelp}
 
 Examples:
+  espalier plan sprout
+  espalier plan sprout --what-if lost/mini-1
   espalier plan -f examples/fleets/four-mac-minis
   espalier plan -f examples/fleets/four-mac-studios -o json
   espalier plan -f examples/fleets/mixed --what-if node/pro-3=like/pro-1 --what-if lost/old-m1
   espalier plan -f examples/fleets/four-mac-minis --svg plan.svg`,
-    )
-    .action(planAndPrint);
+      )
+      .action(planAndPrint),
+  );
 
-const planAndPrint = async (options: Options): Promise<void> => {
-  const planned = await planFiles(options.filename, {
+const planAndPrint = async (name: string | undefined, options: Options): Promise<void> => {
+  const { filename } = options;
+  if ((name === undefined) === (filename === undefined)) {
+    throw new CommandFailure(
+      exitCodes.usage,
+      'name a live deployment, or files with -f: either, and not both',
+    );
+  }
+  const how = {
     catalogueFiles: options.catalogue,
-    changeNodes: (nodes) => applyWhatIf(nodes, options.whatIf),
+    changeNodes: (nodes: PlanNode[]) => applyWhatIf(nodes, options.whatIf),
     workload: { promptTokens: options.promptTokens, generatedTokens: options.generatedTokens },
-  });
+  };
+  if (filename !== undefined) return show(await planFiles(filename, how), options);
+  const home = await openHome(options);
+  const deployment = await findDeployment(home, name ?? '', namespaceOf(home, options));
+  if (options.output === 'table' && !options.dot) print(renderRunning(deployment));
+  return show(await livePlan(home, deployment, how), options);
+};
+
+const livePlan = async (
+  home: Home,
+  deployment: ModelDeployment,
+  how: LivePlanOptions,
+): Promise<PlannedFiles> => {
+  const { name, namespace = 'default' } = deployment.metadata;
+  try {
+    const { model, nodes, result } = await planLive(home, deployment, how);
+    return { plans: [{ namespace, name, model, result }], nodes, problems: [] };
+  } catch (error) {
+    if (!(error instanceof EspalierError)) throw error;
+    throw new CommandFailure(
+      exitCodes.failure,
+      `what would be planned now cannot be said on this host: ${error.message} [${error.code}]; ` +
+        "run this where the model's config.json is",
+      { cause: error },
+    );
+  }
+};
+
+const show = (planned: PlannedFiles, options: Options): void => {
   const { plans, problems } = planned;
   for (const problem of problems) note(`${problem.file}:${problem.line}: ${problem.message}`);
   if (options.svg !== undefined) writeFileSync(options.svg, toSvg(pictureOf(planned)));
@@ -87,7 +138,8 @@ const planAndPrint = async (options: Options): Promise<void> => {
     printValue({ plans: shown }, options.output);
   } else {
     for (const { namespace, name, result } of plans) {
-      print(`ModelDeployment ${namespace}/${name}\n${renderPlan(result)}`);
+      const live = options.filename === undefined ? ', planned now' : '';
+      print(`ModelDeployment ${namespace}/${name}${live}\n${renderPlan(result)}`);
     }
   }
   judge(planned);

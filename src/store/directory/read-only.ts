@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EspalierError } from '../../base/errors.ts';
-import type { SpecProblem, StoredEvent } from '../../controller/ports.ts';
+import type { ObjectKey, SpecProblem, StoredEvent } from '../../controller/ports.ts';
 import type {
   ClusterNode,
   ModelDeployment,
@@ -9,7 +9,7 @@ import type {
 } from '../../resources/types.ts';
 import { parseIfJson } from './state-directory.ts';
 import { isEventsFile, isObjectRecord, isProblemsFile, isRevision } from './state-format.ts';
-import { stateLayout } from './state-layout.ts';
+import { keyOf, keyText, stateLayout } from './state-layout.ts';
 
 /** A state directory as it was when it was opened. */
 export interface StateView {
@@ -18,6 +18,8 @@ export interface StateView {
   revisions(): ModelDeploymentRevision[];
   events(): StoredEvent[];
   problems(): SpecProblem[];
+  /** File that an object's spec was last read from, relative to the watched directory. */
+  sourceFile(key: ObjectKey): string | undefined;
 }
 
 /**
@@ -33,12 +35,13 @@ export const openReadOnly = (stateDirectory: string): StateView => {
       { path: stateDirectory },
     );
   }
-  const deployments = readFolder(layout.deployments, isObjectRecord)
-    .map(({ object }) => object)
-    .filter((object) => object.kind === 'ModelDeployment');
-  const nodes = readFolder(layout.nodes, isObjectRecord)
-    .map(({ object }) => object)
-    .filter((object) => object.kind === 'ClusterNode');
+  const records = [
+    ...readFolder(layout.deployments, isObjectRecord),
+    ...readFolder(layout.nodes, isObjectRecord),
+  ];
+  const objects = records.map(({ object }) => object);
+  const deployments = objects.filter((object) => object.kind === 'ModelDeployment');
+  const nodes = objects.filter((object) => object.kind === 'ClusterNode');
   const revisions = readFolder(layout.revisions, isRevision);
   const events = readJson(layout.events, isEventsFile)?.events ?? [];
   const problems = readJson(layout.problems, isProblemsFile)?.problems ?? [];
@@ -48,6 +51,8 @@ export const openReadOnly = (stateDirectory: string): StateView => {
     revisions: () => revisions,
     events: () => events,
     problems: () => problems,
+    sourceFile: (key) =>
+      records.find(({ object }) => keyText(keyOf(object)) === keyText(key))?.file,
   };
 };
 

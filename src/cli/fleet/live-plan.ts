@@ -1,0 +1,95 @@
+import { parseQuantityBytes } from '../../base/quantity.ts';
+import { loadCatalogue } from '../../catalogue/load-catalogue.ts';
+import { readModelProfile } from '../../catalogue/model-folder.ts';
+import { usageOf } from '../../controller/fleet/plan-nodes.ts';
+import type { Usage } from '../../controller/fleet/plan-nodes.ts';
+import type { ReceivedReport } from '../../controller/ports.ts';
+import { plan } from '../../planner/plan.ts';
+import type { ModelProfile, PlanNode, PlanResult, Workload } from '../../planner/types.ts';
+import { findCondition } from '../../resources/conditions.ts';
+import type { ClusterNode, GroupStatus, ModelDeployment } from '../../resources/types.ts';
+import type { Home } from '../home/home.ts';
+
+export interface LivePlan {
+  model: ModelProfile;
+  nodes: PlanNode[];
+  result: PlanResult;
+}
+
+export interface LivePlanOptions {
+  catalogueFiles?: readonly string[];
+  workload?: Workload;
+  changeNodes?: (nodes: PlanNode[]) => PlanNode[];
+}
+
+/**
+ * How the first group of a deployment would be planned now: over the nodes as they are, beside everything else that
+ * runs. Throws EspalierError when the model's config.json cannot be read on this host.
+ */
+export const planLive = async (
+  home: Home,
+  deployment: ModelDeployment,
+  { catalogueFiles = [], workload, changeNodes = (nodes) => nodes }: LivePlanOptions,
+): Promise<LivePlan> => {
+  const { metadata, spec } = deployment;
+  const model = await readModelProfile(spec.model.uri);
+  const beside = (await home.deployments(undefined)).flatMap((other) =>
+    other.status.groups.filter((group) => !isPlanned(other, group)),
+  );
+  const reports = await home.reports().catch(() => undefined);
+  const usage = usageOf(beside);
+  const nodes = changeNodes((await home.nodes()).map((node) => liveNode(node, usage, reports)));
+  const result = plan({
+    deployment: { namespace: metadata.namespace ?? 'default', name: metadata.name, spec },
+    model,
+    nodes,
+    catalogue: loadCatalogue(catalogueFiles),
+    ...(workload ? { workload } : {}),
+  });
+  return { model, nodes, result };
+
+  function isPlanned({ metadata: other }: ModelDeployment, { index }: GroupStatus): boolean {
+    return other.uid === metadata.uid && index === 0;
+  }
+};
+
+const liveNode = (
+  { metadata, spec, status }: ClusterNode,
+  usage: Usage,
+  reports: readonly ReceivedReport[] | undefined,
+): PlanNode => {
+  const { name } = metadata;
+  const host = reports?.find(({ report }) => report.nodeName === name)?.report.host;
+  const memory = status.capacity?.memory ?? spec.hardware?.memory ?? '0';
+  return {
+    name,
+    labels: metadata.labels ?? {},
+    spec,
+    ...availability(status),
+    hostID: status.hostInfo?.hostID ?? '',
+    hardwareModel: status.hostInfo?.model ?? spec.hardware?.model ?? '',
+    chip: status.hostInfo?.chip ?? '',
+    osVersion: status.hostInfo?.osVersion ?? '',
+    // Decides how many threads a rank is given, and nothing else; an API server does not keep it.
+    cpuCount: host?.cpuCount ?? 1,
+    memoryBytes: parseQuantityBytes(memory) ?? 0,
+    usedMemoryBytes: usage.get(name) ?? 0,
+    engines: status.engines,
+    links: status.hostInfo
+      ? status.links.map(({ peerNodeName, type, mode, state }) => ({
+          peerNodeName,
+          type,
+          rdma: mode === 'RDMA' && spec.linkPolicy.allowRDMA,
+          up: state === 'Up',
+        }))
+      : spec.links.map((link) => ({ ...link, rdma: false, up: true })),
+  };
+};
+
+const availability = ({
+  conditions,
+}: ClusterNode['status']): Pick<PlanNode, 'available' | 'unavailableReason'> => {
+  const ready = findCondition(conditions, 'Ready');
+  if (ready?.status === 'True') return { available: true };
+  return { available: false, unavailableReason: ready?.message ?? 'it has not reported yet' };
+};
