@@ -7,7 +7,7 @@ interface ApiStatus {
   code?: number;
   reason?: string;
   message?: string;
-  details?: { retryAfterSeconds?: number; name?: string };
+  details?: { retryAfterSeconds?: number; name?: string; causes?: { reason?: string }[] };
 }
 
 const codes: Readonly<Record<number, ErrorCode>> = {
@@ -40,7 +40,13 @@ export const apiError = (
   return new EspalierError(
     codeOf(status, body),
     `${where} answered ${status}: ${said || 'nothing'}`,
-    { where, status, reason, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+    {
+      where,
+      status,
+      reason,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      ...(isFieldConflict(body) ? { isFieldConflict: true } : {}),
+    },
   );
 };
 
@@ -50,6 +56,10 @@ const codeOf = (status: number, { kind, reason, details }: ApiStatus): ErrorCode
   if (status === 404 && (kind !== 'Status' || !details?.name)) return 'ApiResourceMissing';
   return codes[status] ?? 'ApiFailed';
 };
+
+/** Another manager owns a field that was applied without force: trying again says the same. */
+const isFieldConflict = ({ details }: ApiStatus): boolean =>
+  details?.causes?.some(({ reason }) => reason === 'FieldManagerConflict') ?? false;
 
 const parseStatus = (text: string): ApiStatus => {
   try {

@@ -1,9 +1,19 @@
+import type { Clock } from '../../base/clock.ts';
+import type { Random } from '../../base/random.ts';
+import { callApi } from './call.ts';
+import type { Call, CallContext } from './call.ts';
+import { listAll } from './list.ts';
+import { pathOf, withoutManagedFields } from './objects.ts';
 import type { ApiObject, ApiResource, ObjectName } from './objects.ts';
+import { createTokenBucket } from './token-bucket.ts';
+import type { RateLimit } from './token-bucket.ts';
+import type { Transport } from './transport.ts';
+import { openWatch } from './watch.ts';
 
 export interface CallOptions {
   /** Ends the call, its retries too; it then rejects with the signal's reason. */
   signal?: AbortSignal;
-  /** For the call with all its retries; 30 s by default. */
+  /** For the call with all its retries; 30 s by default. Of a list: for each page, 120 s by default. */
   deadlineMs?: number;
 }
 
@@ -12,6 +22,12 @@ export interface WriteOptions extends CallOptions {
   fieldManager?: string;
   /** Lets the server check everything and keep nothing. */
   isDryRun?: boolean;
+}
+
+export interface PatchOptions extends WriteOptions {
+  /** Only if the object still has it. */
+  resourceVersion?: string;
+  subresource?: 'status';
 }
 
 export interface ListOptions extends CallOptions {
@@ -98,7 +114,7 @@ export interface ApiClient {
     resource: ApiResource,
     name: ObjectName,
     patch: object,
-    options?: WriteOptions & { resourceVersion?: string; subresource?: 'status' },
+    options?: PatchOptions,
   ): Promise<T>;
   /** Resolves when the deletion is accepted; finalizers may still hold the object. ObjectChanged if the uid is another. */
   delete(
@@ -112,3 +128,138 @@ export interface ApiClient {
     options: WatchOptions,
   ): AsyncIterable<WatchEvent<T>>;
 }
+
+export interface ApiClientOptions {
+  transport: Transport;
+  clock: Clock;
+  random: Random;
+  /**
+   * For all calls of this client together. Whatever must not wait behind others (the renewal of a Lease) has a
+   * client of its own.
+   */
+  rateLimit?: RateLimit;
+}
+
+/** 500 deployments written once take 5 s: no burst to a server, and no wait for one deployment. */
+const defaultRateLimit: RateLimit = { perSecond: 100, burst: 200 };
+const defaultFieldManager = 'espalier-operator';
+const defaultDeadlineMs = 30_000;
+const attemptMs = 10_000;
+
+export const createApiClient = (options: ApiClientOptions): ApiClient => {
+  const bucket = createTokenBucket(options.rateLimit ?? defaultRateLimit, options.clock);
+  const context: CallContext = { ...options, take: async (signal) => bucket.take(signal) };
+  return {
+    get: async <T extends ApiObject>(resource: ApiResource, name: ObjectName, call?: CallOptions) =>
+      withoutManagedFields((await read(context, pathOf(resource, name), call)) as T),
+    list: async (resource, list) => listAll(context, resource, list),
+    create: async <T extends ApiObject>(
+      resource: ApiResource,
+      body: Applied,
+      call?: WriteOptions,
+    ) => {
+      const path = pathOf(resource, { namespace: body.metadata.namespace });
+      const request = { method: 'POST', path, body, repetition: 'once' } as const;
+      return withoutManagedFields((await write(context, call, request)) as T);
+    },
+    apply: async <T extends ApiObject>(resource: ApiResource, body: Applied, call?: WriteOptions) =>
+      withoutManagedFields((await apply(context, resource, body, call)) as T),
+    applyStatus: async <T extends ApiObject>(
+      resource: ApiResource,
+      body: Applied,
+      call?: WriteOptions,
+    ) => withoutManagedFields((await apply(context, resource, body, call, 'status')) as T),
+    patch: async <T extends ApiObject>(
+      resource: ApiResource,
+      name: ObjectName,
+      patch: object,
+      call?: PatchOptions,
+    ) => withoutManagedFields((await mergePatch(context, resource, name, patch, call)) as T),
+    delete: async (resource, name, call) => {
+      await write(context, call, {
+        method: 'DELETE',
+        path: pathOf(resource, name),
+        body: {
+          apiVersion: 'v1',
+          kind: 'DeleteOptions',
+          propagationPolicy: call?.propagationPolicy ?? 'Background',
+          ...(call?.uid === undefined ? {} : { preconditions: { uid: call.uid } }),
+        },
+        // Without a uid a second deletion may hit an object that was made in between.
+        repetition: call?.uid === undefined ? 'once' : 'repeatable',
+      });
+    },
+    watch: (resource, watch) => openWatch(context, resource, watch),
+  };
+};
+
+const read = async (
+  context: CallContext,
+  path: string,
+  { signal, deadlineMs = defaultDeadlineMs }: CallOptions = {},
+): Promise<unknown> =>
+  callApi(context, {
+    method: 'GET',
+    path,
+    signal,
+    deadlineMs,
+    attemptMs,
+    repetition: 'repeatable',
+  });
+
+const write = async (
+  context: CallContext,
+  options: WriteOptions = {},
+  call: Pick<Call, 'method' | 'path' | 'contentType' | 'body' | 'repetition'>,
+): Promise<unknown> => {
+  const { signal, deadlineMs = defaultDeadlineMs, isDryRun = false, fieldManager } = options;
+  const [path, already] = call.path.split('?');
+  const query = new URLSearchParams(already);
+  if (call.method !== 'DELETE') query.set('fieldManager', fieldManager ?? defaultFieldManager);
+  if (isDryRun) query.set('dryRun', 'All');
+  const perAttemptMs = call.repetition === 'once' ? deadlineMs : attemptMs;
+  return callApi(context, {
+    ...call,
+    path: `${path}?${query.toString()}`,
+    signal,
+    deadlineMs,
+    attemptMs: perAttemptMs,
+  });
+};
+
+const apply = async (
+  context: CallContext,
+  resource: ApiResource,
+  body: Applied,
+  options?: WriteOptions,
+  subresource?: 'status',
+): Promise<unknown> =>
+  write(context, options, {
+    method: 'PATCH',
+    path: `${pathOf(resource, { ...body.metadata, subresource })}?force=true`,
+    contentType: 'application/apply-patch+yaml',
+    body,
+    repetition: 'apply',
+  });
+
+const mergePatch = async (
+  context: CallContext,
+  resource: ApiResource,
+  name: ObjectName,
+  patch: object,
+  options?: PatchOptions,
+): Promise<unknown> => {
+  const resourceVersion = options?.resourceVersion;
+  const { metadata } = patch as { metadata?: object };
+  return write(context, options, {
+    method: 'PATCH',
+    path: pathOf(resource, { ...name, subresource: options?.subresource }),
+    contentType: 'application/merge-patch+json',
+    body:
+      resourceVersion === undefined
+        ? patch
+        : { ...patch, metadata: { ...metadata, resourceVersion } },
+    // Without a precondition a second patch may undo what somebody wrote after the first.
+    repetition: resourceVersion === undefined ? 'once' : 'repeatable',
+  });
+};

@@ -21,7 +21,7 @@ const beforeSending = new Set([
 export const brokenConnection = (error: unknown, where: string): EspalierError => {
   const cause = codeOf(error);
   const message = `the API server does not answer ${where}: ${errorMessage(error) || cause}`;
-  const facts = { where, cause, isSent: !beforeSending.has(cause) };
+  const facts = { where, status: 0, cause, isSent: !beforeSending.has(cause) };
   return new EspalierError('ApiUnreachable', message, facts);
 };
 
