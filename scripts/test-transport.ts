@@ -6,11 +6,11 @@
  *   npm run test:transport -- --only asan,fuzz   only these steps
  * Installs what is missing when it may. What cannot run here is said at the end, and is a failure with CI=true.
  */
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { arch, availableParallelism, platform, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ensure, succeeds } from './setup/apt.ts';
 import { root, runStep } from './setup/step.ts';
 
 const minuteMs = 60_000;
@@ -23,26 +23,6 @@ const notRun: string[] = [];
 const giveUp = (what: string, why: string): void => {
   notRun.push(`${what}: ${why}`);
   process.stderr.write(`\n!! ${what} NOT RUN: ${why}\n`);
-};
-
-const succeeds = (file: string, args: string[], input = ''): boolean =>
-  spawnSync(file, args, { input, stdio: ['pipe', 'ignore', 'ignore'] }).status === 0;
-
-const apt = (args: string[]): void => {
-  runStep(`apt-get ${args.join(' ')}`, 'apt-get', ['-q', ...args], {
-    env: { DEBIAN_FRONTEND: 'noninteractive' },
-    deadlineMs: 5 * minuteMs,
-    alsoFine: [100],
-  });
-};
-
-/** Whether `works` holds, after installing `packages` if it did not at first and this is root on a Debian. */
-const ensure = (works: () => boolean, packages: string[]): boolean => {
-  if (works()) return true;
-  if (process.getuid?.() !== 0 || !succeeds('apt-get', ['--version'])) return false;
-  apt(['update']);
-  apt(['install', '-y', '--no-install-recommends', ...packages]);
-  return works();
 };
 
 const build = (title: string, folder: string, target: string, options: string[]): void => {

@@ -1,0 +1,25 @@
+import { spawnSync } from 'node:child_process';
+import { runStep } from './step.ts';
+
+const deadlineMs = 5 * 60_000;
+
+/** Whether the command ends with exit code 0. Its output is dropped. */
+export const succeeds = (file: string, args: string[], input = ''): boolean =>
+  spawnSync(file, args, { input, stdio: ['pipe', 'ignore', 'ignore'] }).status === 0;
+
+const apt = (args: string[]): void => {
+  runStep(`apt-get ${args.join(' ')}`, 'apt-get', ['-q', ...args], {
+    env: { DEBIAN_FRONTEND: 'noninteractive' },
+    deadlineMs,
+    alsoFine: [100],
+  });
+};
+
+/** Whether `works` holds, after installing `packages` if it did not at first and this is root on a Debian. */
+export const ensure = (works: () => boolean, packages: string[]): boolean => {
+  if (works()) return true;
+  if (process.getuid?.() !== 0 || !succeeds('apt-get', ['--version'])) return false;
+  apt(['update']);
+  apt(['install', '-y', '--no-install-recommends', ...packages]);
+  return works();
+};

@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { freePort } from '../../../src/cli/quickstart/ports.ts';
+
+/**
+ * A free port that stays this server's while it is down between a kill and a restart: from below the ports that
+ * the kernel gives to outgoing connections.
+ */
+export const restartablePort = async (): Promise<number> => {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const wanted = randomInt(20_000, 32_000);
+    if ((await freePort(wanted)) === wanted) return wanted;
+  }
+  throw new Error('no free port between 20000 and 32000 in 100 attempts');
+};
+
+/** A program that ends with this process, writes its output to a file, and can be killed and started again. */
+export class RestartableProcess {
+  readonly #program: string;
+  readonly #args: string[];
+  readonly #logFile: string;
+  #child: ChildProcess | undefined;
+
+  constructor(program: string, args: string[], logFile: string) {
+    this.#program = program;
+    this.#args = args;
+    this.#logFile = logFile;
+  }
+
+  start(): void {
+    if (this.running()) return;
+    const log = openSync(this.#logFile, 'a');
+    // Its standard input closes when this process is gone, and then it ends too.
+    this.#child = spawn(this.#program, this.#args, { stdio: ['pipe', log, log] });
+    // Writing to it is nobody's business, and its end breaks the pipe.
+    this.#child.stdin?.on('error', () => undefined);
+    closeSync(log);
+  }
+
+  running(): boolean {
+    const child = this.#child;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
+  /** Resolves when it is gone. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || !this.running()) return;
+    await new Promise<void>((resolve) => {
+      child.once('exit', () => resolve());
+      child.kill('SIGKILL');
+    });
+  }
+
+  /** The end of its output, for the message of a test that failed. */
+  lastLines(count = 20): string {
+    if (this.#child === undefined) return '';
+    return readFileSync(this.#logFile, 'utf8').split('\n').slice(-count).join('\n');
+  }
+}
