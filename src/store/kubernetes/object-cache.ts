@@ -51,6 +51,12 @@ export class ObjectCache<T extends ApiObject> {
     return before && { key, before };
   }
 
+  /** Whether the cache has this state of the key or a later one, its deletion included. */
+  hasSeen(key: string, resourceVersion: string): boolean {
+    const known = this.#objects.get(key)?.metadata.resourceVersion ?? this.#deletions.get(key);
+    return known !== undefined && !isNewer(resourceVersion, known);
+  }
+
   /** To be called before asking for a list: what is absorbed from then on is not undone by the answer. */
   beginReplacing(): void {
     this.#absorbed = new Set();

@@ -268,6 +268,9 @@ class ListWatchReflector<T extends ApiObject> implements Reflector<T> {
     } else {
       const change = this.#cache.apply(event.type, event.object);
       if (isLate && change) this.#isPositionDoubtful = true;
+      // From before the list, and not in it: the list was not complete.
+      const key = keyOfName(event.object.metadata);
+      if (isLate && !this.#cache.hasSeen(key, version)) throw this.#wentBack(version);
       this.#tell(change);
     }
     if (!isLate) this.#position = version;
