@@ -45,8 +45,8 @@ export class CollectionServer {
   readonly requests: URL[] = [];
   /** Taken one per request that they fit, in order. */
   readonly faults: Fault[] = [];
-  /** False: refuses sendInitialEvents, as a server without the feature does. */
-  streamsLists = true;
+  /** Of sendInitialEvents: `refuses` it as a server without the feature does, `ignores` it as an older one. */
+  streamedLists: 'serves' | 'refuses' | 'ignores' = 'serves';
   #version = 100;
   #oldest = 100;
   readonly #objects = new Map<string, StoredItem>();
@@ -78,6 +78,11 @@ export class CollectionServer {
     this.#version += 1;
     this.#objects.delete(name);
     this.#record('DELETED', widget(name, known.spec.value, this.#version, known.metadata.uid));
+  }
+
+  /** Writes to other collections: the version moves, and nothing happens here. */
+  writeElsewhere(): void {
+    this.#version += 10;
   }
 
   bookmark(): void {
@@ -121,13 +126,13 @@ export class CollectionServer {
 
   #watch(url: URL, signal: AbortSignal, fault: Fault | undefined): ApiResponse {
     const isInitial = url.searchParams.get('sendInitialEvents') === 'true';
-    if (isInitial && !this.streamsLists) return refusal(422);
+    if (isInitial && this.streamedLists === 'refuses') return refusal(422);
     const stream = new LineStream(signal, fault, () => this.#watches.delete(stream));
     this.#watches.add(stream);
     const from = Number(url.searchParams.get('resourceVersion'));
     if (isInitial) {
       for (const object of this.#objects.values()) stream.push(eventLine('ADDED', object));
-      stream.push(bookmarkLine(this.#version, true));
+      if (this.streamedLists === 'serves') stream.push(bookmarkLine(this.#version, true));
     } else if (from < this.#oldest) {
       stream.push(JSON.stringify({ type: 'ERROR', object: statusObject(410, 'Expired') }));
       stream.end();

@@ -83,7 +83,7 @@ test('objects are frozen to the bottom and carry no managedFields', async () => 
 
 test('a server that does not stream lists is asked for pages', async () => {
   const { server, reflector, values, truth, started } = setUp();
-  server.streamsLists = false;
+  server.streamedLists = 'refuses';
   for (let index = 0; index < 1234; index += 1) server.put(`w${index}`, index);
   await started();
   assert.deepEqual(values(), truth());
@@ -204,6 +204,7 @@ test('bookmarks keep a quiet stream open and move it on past compaction', async 
   const { watches } = reflector.status();
   for (let minute = 0; minute < 5; minute += 1) {
     await pass(60_000);
+    server.writeElsewhere();
     server.bookmark();
     await clock.settle();
   }
@@ -222,13 +223,74 @@ test('a line that is no JSON, again and again, ends in a new list and not in a l
     on: 'watch' as const,
     lines: () => ({ lines: ['{"type":"MODIFIED","object":'] }),
   };
-  server.faults.push(broken, broken, broken, broken);
+  server.faults.push(broken, broken, broken);
   server.endWatches();
   await clock.settle();
   server.put('a', 1);
   await pass(60_000);
   assert.deepEqual(values(), { a: 1 });
-  assert.equal(server.faults.length, 0);
+  assert.equal(reflector.status().lists, 2);
+  await reflector.stop();
+});
+
+test('a server that ignores the request to stream a list is asked for pages after a minute', async () => {
+  const { server, pass, reflector, values } = setUp();
+  server.streamedLists = 'ignores';
+  server.put('a', 1);
+  const started = reflector.start();
+  await pass(59_000);
+  assert.equal(reflector.status().isSynced, false);
+  await pass(5000);
+  await started;
+  assert.deepEqual(values(), { a: 1 });
+  server.faults.push({ on: 'watch', status: 410 });
+  server.endWatches();
+  await pass(5000);
+  assert.equal(reflector.status().lists, 2, 'and not asked to stream again');
+  await reflector.stop();
+});
+
+test('a server that went back in time, as after a restored backup, is listed anew', async () => {
+  const { server, pass, reflector, started } = setUp();
+  server.put('a', 1);
+  await started();
+  const past = '{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}';
+  server.faults.push({ on: 'watch', lines: () => ({ lines: [past] }) });
+  server.endWatches();
+  await pass(0);
+  server.bookmark();
+  await pass(5000);
+  assert.equal(reflector.status().lists, 2);
+  await reflector.stop();
+});
+
+test('a stream in which events were swapped is not resumed where it seemed to stand', async () => {
+  const { server, pass, reflector, values, started } = setUp();
+  await started();
+  server.faults.push({ on: 'watch', lines: (lines) => ({ lines: lines.toReversed() }) });
+  server.endWatches();
+  server.put('a', 1);
+  server.put('b', 1);
+  await pass(1000);
+  assert.deepEqual(values(), { a: 1, b: 1 });
+  server.endWatches();
+  await pass(5000);
+  assert.equal(reflector.status().lists, 2);
+  await reflector.stop();
+});
+
+test('everything is read anew every half hour, when a watch ends anyway', async () => {
+  const { server, clock, pass, reflector, started } = setUp();
+  await started();
+  for (let minute = 0; minute < 31; minute += 1) {
+    await pass(60_000);
+    server.bookmark();
+    await clock.settle();
+  }
+  assert.equal(reflector.status().lists, 1);
+  server.endWatches();
+  await pass(1000);
+  assert.equal(reflector.status().lists, 2);
   await reflector.stop();
 });
 
