@@ -1,7 +1,8 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
+import { parse } from 'yaml';
 import { EspalierError, errorMessage } from '../../base/errors.ts';
 
 export interface KubeConfigSource {
@@ -19,7 +20,8 @@ const serviceAccountToken = '/var/run/secrets/kubernetes.io/serviceaccount/token
  */
 export const loadKubeConfig = (source: KubeConfigSource): KubeConfig => {
   const config = new KubeConfig();
-  const where = read(config, source);
+  const unsupported: Unsupported = new Map();
+  const where = read(config, source, unsupported);
   if (source.context !== undefined) config.setCurrentContext(source.context);
   const context = config.getCurrentContext();
   if (!config.getContextObject(context)) {
@@ -35,30 +37,63 @@ export const loadKubeConfig = (source: KubeConfigSource): KubeConfig => {
       where,
     );
   }
-  return config;
+  const { name } = config.getCurrentUser()!;
+  const fields = unsupported.get(name);
+  if (fields === undefined) return config;
+  throw invalid(
+    `the user ${name} in ${where} has ${fields}, which Espalier does not support; use credentials that have those rights themselves`,
+    where,
+  );
 };
 
-const read = (config: KubeConfig, { kubeconfig }: KubeConfigSource): string => {
+const read = (
+  config: KubeConfig,
+  { kubeconfig }: KubeConfigSource,
+  unsupported: Unsupported,
+): string => {
   const file = kubeconfig ?? process.env['KUBECONFIG'];
-  if (file) return readFile(config, file);
+  if (file) return readFile(config, file, unsupported);
   if (process.env['KUBERNETES_SERVICE_HOST'] && existsSync(serviceAccountToken)) {
     config.loadFromCluster();
     return 'the service account of this pod';
   }
   const home = join(homedir(), '.kube', 'config');
-  if (existsSync(home)) return readFile(config, home);
+  if (existsSync(home)) return readFile(config, home, unsupported);
   throw invalid(
     `expected a kubeconfig in --kubeconfig, $KUBECONFIG or ${home}, or a pod with a service account; found none`,
     home,
   );
 };
 
+/** Fields by user. */
+type Unsupported = Map<string, string>;
+
+/** What decides who one is, and what the library passes over in silence: the request would go out as somebody else. */
+const impersonation = ['as-groups', 'as-uid', 'as-user-extra'];
+
+const load = (config: KubeConfig, file: string, unsupported: Unsupported): void => {
+  config.loadFromFile(file);
+  const { users } = (parse(readFileSync(file, 'utf8')) ?? {}) as {
+    users?: { name: string; user?: Record<string, unknown> }[];
+  };
+  for (const [index, { name, user = {} }] of (users ?? []).entries()) {
+    const ignored = impersonation.filter((field) => user[field] !== undefined);
+    if (ignored.length > 0) unsupported.set(name, ignored.join(', '));
+    // kubectl's name for it; the library knows another one.
+    const { tokenFile } = user;
+    if (typeof tokenFile !== 'string') continue;
+    const provider = { tokenFile: resolve(dirname(file), tokenFile) };
+    const known = config.users[index]!;
+    config.users[index] = { ...known, authProvider: { name: 'tokenFile', config: provider } };
+  }
+};
+
 /** Several files, joined by colons, are merged as kubectl merges them: the first to name something wins. */
-const readFile = (config: KubeConfig, path: string): string => {
+const readFile = (config: KubeConfig, path: string, unsupported: Unsupported): string => {
   try {
     for (const [index, file] of path.split(':').filter(Boolean).entries()) {
-      if (index === 0) config.loadFromFile(file);
-      else merge(config, file);
+      if (index === 0) load(config, file, unsupported);
+      else merge(config, file, unsupported);
     }
   } catch (error) {
     throw invalid(`cannot read the kubeconfig ${path}: ${withoutContent(error)}`, path);
@@ -66,9 +101,9 @@ const readFile = (config: KubeConfig, path: string): string => {
   return path;
 };
 
-const merge = (config: KubeConfig, file: string): void => {
+const merge = (config: KubeConfig, file: string, unsupported: Unsupported): void => {
   const other = new KubeConfig();
-  other.loadFromFile(file);
+  load(other, file, unsupported);
   config.clusters.push(...other.clusters.filter(isNew(config.clusters)));
   config.users.push(...other.users.filter(isNew(config.users)));
   config.contexts.push(...other.contexts.filter(isNew(config.contexts)));

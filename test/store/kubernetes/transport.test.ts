@@ -61,8 +61,7 @@ test('a token file is read anew, its newline left out; what was refused is tried
     response.statusCode = request.headers.authorization === `Bearer ${valid}` ? 200 : 401;
     response.end(request.headers.authorization);
   });
-  const user = { 'auth-provider': { name: 'tokenFile', config: { tokenFile } } };
-  const kubeconfig = writeConfig(path, server, user);
+  const kubeconfig = writeConfig(path, server, { tokenFile: 'token' });
   const connection = createApiConnection({ kubeconfig });
   t.after(async () => connection.close());
   assert.deepEqual(await bodyOf(connection, '/x'), [200, 'Bearer old']);
@@ -216,6 +215,8 @@ test('a kubeconfig that cannot be used says what is wrong with it', (t) => {
   const kubeconfig = writeConfig(path, 'http://127.0.0.1:1', { token: 't' });
   assert.throws(open({ kubeconfig, context: 'there' }), invalid(/"there" .*found here/));
   assert.throws(open({ kubeconfig: join(path, 'none') }), invalid(/cannot read .*ENOENT/));
+  const other = writeConfig(path, 'http://127.0.0.1:1', { as: 'a', 'as-groups': ['admins'] });
+  assert.throws(open({ kubeconfig: other }), invalid(/has as-groups, which Espalier does not/));
   const plain = writeConfig(path, 'http://127.0.0.1:1', {}, { 'insecure-skip-tls-verify': false });
   assert.throws(open({ kubeconfig: plain }), invalid(/expected an https server/));
 });
