@@ -22,13 +22,13 @@ export const metadataJsonSchema = (
     labels: {
       type: 'object',
       maxProperties: 64,
-      propertyNames: { maxLength: 317, pattern: qualifiedName },
+      propertyNames: { maxLength: 317, pattern: qualifiedName('a-z') },
       additionalProperties: { type: 'string', maxLength: 63, pattern: labelValue },
     },
     annotations: {
       type: 'object',
       maxProperties: 256,
-      propertyNames: { maxLength: 317, pattern: qualifiedName },
+      propertyNames: { maxLength: 317, pattern: qualifiedName('A-Za-z') },
       additionalProperties: { type: 'string', maxLength: 262_144 },
     },
   },
@@ -36,7 +36,12 @@ export const metadataJsonSchema = (
 
 const dnsLabel = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$';
 const labelValue = '^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$';
-const qualifiedName = '^([a-z0-9][-a-z0-9.]*/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$';
+/** A name, after a DNS subdomain and a slash or not. Labels want the subdomain in small letters. */
+const qualifiedName = (letters: string): string => {
+  const label = `[${letters}0-9]([-${letters}0-9]*[${letters}0-9])?`;
+  const prefix = `(?=[^/]{1,253}/)${label}(\\.${label})*/`;
+  return `^(${prefix})?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`;
+};
 
 /** Set by a store, never by a file. Exported YAML has them, so they are left out rather than refused. */
 const storeOwnedMetadata = new Set([
