@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { KubeConfig } from '@kubernetes/client-node';
+import type * as ClientNode from '@kubernetes/client-node';
+import type { KubeConfig } from '@kubernetes/client-node';
 import { parse } from 'yaml';
 import { EspalierError, errorMessage } from '../../base/errors.ts';
 
@@ -12,6 +14,13 @@ export interface KubeConfigSource {
   context?: string | undefined;
 }
 
+/** Only when somebody connects: the library is 80 MB and a third of a second, and most commands need none of it. */
+const newKubeConfig = (): KubeConfig => {
+  const require = createRequire(import.meta.url);
+  const library = require('@kubernetes/client-node') as typeof ClientNode;
+  return new library.KubeConfig();
+};
+
 const serviceAccountToken = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 
 /**
@@ -19,7 +28,7 @@ const serviceAccountToken = '/var/run/secrets/kubernetes.io/serviceaccount/token
  * Unlike the library there is no last resort of http://localhost:8080: that would be somebody else's server.
  */
 export const loadKubeConfig = (source: KubeConfigSource): KubeConfig => {
-  const config = new KubeConfig();
+  const config = newKubeConfig();
   const unsupported: Unsupported = new Map();
   const where = read(config, source, unsupported);
   if (source.context !== undefined) config.setCurrentContext(source.context);
@@ -74,9 +83,10 @@ const impersonation = ['as-groups', 'as-uid', 'as-user-extra'];
 const load = (config: KubeConfig, file: string, unsupported: Unsupported): void => {
   config.loadFromFile(file);
   const { users } = (parse(readFileSync(file, 'utf8')) ?? {}) as {
-    users?: { name: string; user?: Record<string, unknown> }[];
+    users?: { name: string; user?: Record<string, unknown> | null }[];
   };
-  for (const [index, { name, user = {} }] of (users ?? []).entries()) {
+  for (const [index, { name, ...rest }] of (users ?? []).entries()) {
+    const user = rest.user ?? {};
     const ignored = impersonation.filter((field) => user[field] !== undefined);
     if (ignored.length > 0) unsupported.set(name, ignored.join(', '));
     // kubectl's name for it; the library knows another one.
@@ -102,7 +112,7 @@ const readFile = (config: KubeConfig, path: string, unsupported: Unsupported): s
 };
 
 const merge = (config: KubeConfig, file: string, unsupported: Unsupported): void => {
-  const other = new KubeConfig();
+  const other = newKubeConfig();
   load(other, file, unsupported);
   config.clusters.push(...other.clusters.filter(isNew(config.clusters)));
   config.users.push(...other.users.filter(isNew(config.users)));
