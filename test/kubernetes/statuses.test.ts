@@ -4,6 +4,7 @@ import { verdictOf } from '../../src/cli/status/verdict.ts';
 import type {
   ClusterNode,
   ModelDeployment,
+  ModelDeploymentRevision,
   ModelDeploymentSpec,
 } from '../../src/resources/types.ts';
 import { harness, nodeSpec } from '../controller/harness.ts';
@@ -22,6 +23,7 @@ type Written = ModelDeployment | ClusterNode;
 
 let server: ApiServer;
 let written: Written[];
+const revisions = new Map<string, ModelDeploymentRevision>();
 before(async () => {
   server = await startApiServer();
   await installCRDs(server);
@@ -89,6 +91,9 @@ const simulate = async (seed: number): Promise<Written[]> => {
     if (world.random() < 0.15) await pick(world, disturbances)();
     await world.run(world.random() < 0.1 ? 15 : 1);
     objects.push(...world.state.deployments(), ...world.state.nodes());
+    for (const revision of world.state.revisions()) {
+      revisions.set(revision.metadata.name, revision);
+    }
   }
   return objects;
 };
@@ -117,6 +122,27 @@ test('the server takes every status that a control plane writes, and gives it ba
     assert.deepEqual((body as Written).status, JSON.parse(JSON.stringify(status)));
   }
   assert.ok(written.length > 60, `only ${written.length} statuses`);
+});
+
+test('the server takes every revision that a control plane writes; its snapshot cannot change after that', async () => {
+  const path = '/apis/espalier.dev/v1alpha1/namespaces/default/modeldeploymentrevisions';
+  for (const revision of revisions.values()) {
+    const { name, labels } = revision.metadata;
+    const object = { ...revision, metadata: { name, labels } };
+    const created = await server.request('POST', `${path}?fieldValidation=Strict`, object);
+    assert.equal(created.status, 201, JSON.stringify(created.body));
+    const { hash, data } = created.body as ModelDeploymentRevision;
+    assert.deepEqual({ hash, data }, { hash: revision.hash, data: revision.data });
+    const patch = async (change: object): Promise<number> => {
+      const options = { contentType: 'application/merge-patch+json' };
+      return (await server.request('PATCH', `${path}/${name}`, change, options)).status;
+    };
+    assert.equal(await patch({ hash: 'ffff' }), 422);
+    assert.equal(await patch({ data: { objective: 'Efficiency' } }), 422);
+    // Taken up again: the one thing that changes.
+    assert.equal(await patch({ revision: 1000 }), 200);
+  }
+  assert.ok(revisions.size > 3, `only ${revisions.size} revisions`);
 });
 
 test('kstatus and `espalier status` never disagree on a status that a control plane writes', async () => {
