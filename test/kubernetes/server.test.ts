@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { eventually } from '../support/eventually.ts';
 import { startApiServer } from './support/api-server.ts';
 import type { ApiServer } from './support/api-server.ts';
 import { kubectl, kubectlOk } from './support/kubectl.ts';
+import { send } from './support/request.ts';
 
 let server: ApiServer;
 before(async () => {
@@ -75,3 +80,19 @@ for (const part of ['apiserver', 'etcd'] as const) {
     await kubectlOk(server, ['create', 'configmap', `after-${part}-died`]);
   });
 }
+
+test('a server ends with the process that started it, also when that is killed', async () => {
+  const program = fileURLToPath(new URL('support/api-server-child.ts', import.meta.url));
+  const child = spawn(process.execPath, [program], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  const { url, folder } = JSON.parse(String(line)) as { url: string; folder: string };
+  const answers = async (): Promise<boolean> =>
+    send(`${url}/readyz`, { method: 'GET', token: '', ca: '', contentType: '' }).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => error.code !== 'ECONNREFUSED',
+    );
+  assert.ok(await answers());
+  child.kill('SIGKILL');
+  await eventually('nothing listens any more', async () => !(await answers()));
+  rmSync(folder, { recursive: true });
+});
