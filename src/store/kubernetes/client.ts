@@ -69,7 +69,11 @@ export type WatchEvent<T> =
 
 /** Every write gives back the object as the server keeps it now. */
 export type Applied = Pick<ApiObject, 'apiVersion' | 'kind'> & {
-  metadata: { name: string; namespace?: string };
+  /**
+   * With a resourceVersion an apply is a compare-and-swap: ObjectChanged when it lost. A uid is no guard: the server
+   * ignores it on /status.
+   */
+  metadata: { name: string; namespace?: string; resourceVersion?: string };
 };
 
 /**
@@ -239,7 +243,7 @@ const apply = async (
     path: `${pathOf(resource, { ...body.metadata, subresource })}?force=true`,
     contentType: 'application/apply-patch+yaml',
     body,
-    repetition: 'apply',
+    repetition: body.metadata.resourceVersion === undefined ? 'apply' : 'repeatable',
   });
 
 const mergePatch = async (

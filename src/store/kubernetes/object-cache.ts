@@ -103,6 +103,15 @@ export class ObjectCache<T extends ApiObject> {
     return before && intent(before) === intent(object) ? undefined : { key, before, after: object };
   }
 
+  /** An own deletion that was accepted. Undefined: it is gone already, or the name has another object now. */
+  forget(key: string, uid: string): KeyedChange<T> | undefined {
+    const before = this.#objects.get(key);
+    if (before?.metadata.uid !== uid) return undefined;
+    this.#absorbed.add(key);
+    this.#drop(key, before.metadata.resourceVersion);
+    return { key, before };
+  }
+
   #newest(key: string): string | undefined {
     const known = this.#objects.get(key)?.metadata.resourceVersion ?? this.#deletions.get(key);
     if (known === undefined || this.#floor === undefined) return known ?? this.#floor;

@@ -76,6 +76,8 @@ export interface Reflector<T extends ApiObject> {
    * is called only if more than the status differs: then the answer carries somebody else's change too.
    */
   absorb(object: T): void;
+  /** The same for an own deletion of an object without finalizers: gone at once, and told of. */
+  forget(key: string, uid: string): void;
   status(): ReflectorStatus;
 }
 
@@ -150,6 +152,10 @@ class ListWatchReflector<T extends ApiObject> implements Reflector<T> {
 
   absorb(object: T): void {
     this.#tell(this.#cache.absorb(object));
+  }
+
+  forget(key: string, uid: string): void {
+    this.#tell(this.#cache.forget(key, uid));
   }
 
   status(): ReflectorStatus {
