@@ -11,7 +11,30 @@ import type { Shape } from './shapes.ts';
  * but for the smallest, so that there is always one to explain.
  */
 export const askedShapes = (
-  parallelism: ModelDeploymentSpec['parallelism'],
+  parallelism: Parallelism,
+  engine: EngineFacts,
+  { model, nodeCount }: { model: ModelProfile; nodeCount: number },
+): readonly Shape[] => {
+  const ofModel = kept.get(model) ?? new WeakMap<EngineFacts, Map<string, readonly Shape[]>>();
+  kept.set(model, ofModel);
+  const ofEngine = ofModel.get(engine) ?? new Map<string, readonly Shape[]>();
+  ofModel.set(engine, ofEngine);
+  const { strategy, tensorSize, pipelineSize } = parallelism;
+  // No cut has more ranks, so more nodes make no more cuts.
+  const most = Math.min(nodeCount, mostRanks);
+  const key = `${strategy}/${tensorSize}/${pipelineSize}/${most}`;
+  const shapes = ofEngine.get(key) ?? shapesFor(parallelism, engine, { model, nodeCount: most });
+  ofEngine.set(key, shapes);
+  return shapes;
+};
+
+type Parallelism = ModelDeploymentSpec['parallelism'];
+
+/** The same request gets the same list, for as long as the model is kept. */
+const kept = new WeakMap<ModelProfile, WeakMap<EngineFacts, Map<string, readonly Shape[]>>>();
+
+const shapesFor = (
+  parallelism: Parallelism,
   engine: EngineFacts,
   limits: { model: ModelProfile; nodeCount: number },
 ): Shape[] => {

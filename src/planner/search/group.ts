@@ -142,7 +142,7 @@ const leastExcluded = (engagements: readonly Engagement[]): readonly Refusal[] =
 const searchOver = (search: Search, transport: Transport): Option | undefined => {
   const { request, engagements } = search;
   const { spec } = request.deployment;
-  const asked = (engagement: Engagement): Shape[] =>
+  const asked = (engagement: Engagement): readonly Shape[] =>
     askedShapes(spec.parallelism, engagement.evaluator.demand.engine, {
       model: request.model,
       nodeCount: engagement.pool.candidates.length,
@@ -184,7 +184,7 @@ const allSizes = (engagements: readonly Engagement[]): number[] =>
 const attempt = (
   search: Search,
   transport: Transport,
-  shapesOf: (engagement: Engagement) => Shape[],
+  shapesOf: (engagement: Engagement) => readonly Shape[],
   degradedBy: Option['degradedBy'],
 ): Option | undefined => {
   const { request, engagements, inventory, refusals, options } = search;
@@ -228,7 +228,7 @@ const isFastEnough =
 const keepCurrent = (
   { inventory, request, engagements, options }: Search,
   transport: Transport,
-  asked: (engagement: Engagement) => Shape[],
+  asked: (engagement: Engagement) => readonly Shape[],
 ): Option | undefined => {
   const { current, model, deployment } = request;
   if (!current) return undefined;

@@ -1,6 +1,8 @@
+import type { EngineFacts } from '../../catalogue/facts.ts';
 import { impossible } from '../engine-limits.ts';
 import type { Transport } from '../interconnect.ts';
 import type { Rung } from '../ladder.ts';
+import type { Demand } from '../memory.ts';
 import type { Refusal } from '../refusal.ts';
 import { shapeLabel } from '../shapes.ts';
 import type { Shape } from '../shapes.ts';
@@ -37,13 +39,8 @@ export const optionsFor = (
   attempt: Attempt,
 ): { options: Option[]; refusals: Refusal[] } => {
   const { demand } = engagement.evaluator;
-  const refusals: Refusal[] = [];
-  const open: Shape[] = [];
-  for (const shape of shapes) {
-    const never = impossible(demand.model, shape, demand.engine);
-    if (!never) open.push(shape);
-    else refusals.push({ ...never, engine: demand.engine.name, shape });
-  }
+  const { open, refused } = sift(demand, shapes);
+  const refusals: Refusal[] = [...refused];
   const finish = (placed: Placed): Option => {
     const predicted = appraise(placed, engagement.evaluator, attempt.links);
     const option = { ...placed, engagement, degradedBy, ...(predicted ? { predicted } : {}) };
@@ -63,6 +60,31 @@ export const optionsFor = (
   }
   return { options, refusals };
 };
+
+/** Cuts that can be, and why the others cannot: one without stages and one with for each tensor size. */
+const sift = ({ model, engine }: Demand, shapes: readonly Shape[]): Sifted => {
+  const known = sifted.get(shapes);
+  if (known && known.engine === engine) return known;
+  const never = shapes.map((shape) => impossible(model, shape, engine));
+  const open = shapes.filter((_, index) => !never[index]);
+  const closed = smallestOfEach(shapes.filter((_, index) => never[index]));
+  const refused = closed.flatMap((shape) => {
+    const refusal = never[shapes.indexOf(shape)];
+    return refusal ? [{ ...refusal, engine: engine.name, shape }] : [];
+  });
+  const made = { engine, open, refused };
+  sifted.set(shapes, made);
+  return made;
+};
+
+/** By list, which askedShapes makes once for a model and an engine. */
+const sifted = new WeakMap<readonly Shape[], Sifted>();
+
+interface Sifted {
+  engine: EngineFacts;
+  open: readonly Shape[];
+  refused: readonly Refusal[];
+}
 
 const placedWell = (
   { pool, evaluator }: Engagement,

@@ -24,6 +24,8 @@ interface Realm {
 
 /** More ways to man the stages than this are not all tried. */
 const mostCrews = 256;
+/** In large fleets, where one plan must not take longer than another fleet's hundred. */
+const mostCrewsOfLarge = 8;
 /** Groups that a hybrid is made of in large fleets. */
 const enoughTeams = 16;
 /** More meshes than this are not all tried for stages. */
@@ -46,7 +48,9 @@ export const stagedSites = (
     search.evaluator.demand.model.layers.length,
   );
   const inRealms = realmsOf(search, tensorSize, most).flatMap((realm) =>
-    crewsOf(realm.teams, most, allowed, (teams) => manStages(search, tensorSize, teams, realm)),
+    crewsOf(realm.teams, { most, allowed, isLarge: isLarge(search.pool) }, (teams) =>
+      manStages(search, tensorSize, teams, realm),
+    ),
   );
   return tensorSize === 1 ? [...inRealms, ...alongPaths(search, allowed)] : inRealms;
 };
@@ -110,8 +114,7 @@ const realmsOf = (search: SiteSearch, tensorSize: number, most: number): Realm[]
     const crowds = networkTeams(search, tensorSize, most).filter(({ length }) => length > 1);
     realms.push(...crowds.map((teams): Realm => ({ teams, hop: 'TCP', byNetwork: true })));
   }
-  const isSmall = pool.candidates.length <= mostRanks;
-  if (isSmall && tensorSize === 1 && want !== 'RDMA' && able.includes('TCP')) {
+  if (!isLarge(pool) && tensorSize === 1 && want !== 'RDMA' && able.includes('TCP')) {
     for (const mesh of roomiestMeshes(pool, 'TCP', evaluator.leastBytes)) {
       realms.push({ teams: teamsIn(mesh.members, 1, 'TCP'), hop: 'TCP', byNetwork: false });
     }
@@ -149,12 +152,11 @@ const networkTeams = (search: SiteSearch, tensorSize: number, most: number): Tea
   }
   const tensor = evaluator.demand.engine.tensor?.interconnects ?? [];
   const modes = tensor.filter((mode) => want === 'Auto' || mode === want);
-  const isLarge = pool.candidates.length > mostRanks;
   const cabled: Team[][] = [];
   // In large fleets the best means is enough: 'RDMA' sorts before 'TCP'.
   for (const mode of modes.toSorted()) {
-    const teams = cabledTeams(pool, tensorSize, mode, isLarge ? enoughTeams : 2 * most);
-    if (isLarge && teams.length > 1) return [teams];
+    const teams = cabledTeams(pool, tensorSize, mode, isLarge(pool) ? enoughTeams : 2 * most);
+    if (isLarge(pool) && teams.length > 1) return [teams];
     cabled.push(teams);
   }
   if (!modes.includes('TCP')) return cabled;
@@ -237,15 +239,21 @@ const inOrder = (teams: readonly Team[]): Team[] =>
       (a.members[0]?.seat.index ?? 0) - (b.members[0]?.seat.index ?? 0),
   );
 
+/** Fleets in which not everything is tried: no island has so many nodes. */
+const isLarge = ({ candidates }: Pool): boolean => candidates.length > mostRanks;
+
 const crewsOf = (
   teams: readonly Team[],
-  most: number,
-  allowed: (stages: number) => boolean,
+  {
+    most,
+    allowed,
+    isLarge,
+  }: { most: number; allowed: (stages: number) => boolean; isLarge: boolean },
   man: (crew: Team[]) => Placed[],
 ): Placed[] => {
   const kinds = [...Map.groupBy(inOrder(teams), ({ slowest }) => slowest).values()];
   const ways = kinds.reduce((product, { length }) => product * (length + 1), 1);
-  if (ways <= mostCrews) {
+  if (ways <= (isLarge ? mostCrewsOfLarge : mostCrews)) {
     return everyCrew(kinds)
       .filter((crew) => crew.length > 1 && crew.length <= most && allowed(crew.length))
       .flatMap(man);
