@@ -14,6 +14,7 @@ import { launchCommand } from './commands/launch.ts';
 import { logsCommand } from './commands/logs.ts';
 import { nodeCommand } from './commands/node.ts';
 import { nodesCommand } from './commands/nodes.ts';
+import { operatorCommand } from './commands/operator.ts';
 import { perfCommand } from './commands/perf.ts';
 import { planCommand } from './commands/plan.ts';
 import { quickstartCommand } from './commands/quickstart.ts';
@@ -35,6 +36,7 @@ const program = (): Command => {
   for (const command of [
     quickstartCommand(),
     upCommand(),
+    operatorCommand(),
     nodeCommand(),
     launchCommand(),
     statusCommand(),

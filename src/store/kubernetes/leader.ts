@@ -14,7 +14,7 @@ export interface LeaderOptions {
   /** Of its own: renewals must not wait behind other calls. */
   client: ApiClient;
   namespace: string;
-  /** Unlike that of any other replica, now or ever. */
+  /** Of no other process that runs: its Lease is ours at once. */
   identity: string;
   clock: Clock;
   random: Random;
@@ -51,7 +51,7 @@ export const becomeLeader = async (
     const askedAtMs = clock.monotonicMs();
     try {
       observed = observe(observed, await access.read(signal), clock.monotonicMs());
-      if (isFree(observed, clock.monotonicMs())) {
+      if (isFree(observed, identity, clock.monotonicMs())) {
         const taken = await take(options, access, observed.lease, signal);
         if (taken) {
           logger.info({ identity, epoch: epochOf(taken) }, 'became leader');

@@ -32,10 +32,14 @@ export const epochOf = (lease: Lease | undefined): number => {
 export const nextEpoch = (lease: Lease | undefined, now: Date): number =>
   Math.max(epochOf(lease) + 1, Math.floor(now.getTime() / 1000));
 
-/** Free: nobody holds it, or its holder has not renewed it while we watched for its whole duration. */
-export const isFree = ({ lease, atMs }: Observed, nowMs: number): boolean => {
+/**
+ * Free: nobody holds it, or a process of our identity that is dead by now (a restarted container), or its holder has
+ * not renewed it while we watched for its whole duration.
+ */
+export const isFree = ({ lease, atMs }: Observed, identity: string, nowMs: number): boolean => {
   const { holderIdentity, leaseDurationSeconds = defaultDurationSeconds } = lease?.spec ?? {};
-  return !holderIdentity || nowMs - atMs >= leaseDurationSeconds * 1000;
+  if (!holderIdentity || holderIdentity === identity) return true;
+  return nowMs - atMs >= leaseDurationSeconds * 1000;
 };
 
 /** The next observation: the time stays while nothing changes. */

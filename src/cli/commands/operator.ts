@@ -1,0 +1,100 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { Command, Option } from 'commander';
+import { createLogger } from '../../base/logger.ts';
+import { CommandFailure, exitCodes } from '../exit.ts';
+import { catalogueOption, portOption } from '../options.ts';
+import { note } from '../output.ts';
+import { stopSignal } from '../signals.ts';
+
+interface OperatorCommandOptions {
+  kubeconfig?: string;
+  context?: string;
+  namespace: string;
+  identity?: string;
+  hubHost: string;
+  hubPort: number;
+  routerHost: string;
+  routerPort: number;
+  metricsPort: number;
+  catalogue: string[];
+}
+
+export const operatorCommand = (): Command =>
+  new Command('operator')
+    .description('Run the control plane over a Kubernetes API server: operator, hub and router')
+    .option(
+      '--kubeconfig <file>',
+      'kubeconfig; otherwise $KUBECONFIG, the service account of this pod, ~/.kube/config',
+    )
+    .option('--context <name>', 'context of the kubeconfig, its current one by default')
+    .option('--namespace <name>', 'where the Lease and the Secret are kept', 'espalier-system')
+    .addOption(
+      new Option(
+        '--identity <name>',
+        'name of this replica in the Lease; a restarted one of the same name leads again at once',
+      ).env('ESPALIER_IDENTITY'),
+    )
+    .option(
+      '--hub-host <host>',
+      'where node daemons dial in; loopback only until node identity exists',
+      '127.0.0.1',
+    )
+    .addOption(portOption('--hub-port <port>', 'port of the hub', 7480))
+    .option('--router-host <host>', 'where clients reach the router', '127.0.0.1')
+    .addOption(portOption('--router-port <port>', 'port of the OpenAI-compatible endpoint', 8080))
+    .addOption(portOption('--metrics-port <port>', 'port of /metrics, /healthz and /readyz', 8081))
+    .addOption(catalogueOption())
+    .addHelpText(
+      'after',
+      `
+One replica leads, by the Lease espalier-operator; the others stand by. Logs are JSON lines on stderr
+(ESPALIER_LOG_LEVEL: debug, info, warn, error). SIGTERM and Ctrl-C stop the control plane and give the Lease up;
+ranks keep running. A replica that loses the Lease stops writing at once and exits with an error.
+
+Examples:
+  espalier operator
+  espalier operator --kubeconfig ~/.kube/fleet --context prod`,
+    )
+    .action(async (options: OperatorCommandOptions) => operate(options));
+
+const operate = async (options: OperatorCommandOptions): Promise<void> => {
+  const logger = createLogger({ name: 'espalier' });
+  // Loaded here: the other commands need none of it and start in half the time.
+  const { startKubernetesOperator } = await import('../kubernetes-operator.ts');
+  const fenced = Promise.withResolvers<string>();
+  const ended = Promise.race([stopSignal().then(() => undefined), fenced.promise]);
+  const operator = startKubernetesOperator({
+    kubeconfig: options.kubeconfig,
+    context: options.context,
+    namespace: options.namespace,
+    identity: options.identity ?? `${hostname()}_${randomUUID()}`,
+    hub: { host: options.hubHost, port: options.hubPort },
+    router: { host: options.routerHost, port: options.routerPort },
+    catalogueFiles: options.catalogue,
+    logger,
+    onFenced: fenced.resolve,
+  });
+  // A standby has nothing open between two looks at the Lease, and Node would end.
+  const alive = setInterval(() => undefined, 60_000);
+  try {
+    const leading = await Promise.race([operator.leading, ended.then(() => undefined)]);
+    if (leading) {
+      note(`hub     ${leading.hubUrl}`);
+      note(`router  ${leading.routerUrl}/v1`);
+    }
+    const fencedBy = await ended;
+    if (fencedBy !== undefined) exitSoon(fencedBy);
+  } finally {
+    await operator.stop();
+    clearInterval(alive);
+  }
+};
+
+const exitDeadlineMs = 5000;
+
+/** Nothing is written any more; a stop that hangs must not keep a replica that leads no more. */
+const exitSoon = (why: string): never => {
+  setTimeout(() => process.exit(exitCodes.failure), exitDeadlineMs).unref();
+  throw new CommandFailure(exitCodes.failure, `this replica leads no more: ${why}`);
+};
