@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { resolve } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
+import { createProcessMetrics } from '../base/metrics.ts';
 import { seededRandom } from '../base/random.ts';
 import { loadCatalogue } from '../catalogue/load-catalogue.ts';
 import { createModelProfileReader } from '../catalogue/model-folder.ts';
@@ -13,6 +14,7 @@ import { deploymentPath } from '../router/route-table.ts';
 import { createRouter } from '../router/router.ts';
 import { createDirectoryStore } from '../store/directory/store.ts';
 import { writeControlPlaneAddress } from './control-plane-file.ts';
+import { createHealthServer } from './health-server.ts';
 
 export interface OperatorOptions {
   directory: string;
@@ -22,6 +24,8 @@ export interface OperatorOptions {
   /** Extend the catalogue of machines, chips, links and engines. */
   catalogueFiles: readonly string[];
   logger: Logger;
+  /** Where /metrics, /healthz and /readyz are served; nowhere when it is not given. */
+  health?: { host: string; port: number };
   /** Another control plane has taken over: the process must end. May be called more than once. */
   onFenced: (reason: string) => void;
 }
@@ -29,6 +33,8 @@ export interface OperatorOptions {
 export interface Operator {
   hubUrl: string;
   routerUrl: string;
+  /** Base URL of /metrics, /healthz and /readyz. */
+  healthUrl: string | undefined;
   /** Ends requests and polls within bounds; ranks run on. */
   stop(): Promise<void>;
 }
@@ -55,14 +61,30 @@ const start = async (
   options: OperatorOptions,
   stops: (() => Promise<void>)[],
 ): Promise<Omit<Operator, 'stop'>> => {
-  const { directory, stateDirectory, logger } = options;
+  const { directory, stateDirectory, logger, health } = options;
   const clock = systemClock;
   const random = seededRandom(randomInt(2 ** 32));
+  const metrics = createProcessMetrics();
+  let isLooking = false;
+  const healthServer = createHealthServer({
+    metrics,
+    clock,
+    logger: logger.child({ room: 'health' }),
+    readiness: [
+      {
+        name: 'controller',
+        problem: () => (isLooking ? undefined : 'has not looked at everything yet'),
+      },
+    ],
+  });
+  const healthUrl = health && (await healthServer.listen(health));
+  stops.push(async () => healthServer.close());
   const store = await createDirectoryStore({ directory, stateDirectory, clock, random, logger });
   stops.push(async () => store.stop());
   const hub = createHub({
     logger: logger.child({ room: 'hub' }),
     clock,
+    metrics,
     ...options.hub,
     epoch: store.epoch(),
     onStale: (node, epoch) =>
@@ -74,6 +96,7 @@ const start = async (
     routes: { routes: () => routesFrom(store.deployments()) },
     logger: logger.child({ room: 'router' }),
     clock,
+    metrics,
   });
   const { host, port } = await router.listen(options.router);
   stops.push(async () => router.close());
@@ -87,10 +110,12 @@ const start = async (
     clock,
     random,
     logger: logger.child({ room: 'controller' }),
+    metrics,
     endpointUrl: (namespace, name) => `${routerUrl}${deploymentPath(namespace, name)}`,
     onFenced: (error) => options.onFenced(error.message),
   });
   await controller.start();
+  isLooking = true;
   stops.push(async () => controller.stop());
   await writeControlPlaneAddress(stateDirectory, {
     pid: process.pid,
@@ -98,5 +123,5 @@ const start = async (
     routerUrl,
     directory: resolve(directory),
   });
-  return { hubUrl, routerUrl };
+  return { hubUrl, routerUrl, healthUrl };
 };

@@ -6,7 +6,7 @@ export const stateDirectoryOption = () =>
     .env('ESPALIER_STATE_DIR')
     .default('.espalier/state');
 
-export const portOption = (flags: string, description: string, standard: number) =>
+export const portOption = (flags: string, description: string, standard?: number) =>
   new Option(flags, description).default(standard).argParser((text: string) => {
     const port = Number(text);
     if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;

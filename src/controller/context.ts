@@ -5,6 +5,7 @@ import type { Models } from './deployment/models.ts';
 import type { Returns } from './deployment/returns.ts';
 import type { Turns } from './deployment/turns.ts';
 import type { Fleet, NodeView } from './fleet/fleet.ts';
+import type { ChangeCounters } from './metrics/changes.ts';
 import type { NodeLink, ObjectKey, Store } from './ports.ts';
 import type { Publisher } from './publisher.ts';
 
@@ -20,6 +21,7 @@ export interface Context {
   turns: Turns;
   returns: Returns;
   publisher: Publisher;
+  counters: ChangeCounters;
   fleet: () => Fleet;
   view: (nodeName: string) => NodeView | undefined;
   /** Per node: what of it planning last knew. */

@@ -1,6 +1,8 @@
 import type { Clock } from '../base/clock.ts';
 import type { EspalierError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import { createMetrics } from '../base/metrics.ts';
+import type { Metrics } from '../base/metrics.ts';
 import type { Random } from '../base/random.ts';
 import type { PlanRequest, PlanResult } from '../planner/types.ts';
 import type { Context } from './context.ts';
@@ -13,8 +15,13 @@ import type { FleetSources } from './fleet/fleet.ts';
 import { deploymentKey, keyText, nodeKey, parseKey } from './keys.ts';
 import { createLoop, done } from './loop.ts';
 import type { Outcome } from './loop.ts';
+import { countChanges } from './metrics/changes.ts';
+import { measurePlans } from './metrics/plans.ts';
+import { countReconciles } from './metrics/reconciles.ts';
+import { exposeState } from './metrics/state.ts';
+import { observeQueue } from './metrics/work-queue.ts';
 import { reconcileNode } from './node/reconcile.ts';
-import type { NodeLink, ReadModelProfile, Store } from './ports.ts';
+import type { NodeLink, ObjectKey, ReadModelProfile, Store } from './ports.ts';
 import { createPublisher } from './publisher.ts';
 import { createQueue } from './queue.ts';
 
@@ -30,6 +37,8 @@ export interface ControllerOptions {
   endpointUrl: (namespace: string, name: string) => string;
   /** A newer control plane has taken over. Nothing is written or published after this call; end the process. */
   onFenced: (error: EspalierError) => void;
+  /** Where what happens is counted; nobody looks unless it is given. */
+  metrics?: Metrics;
 }
 
 export interface Controller {
@@ -47,8 +56,9 @@ const workers = 1;
 const stopDeadlineMs = 10_000;
 
 export const createController = (options: ControllerOptions): Controller => {
-  const { store, nodeLink, clock, random, logger } = options;
-  const queue = createQueue({ clock, random });
+  const { store, nodeLink, clock, random, logger, metrics = createMetrics() } = options;
+  const observer = observeQueue(metrics, clock, () => queue.size());
+  const queue = createQueue({ clock, random, observer });
   const publisher = createPublisher(store, nodeLink, clock);
   let startedAtMs = clock.monotonicMs();
   const sources = (): FleetSources => ({
@@ -61,7 +71,7 @@ export const createController = (options: ControllerOptions): Controller => {
   const context: Context = {
     store,
     nodeLink,
-    plan: options.plan,
+    plan: measurePlans(options.plan, metrics, clock),
     clock,
     random,
     endpointUrl: options.endpointUrl,
@@ -69,6 +79,7 @@ export const createController = (options: ControllerOptions): Controller => {
     turns: createTurns(),
     returns: createReturns(clock),
     publisher,
+    counters: countChanges(metrics),
     fleet: () => readFleet(sources()),
     view: (name) => {
       const node = store.node(name);
@@ -77,14 +88,10 @@ export const createController = (options: ControllerOptions): Controller => {
     planningHashes: new Map(),
     enqueue: (key) => queue.add(keyText(key)),
   };
+  exposeState(metrics, context);
 
-  const reconcile = async (text: string, keyLogger: Logger): Promise<Outcome> => {
-    const key = parseKey(text);
-    if (isFenced) return done;
-    if (key.kind === 'ClusterNode') return reconcileNode(context, key.name, keyLogger);
-    const { namespace = 'default', name } = key;
-    return reconcileDeployment(context, { namespace, name }, keyLogger);
-  };
+  const reconcile = async (key: string, keyLogger: Logger): Promise<Outcome> =>
+    isFenced ? done : reconcileObject(context, parseKey(key), keyLogger);
 
   let isFenced = false;
   const onFenced = (error: EspalierError): void => {
@@ -95,7 +102,8 @@ export const createController = (options: ControllerOptions): Controller => {
     logger.error({ epoch: store.epoch() }, 'fenced by a newer control plane');
     options.onFenced(error);
   };
-  const loop = createLoop({ queue, reconcile, workers, clock, logger, onFenced });
+  const onReconciled = countReconciles(metrics);
+  const loop = createLoop({ queue, reconcile, workers, clock, logger, onFenced, onReconciled });
 
   const start = async (): Promise<void> => {
     await store.start((key) => queue.add(keyText(key)));
@@ -121,3 +129,12 @@ export const createController = (options: ControllerOptions): Controller => {
 
   return { start, stop };
 };
+
+const reconcileObject = async (
+  context: Context,
+  { kind, namespace = 'default', name }: ObjectKey,
+  logger: Logger,
+): Promise<Outcome> =>
+  kind === 'ClusterNode'
+    ? reconcileNode(context, name, logger)
+    : reconcileDeployment(context, { namespace, name }, logger);

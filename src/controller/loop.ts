@@ -10,6 +10,9 @@ export type Outcome = { kind: 'done' } | { kind: 'waiting'; afterMs: number };
 
 export const done: Outcome = { kind: 'done' };
 
+/** How a reconcile ended: controller-runtime's words, and whether an error is worth another try. */
+export type ReconcileResult = 'success' | 'requeue_after' | 'error' | 'terminal_error';
+
 /** After this time a key whose reconcile threw an error of kind `waiting` is looked at again. */
 const waitingErrorMs = 5000;
 
@@ -22,6 +25,7 @@ export interface LoopOptions {
   logger: Logger;
   /** A newer control plane has taken over: nothing may be written or published from here on. */
   onFenced: (error: EspalierError) => void;
+  onReconciled?: (key: string, result: ReconcileResult, durationMs: number) => void;
 }
 
 export interface Loop {
@@ -40,6 +44,7 @@ export const createLoop = ({
   clock,
   logger,
   onFenced,
+  onReconciled,
 }: LoopOptions): Loop => {
   let running: Promise<void>[] = [];
 
@@ -51,32 +56,39 @@ export const createLoop = ({
   };
 
   const reconcileOne = async (key: string): Promise<void> => {
+    const startMs = clock.monotonicMs();
+    const result = await attempt(key);
+    onReconciled?.(key, result, clock.monotonicMs() - startMs);
+  };
+
+  const attempt = async (key: string): Promise<ReconcileResult> => {
     const keyLogger = logger.child({ key, reconcileId: randomUUID() });
     try {
       const outcome = await reconcile(key, keyLogger);
       queue.forget(key);
-      if (outcome.kind === 'waiting') queue.addAfter(key, outcome.afterMs);
+      if (outcome.kind === 'done') return 'success';
+      queue.addAfter(key, outcome.afterMs);
+      return 'requeue_after';
     } catch (error) {
-      handleError(key, error, keyLogger);
+      return handleError(key, error, keyLogger);
     }
   };
 
-  const handleError = (key: string, error: unknown, keyLogger: Logger): void => {
+  const handleError = (key: string, error: unknown, keyLogger: Logger): ReconcileResult => {
     if (error instanceof EspalierError && error.code === 'EpochFenced') {
       onFenced(error);
-      return;
+      return 'terminal_error';
     }
     const kind = errorKind(error);
     keyLogger.warn({ kind, error: errorMessage(error) }, 'reconcile failed');
-    switch (kind) {
-      case 'terminal':
-        return queue.forget(key);
-      case 'waiting':
-        queue.forget(key);
-        return queue.addAfter(key, waitingErrorMs);
-      case 'retry':
-        return queue.addRateLimited(key);
+    if (kind === 'retry') {
+      queue.addRateLimited(key);
+      return 'error';
     }
+    queue.forget(key);
+    if (kind === 'terminal') return 'terminal_error';
+    queue.addAfter(key, waitingErrorMs);
+    return 'requeue_after';
   };
 
   const start = (): void => {

@@ -9,6 +9,17 @@ export interface QueueOptions {
   baseMs?: number;
   /** Longest delay between two tries. Default 30 s. */
   maxMs?: number;
+  observer?: QueueObserver;
+}
+
+/** Told of what happens to keys, for metrics. */
+export interface QueueObserver {
+  /** Now waiting to be taken, or to be done and taken again. */
+  added(key: string): void;
+  taken(key: string): void;
+  done(key: string): void;
+  /** Comes again after its backoff. */
+  retried(): void;
 }
 
 /**
@@ -32,12 +43,8 @@ export interface WorkQueue {
   size(): number;
 }
 
-export const createQueue = ({
-  clock,
-  random,
-  baseMs = 5,
-  maxMs = 30_000,
-}: QueueOptions): WorkQueue => {
+export const createQueue = (options: QueueOptions): WorkQueue => {
+  const { clock, random, baseMs = 5, maxMs = 30_000, observer } = options;
   const ready: string[] = [];
   const dirty = new Set<string>();
   const processing = new Set<string>();
@@ -49,6 +56,7 @@ export const createQueue = ({
   const add = (key: string): void => {
     if (isShutDown || dirty.has(key)) return;
     dirty.add(key);
+    observer?.added(key);
     if (!processing.has(key)) offer(key);
   };
 
@@ -69,6 +77,7 @@ export const createQueue = ({
   const addRateLimited = (key: string): void => {
     const attempt = failures.get(key) ?? 0;
     failures.set(key, attempt + 1);
+    observer?.retried();
     addAfter(key, backoffMs(attempt, { baseMs, maxMs }, random));
   };
 
@@ -81,6 +90,7 @@ export const createQueue = ({
 
   const done = (key: string): void => {
     processing.delete(key);
+    observer?.done(key);
     if (!isShutDown && dirty.has(key)) offer(key);
   };
 
@@ -101,10 +111,10 @@ export const createQueue = ({
   const begin = (key: string): string => {
     processing.add(key);
     dirty.delete(key);
+    observer?.taken(key);
     return key;
   };
 
   const forget = (key: string): void => void failures.delete(key);
-  const size = (): number => ready.length;
-  return { add, addAfter, addRateLimited, forget, take, done, shutDown, size };
+  return { add, addAfter, addRateLimited, forget, take, done, shutDown, size: () => ready.length };
 };

@@ -2,8 +2,11 @@ import fastify from 'fastify';
 import type { Clock } from '../base/clock.ts';
 import { EspalierError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import { createMetrics } from '../base/metrics.ts';
+import type { Metrics } from '../base/metrics.ts';
 import type { NodeLink } from '../controller/ports.ts';
 import { createNodeDocument } from '../nodedoc/version.ts';
+import { countHub } from './metrics.ts';
 import { createNodeTable } from './node-table.ts';
 import { addRoutes, isLoopbackHost } from './routes.ts';
 
@@ -20,6 +23,7 @@ interface HubOptions {
   epoch: number;
   /** A node has seen a newer control plane: this one must stop. May be called more than once. */
   onStale: (nodeName: string, observedEpoch: number) => void;
+  metrics?: Metrics;
 }
 
 export interface Hub extends NodeLink {
@@ -34,7 +38,7 @@ export interface Hub extends NodeLink {
  * from the nodes, and both come again in full after a restart.
  */
 export const createHub = (options: HubOptions): Hub => {
-  const { clock, logger, epoch } = options;
+  const { clock, logger, epoch, metrics = createMetrics() } = options;
   const table = createNodeTable(clock);
   const listeners = new Set<(nodeName: string) => void>();
   const app = fastify({ bodyLimit: maxReportBytes, forceCloseConnections: true });
@@ -45,6 +49,7 @@ export const createHub = (options: HubOptions): Hub => {
     epoch,
     table,
     clock,
+    counters: countHub(metrics),
     isOpen: () => isOpen,
     isClosing: () => isClosing,
     onReport: (nodeName) => {

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import { EspalierError } from '../base/errors.ts';
 import type { ErrorCode } from '../base/errors.ts';
 import { parseNodeReport } from '../nodedoc/validate.ts';
+import type { HubCounters } from './metrics.ts';
 import type { NodeTable } from './node-table.ts';
 
 /** Longest time that one poll is held open. */
@@ -12,6 +13,7 @@ interface HubState {
   readonly epoch: number;
   readonly table: NodeTable;
   readonly clock: Clock;
+  readonly counters: HubCounters;
   isOpen: () => boolean;
   isClosing: () => boolean;
   onReport: (nodeName: string) => void;
@@ -53,7 +55,9 @@ const receiveReport = (state: HubState, request: NodeRequest): { epoch: number }
       { epoch: state.epoch, observedEpoch: report.observedEpoch, node: report.nodeName },
     );
   }
-  if (state.table.accept(report)) state.onReport(report.nodeName);
+  const isNews = state.table.accept(report);
+  state.counters.reportTaken(isNews);
+  if (isNews) state.onReport(report.nodeName);
   return { epoch: state.epoch };
 };
 
@@ -89,6 +93,7 @@ const pollDocument = async (
   }
   reply.header('etag', tag(document.version));
   if (tag(document.version) === knownTag) return reply.code(304).send();
+  state.counters.documentSent();
   return reply.send({ ...document, epoch: state.epoch });
 };
 
@@ -104,7 +109,9 @@ const waitUntil = async (
     const wake = () => {
       if (isDone() || state.isClosing()) finish();
     };
+    const release = state.counters.pollHeld();
     const finish = () => {
+      release();
       cancelTimer();
       unwatch();
       reply.raw.off('close', finish);
@@ -152,11 +159,10 @@ const statusByCode: Partial<Record<ErrorCode, number>> = {
   EpochFenced: 409,
 };
 
-const problem = (state: HubState, code: ErrorCode, message: string): object => ({
-  epoch: state.epoch,
-  code,
-  message,
-});
+const problem = (state: HubState, code: ErrorCode, message: string): object => {
+  state.counters.refused(code);
+  return { epoch: state.epoch, code, message };
+};
 
 /** Loopback by name or by number, IPv4 or IPv6. */
 export const isLoopbackHost = (host: string): boolean =>

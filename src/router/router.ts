@@ -5,14 +5,18 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../base/clock.ts';
 import { EspalierError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import { createMetrics } from '../base/metrics.ts';
+import type { Metrics } from '../base/metrics.ts';
 import { errorBody, invalidRequest, unavailable } from './api-error.ts';
 import type { ApiError } from './api-error.ts';
 import { chooseRoute, readRequestHead, routesUnder } from './choose-route.ts';
 import type { DeploymentName } from './choose-route.ts';
 import { drain } from './drain.ts';
 import { forward } from './forward.ts';
-import type { Deadlines, Forwarding } from './forward.ts';
+import type { Deadlines, Forwarding, ForwardResult } from './forward.ts';
 import { createLoad } from './load.ts';
+import { countRequests } from './metrics.ts';
+import type { RequestCounters, RequestOutcome } from './metrics.ts';
 import { modelNames } from './route-table.ts';
 import type { Route, RouteTable } from './route-table.ts';
 
@@ -25,6 +29,7 @@ export interface RouterOptions {
   deadlines?: Partial<Deadlines>;
   /** How long `close` waits for requests under way. */
   drainMs?: number;
+  metrics?: Metrics;
 }
 
 export interface Router {
@@ -95,6 +100,8 @@ export const createRouter = (options: RouterOptions): Router => {
 };
 
 const createServer = (options: RouterOptions, forwarding: Forwarding) => {
+  const { metrics = createMetrics(), clock, routes } = options;
+  const counters = countRequests(metrics, clock, routes);
   const server = fastify({
     logger: false,
     bodyLimit: options.maxBodyBytes ?? 16 * 2 ** 20,
@@ -130,7 +137,7 @@ const createServer = (options: RouterOptions, forwarding: Forwarding) => {
     );
     for (const operation of operations) {
       server.post(`${prefix}/v1/${operation}`, async (request, reply) =>
-        complete(options, forwarding, operation, request, reply),
+        complete({ ...options, counters }, forwarding, operation, request, reply),
       );
     }
   }
@@ -160,7 +167,7 @@ const describeModel = ({ namespace, name }: Route, id: string) => ({
 });
 
 const complete = async (
-  { routes, clock, logger }: RouterOptions,
+  { routes, clock, logger, counters }: RouterOptions & { counters: RequestCounters },
   forwarding: Forwarding,
   operation: string,
   request: FastifyRequest,
@@ -169,11 +176,16 @@ const complete = async (
   const startMs = clock.monotonicMs();
   const body = request.body instanceof Buffer ? request.body : undefined;
   const head = readRequestHead(body);
-  if ('error' in head) return send(reply, head.error);
+  const refuse = (error: ApiError) => {
+    counters.refused(error.status);
+    return send(reply, error);
+  };
+  if ('error' in head) return refuse(head.error);
   const under = routesUnder(routes.routes(), deploymentOf(request));
-  if ('error' in under) return send(reply, under.error);
+  if ('error' in under) return refuse(under.error);
   const route = chooseRoute(under, head.model);
-  if ('error' in route) return send(reply, route.error);
+  if ('error' in route) return refuse(route.error);
+  const leave = counters.enter(route);
   const result = await forward(forwarding, {
     route,
     operation,
@@ -181,7 +193,11 @@ const complete = async (
     stream: head.stream,
     accept: request.headers.accept ?? '*/*',
     client: reply.raw,
+  }).catch((error: unknown) => {
+    leave('Failed', 500);
+    throw error;
   });
+  leave(...ending(result, reply));
   const { namespace, name } = route;
   const facts = {
     namespace,
@@ -200,6 +216,13 @@ const complete = async (
   }
   logger.warn({ ...facts, status: result.error.status, code: result.error.code }, 'request failed');
   return send(reply, result.error);
+};
+
+/** A client that went before its answer has 499, as nginx says. */
+const ending = (result: ForwardResult, { raw }: FastifyReply): [RequestOutcome, number] => {
+  if (result.kind === 'error') return ['Failed', result.error.status];
+  if (result.kind === 'answer') return ['Answered', result.answer.status];
+  return [result.outcome, raw.headersSent ? raw.statusCode : 499];
 };
 
 const deploymentOf = (request: FastifyRequest): DeploymentName | undefined => {

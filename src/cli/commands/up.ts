@@ -11,6 +11,7 @@ interface UpOptions {
   hubHost: string;
   hubPort: number;
   routerPort: number;
+  metricsPort?: number;
   catalogue: string[];
 }
 
@@ -29,6 +30,9 @@ export const upCommand = (): Command =>
     )
     .addOption(portOption('--hub-port <port>', 'port of the hub', 7480))
     .addOption(portOption('--router-port <port>', 'port of the OpenAI-compatible endpoint', 8080))
+    .addOption(
+      portOption('--metrics-port <port>', 'serve /metrics, /healthz and /readyz on this port'),
+    )
     .addOption(catalogueOption())
     .addHelpText(
       'after',
@@ -54,11 +58,15 @@ const up = async (options: UpOptions): Promise<void> => {
     hub: { host: options.hubHost, port: options.hubPort },
     router: { host: '127.0.0.1', port: options.routerPort },
     catalogueFiles: options.catalogue,
+    ...(options.metricsPort === undefined
+      ? {}
+      : { health: { host: '127.0.0.1', port: options.metricsPort } }),
     logger,
     onFenced: fenced.resolve,
   });
   note(`hub     ${operator.hubUrl}   (espalier node --name NAME --hub ${operator.hubUrl})`);
   note(`router  ${operator.routerUrl}/v1`);
+  if (operator.healthUrl !== undefined) note(`metrics ${operator.healthUrl}/metrics`);
   const fencedBy = await Promise.race([signalled.then(() => undefined), fenced.promise]);
   await operator.stop();
   if (fencedBy !== undefined) {

@@ -151,6 +151,7 @@ const persist = async (
   const { namespace, deployment: name } = ownerOf(deployment);
   if (canonicalJson(status) !== canonicalJson(deployment.status)) {
     await store.updateDeploymentStatus(namespace, name, status);
+    context.counters.deploymentWritten({ namespace, name }, deployment.status, status);
     for (const happening of happeningsBetween(deployment.status, status)) {
       store.recordEvent({ regarding: deploymentKey(deployment.metadata), ...happening });
       logger.info(happening, 'deployment changed');

@@ -111,6 +111,7 @@ const recordRevision = async (pass: Pass): Promise<undefined> => {
   pass.revision = known.metadata.name;
   if (known.revision === next - 1) return;
   await store.renumberRevision(namespace, known.metadata.name, next);
+  context.counters.specReverted({ namespace, name });
   store.recordEvent({
     regarding: deploymentKey(deployment.metadata),
     type: 'Normal',

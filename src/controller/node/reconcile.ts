@@ -66,7 +66,7 @@ const ensureFinalizer = async ({ store }: Context, { node, name }: NodeView): Pr
 };
 
 const persist = async (
-  { store, clock }: Context,
+  { store, clock, counters }: Context,
   view: NodeView,
   logger: Logger,
 ): Promise<void> => {
@@ -74,6 +74,7 @@ const persist = async (
   const status = summarizeNode(view, problemsOf(store, nodeKey(name)), clock.now());
   if (canonicalJson(status) === canonicalJson(node.status)) return;
   await store.updateNodeStatus(name, status);
+  counters.nodeWritten();
   for (const type of ['Ready', 'Stalled']) {
     const now = findCondition(status.conditions, type);
     const then = findCondition(node.status.conditions, type);
