@@ -78,7 +78,7 @@ const addChecks = (
 ): void => {
   app.get(`/${path}`, async (request: FastifyRequest<{ Querystring: Query }>, reply) => {
     const { verbose, exclude = [] } = request.query;
-    const excluded = new Set(exclude);
+    const excluded = new Set([exclude].flat());
     const included = checks.filter(({ name }) => !excluded.has(name));
     return answer(reply, path, await runAll(included, clock), verbose !== undefined);
   });

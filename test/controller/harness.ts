@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import type { Random } from '../../src/base/random.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { createController } from '../../src/controller/controller.ts';
-import type { Controller } from '../../src/controller/controller.ts';
+import type { Controller, ControllerOptions } from '../../src/controller/controller.ts';
 import type { StoredEvent } from '../../src/controller/ports.ts';
 import type { ModelProfile } from '../../src/planner/types.ts';
 import { plan } from '../../src/planner/plan.ts';
@@ -36,7 +36,9 @@ export class Harness {
   }
 
   /** Starts a control plane; the one before, if any, is left as after kill -9. */
-  async startControlPlane(): Promise<Controller> {
+  async startControlPlane(
+    options: Partial<Pick<ControllerOptions, 'metrics' | 'logger'>> = {},
+  ): Promise<Controller> {
     const controller = createController({
       store: this.state.open(),
       nodeLink: this.fleet.connect(),
@@ -49,6 +51,7 @@ export class Harness {
       onFenced: () => {
         this.fenced += 1;
       },
+      ...options,
     });
     await controller.start();
     await this.clock.settle();

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import OpenAI, { BadRequestError, NotFoundError } from 'openai';
 import { pino } from 'pino';
 import { systemClock } from '../../src/base/clock.ts';
+import { createMetrics } from '../../src/base/metrics.ts';
 import { createRouter } from '../../src/router/router.ts';
 import {
   answerJson,
@@ -181,4 +182,20 @@ describe('the router', () => {
     await assert.rejects(second.listen({ port }), { code: 'AddressInUse' });
     assert.equal(second.address(), undefined);
   });
+});
+
+it('requests are counted by deployment, and what a client writes makes no series', async (t) => {
+  const upstream = await startUpstream(t, (response) => {
+    response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+  });
+  const metrics = createMetrics();
+  const { url } = await startRouter(t, [route([upstream.url])], { metrics });
+  await postJson(`${url}/v1/completions`, { model: 'sprout', prompt: 'a secret prompt' });
+  await postJson(`${url}/v1/completions`, { model: 'made-up', prompt: 'b' });
+  const text = await metrics.text();
+  const labels = 'namespace="default",name="sprout",code="200",outcome="Answered"';
+  assert.ok(text.includes(`espalier_router_requests_total{${labels}} 1\n`), text);
+  assert.match(text, /espalier_router_requests_total\{namespace="",name="",code="404".*\} 1\n/);
+  assert.match(text, /espalier_router_requests_in_flight\{namespace="default",name="sprout"\} 0\n/);
+  assert.doesNotMatch(text, /made-up|secret prompt/);
 });
