@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import { root } from '../../../scripts/setup/step.ts';
 import { freePort } from '../../../src/cli/quickstart/ports.ts';
 
 /**
@@ -33,7 +34,7 @@ export class RestartableProcess {
     if (this.running()) return;
     const log = openSync(this.#logFile, 'a');
     // Its standard input closes when this process is gone, and then it ends too.
-    this.#child = spawn(this.#program, this.#args, { stdio: ['pipe', log, log] });
+    this.#child = spawn(this.#program, this.#args, { cwd: root, stdio: ['pipe', log, log] });
     // Writing to it is nobody's business, and its end breaks the pipe.
     this.#child.stdin?.on('error', () => undefined);
     closeSync(log);
@@ -52,6 +53,16 @@ export class RestartableProcess {
       child.once('exit', () => resolve());
       child.kill('SIGKILL');
     });
+  }
+
+  /** Asks it to end, and kills it if it has not after `graceMs`. */
+  async end(graceMs: number): Promise<void> {
+    this.#child?.kill('SIGTERM');
+    const child = this.#child;
+    if (child === undefined || !this.running()) return;
+    const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+    await new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    clearTimeout(timer);
   }
 
   /** The end of its output, for the message of a test that failed. */
