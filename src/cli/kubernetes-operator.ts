@@ -1,6 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
+import { createProcessMetrics } from '../base/metrics.ts';
+import type { Metrics } from '../base/metrics.ts';
 import { seededRandom } from '../base/random.ts';
 import { loadCatalogue } from '../catalogue/load-catalogue.ts';
 import { createModelProfileReader } from '../catalogue/model-folder.ts';
@@ -15,9 +17,12 @@ import { readGroupKey } from '../store/kubernetes/group-key.ts';
 import { becomeLeader } from '../store/kubernetes/leader.ts';
 import type { Leadership } from '../store/kubernetes/leader.ts';
 import { renewNodeLeases } from '../store/kubernetes/node-leases.ts';
+import { countRequests } from '../store/kubernetes/request-metrics.ts';
 import { createKubernetesStore } from '../store/kubernetes/store.ts';
 import { createApiConnection } from '../store/kubernetes/transport.ts';
 import type { ApiConnection } from '../store/kubernetes/transport.ts';
+import { operatorHealth } from './operator-health.ts';
+import type { Progress } from './operator-health.ts';
 
 export interface KubernetesOperatorOptions {
   kubeconfig?: string | undefined;
@@ -28,6 +33,8 @@ export interface KubernetesOperatorOptions {
   identity: string;
   hub: { host: string; port: number };
   router: { host: string; port: number };
+  /** Where /metrics, /healthz and /readyz are served, by a standby too. */
+  health: { host: string; port: number };
   catalogueFiles: readonly string[];
   logger: Logger;
   /** The term is over: nothing is written any more, and the process must end. May be called more than once. */
@@ -52,15 +59,27 @@ type Stops = (() => Promise<void>)[];
 export const startKubernetesOperator = (options: KubernetesOperatorOptions): KubernetesOperator => {
   const stops: Stops = [];
   const stopped = new AbortController();
-  const connection = createApiConnection({ ...options, userAgent: 'espalier-operator' });
+  const metrics = createProcessMetrics();
+  const progress: Progress = { isLeading: false, isLooking: false };
+  const connection = connect(options, metrics);
   stops.push(connection.close);
+  const health = operatorHealth({
+    metrics,
+    clock,
+    logger: options.logger.child({ room: 'health' }),
+    progress,
+  });
   const start = async (): Promise<Addresses> => {
+    await health.listen(options.health);
+    stops.push(async () => health.close());
     const leadership = await lead(options, connection, stopped.signal);
     stops.push(async () => leadership.release());
+    progress.isLeading = true;
     leadership.signal.addEventListener('abort', () => {
+      progress.isLeading = false;
       options.onFenced((leadership.signal.reason as Error).message);
     });
-    return startLeading(options, connection, leadership, stops);
+    return startLeading({ ...options, metrics, progress }, connection, leadership, stops);
   };
   return {
     leading: start(),
@@ -72,6 +91,12 @@ export const startKubernetesOperator = (options: KubernetesOperatorOptions): Kub
 };
 
 const clock = systemClock;
+
+const connect = (options: KubernetesOperatorOptions, metrics: Metrics): ApiConnection => {
+  const connection = createApiConnection({ ...options, userAgent: 'espalier-operator' });
+  const { transport, server } = connection;
+  return { ...connection, transport: countRequests(transport, metrics, server) };
+};
 
 const newClient = ({ transport }: ApiConnection, perSecond?: number) => {
   const random = seededRandom(randomInt(2 ** 32));
@@ -93,12 +118,12 @@ const lead = async (
 const nodeLeasesPerSecond = 100;
 
 const startLeading = async (
-  options: KubernetesOperatorOptions,
+  options: KubernetesOperatorOptions & { metrics: Metrics; progress: Progress },
   connection: ApiConnection,
   leadership: Leadership,
   stops: Stops,
 ): Promise<Addresses> => {
-  const { logger, namespace, identity } = options;
+  const { logger, namespace, identity, metrics, progress } = options;
   const random = seededRandom(randomInt(2 ** 32));
   const client = newClient(connection);
   const store = createKubernetesStore({
@@ -110,9 +135,11 @@ const startLeading = async (
     logger: logger.child({ room: 'store' }),
     instance: identity,
   });
+  progress.store = store;
   const hub = createHub({
     logger: logger.child({ room: 'hub' }),
     clock,
+    metrics,
     ...options.hub,
     epoch: store.epoch(),
     onStale: (node, epoch) =>
@@ -124,6 +151,7 @@ const startLeading = async (
     routes: { routes: () => routesFrom(store.deployments()) },
     logger: logger.child({ room: 'router' }),
     clock,
+    metrics,
   });
   const { host, port } = await router.listen(options.router);
   stops.push(async () => router.close());
@@ -137,12 +165,14 @@ const startLeading = async (
     clock,
     random,
     logger: logger.child({ room: 'controller' }),
+    metrics,
     endpointUrl: (ns, name) => `${routerUrl}${deploymentPath(ns, name)}`,
     onFenced: (error) => options.onFenced(error.message),
   });
   // Stops the store too, also one that could not be started whole.
   stops.push(async () => controller.stop());
   await controller.start();
+  progress.isLooking = true;
   void renewNodeLeases({
     client: newClient(connection, nodeLeasesPerSecond),
     store,

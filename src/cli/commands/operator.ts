@@ -16,6 +16,7 @@ interface OperatorCommandOptions {
   hubPort: number;
   routerHost: string;
   routerPort: number;
+  metricsHost: string;
   metricsPort: number;
   catalogue: string[];
 }
@@ -43,6 +44,11 @@ export const operatorCommand = (): Command =>
     .addOption(portOption('--hub-port <port>', 'port of the hub', 7480))
     .option('--router-host <host>', 'where clients reach the router', '127.0.0.1')
     .addOption(portOption('--router-port <port>', 'port of the OpenAI-compatible endpoint', 8080))
+    .option(
+      '--metrics-host <host>',
+      'where /metrics, /healthz and /readyz are served; 0.0.0.0 for the probes of a pod',
+      '127.0.0.1',
+    )
     .addOption(portOption('--metrics-port <port>', 'port of /metrics, /healthz and /readyz', 8081))
     .addOption(catalogueOption())
     .addHelpText(
@@ -71,6 +77,7 @@ const operate = async (options: OperatorCommandOptions): Promise<void> => {
     identity: options.identity ?? `${hostname()}_${randomUUID()}`,
     hub: { host: options.hubHost, port: options.hubPort },
     router: { host: options.routerHost, port: options.routerPort },
+    health: { host: options.metricsHost, port: options.metricsPort },
     catalogueFiles: options.catalogue,
     logger,
     onFenced: fenced.resolve,
