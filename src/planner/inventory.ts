@@ -38,7 +38,7 @@ export interface Inventory {
   links: LinkTable;
   seatsOnHost: ReadonlyMap<string, readonly Seat[]>;
   islands: IslandUse;
-  /** Indexes of seats whose memory was taken since the start, in order. */
+  /** Indexes of seats whose memory or whose island's use changed since the start, in order. */
   touched: number[];
 }
 
@@ -47,8 +47,8 @@ export interface IslandUse {
   isWhole: boolean[];
   /** Islands with the same form and kinds of machines have the same make. */
   makes: readonly string[];
-  /** How many of a make are whole. */
-  wholes: Map<string, number>;
+  /** The islands of a make that are whole. */
+  wholes: Map<string, Set<number>>;
 }
 
 /** O(n log n) in nodes, linear in links. */
@@ -98,16 +98,16 @@ const islandUse = (seats: readonly Seat[], { islands }: Topology): IslandUse => 
     ({ members, form }) =>
       `${form}/${members.map((index) => seats[index]?.kind?.id ?? '-').join()}`,
   );
-  const wholes = new Map<string, number>();
+  const wholes = new Map<string, Set<number>>();
   for (const [island, make] of makes.entries()) {
-    if (isWhole[island]) wholes.set(make, (wholes.get(make) ?? 0) + 1);
+    if (isWhole[island]) wholes.set(make, (wholes.get(make) ?? new Set()).add(island));
   }
   return { isWhole, makes, wholes };
 };
 
 /** Takes the memory of these ranks. */
 export const reserve = (
-  { seatOf, touched, islands: { isWhole, makes, wholes } }: Inventory,
+  { seatOf, touched, topology, islands: { isWhole, makes, wholes } }: Inventory,
   ranks: readonly Pick<PlannedRank, 'nodeName' | 'memory'>[],
 ): void => {
   for (const { nodeName, memory } of ranks) {
@@ -118,8 +118,11 @@ export const reserve = (
     touched.push(seat.index);
     if (!isWhole[seat.island]) continue;
     isWhole[seat.island] = false;
-    const make = makes[seat.island] ?? '';
-    wholes.set(make, (wholes.get(make) ?? 1) - 1);
+    touched.push(...(topology.islands[seat.island]?.members ?? []));
+    const left = wholes.get(makes[seat.island] ?? '');
+    left?.delete(seat.island);
+    if (left?.size !== 1) continue;
+    for (const island of left) touched.push(...(topology.islands[island]?.members ?? []));
   }
 };
 

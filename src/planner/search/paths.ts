@@ -8,52 +8,90 @@ const largeFleet = 64;
 const mostPathsOfLarge = 32;
 const longestPath = 8;
 
+/** Islands of a large fleet that paths are sought in. */
+const mostIslandsOfLarge = 32;
+
+/** Islands that are no full mesh, by their make: form, kinds and room of idle members. */
+export interface OpenIslands {
+  /** Puts an island where it belongs after its members changed. */
+  move(island: number): void;
+  /** One island of each make, those with the most idle members first. */
+  oneOfEach(): readonly number[];
+  membersOf(island: number): readonly number[];
+  idle(index: number): Placeable | undefined;
+}
+
+export const createOpenIslands = (
+  { islands }: Topology,
+  placed: ReadonlyMap<number, Placeable>,
+): OpenIslands => {
+  const idle = (index: number): Placeable | undefined => {
+    const candidate = placed.get(index);
+    return candidate?.seat.kind && candidate.node.usedMemoryBytes === 0 ? candidate : undefined;
+  };
+  const makeOf = ({ form, members }: Island): string =>
+    `${form}/${members.map((index) => likenessOf(idle(index))).join()}`;
+  const idleIn = (island: number): number =>
+    (islands[island]?.members ?? []).filter((index) => idle(index)).length;
+  const makes = new Map<number, string>();
+  const byMake = new Map<string, Set<number>>();
+  const move = (island: number): void => {
+    const found = islands[island];
+    if (!found || (found.form !== 'Ring' && found.form !== 'PartialMesh')) return;
+    const before = byMake.get(makes.get(island) ?? '');
+    before?.delete(island);
+    if (before?.size === 0) byMake.delete(makes.get(island) ?? '');
+    makes.delete(island);
+    if (idleIn(island) < 2) return;
+    const make = makeOf(found);
+    makes.set(island, make);
+    byMake.set(make, (byMake.get(make) ?? new Set()).add(island));
+  };
+  for (const island of islands.keys()) move(island);
+  const oneOfEach = (): number[] =>
+    [...byMake.values()]
+      .map((alike) => Math.min(...alike))
+      .toSorted((a, b) => idleIn(b) - idleIn(a) || a - b);
+  return { move, oneOfEach, idle, membersOf: (island) => islands[island]?.members ?? [] };
+};
+
+const likenessOf = (candidate: Placeable | undefined): string =>
+  candidate ? `${candidate.seat.kind?.id}:${candidate.freeBytes}` : '-';
+
 /**
  * Ways through islands that are no full mesh, from cable to cable: every simple path of two to eight idle nodes,
- * up to 256 of an island (32 in large fleets), of islands of one make the first, of paths through like machines
- * the first. Without these bounds their number would explode.
+ * up to 256 of an island (32 in large fleets, and of 32 islands), of islands of one make one, of paths through
+ * like machines the first. Without these bounds their number would explode.
  */
 export const rdmaPaths = (
-  { islands, rdmaPeers }: Topology,
-  { candidates }: Pool,
+  { rdmaPeers }: Topology,
+  { candidates, openIslands }: Pool,
 ): Placeable[][] => {
-  const placed = new Map(
-    candidates
-      .filter(({ node, seat }) => seat.kind && node.usedMemoryBytes === 0)
-      .map((candidate) => [candidate.seat.index, candidate]),
+  const isLarge = candidates.length > largeFleet;
+  const most = isLarge ? mostPathsOfLarge : mostPaths;
+  const islands = openIslands.oneOfEach();
+  const paths = (isLarge ? islands.slice(0, mostIslandsOfLarge) : islands).flatMap((island) =>
+    pathsThrough(openIslands, { members: openIslands.membersOf(island), peers: rdmaPeers, most }),
   );
-  const most = candidates.length > largeFleet ? mostPathsOfLarge : mostPaths;
-  const seen = new Set<string>();
-  const paths = islands
-    .filter(({ form }) => form === 'Ring' || form === 'PartialMesh')
-    .filter((island) => {
-      const make = makeOf(island, placed);
-      const isNew = !seen.has(make);
-      seen.add(make);
-      return isNew;
-    })
-    .flatMap(({ members }) => pathsThrough(members, rdmaPeers, placed, most));
   return [...new Map(paths.toReversed().map((path) => [likeness(path), path])).values()];
 };
 
-const likeness = (path: readonly Placeable[]): string =>
-  path.map(({ seat, freeBytes }) => `${seat.kind?.id}:${freeBytes}`).join();
-
-const makeOf = ({ form, members }: Island, placed: ReadonlyMap<number, Placeable>): string =>
-  `${form}/${members.map((index) => placed.get(index)?.seat.kind?.id ?? '-').join()}`;
+const likeness = (path: readonly Placeable[]): string => path.map(likenessOf).join();
 
 const pathsThrough = (
-  members: readonly number[],
-  peers: Topology['rdmaPeers'],
-  placed: ReadonlyMap<number, Placeable>,
-  most: number,
+  { idle }: OpenIslands,
+  {
+    members,
+    peers,
+    most,
+  }: { members: readonly number[]; peers: Topology['rdmaPeers']; most: number },
 ): Placeable[][] => {
   const paths: Placeable[][] = [];
   const walk = (path: Placeable[]): void => {
     const last = path.at(-1);
     if (!last || path.length >= longestPath) return;
     for (const peer of peers[last.seat.index] ?? []) {
-      const next = placed.get(peer);
+      const next = idle(peer);
       if (!next || path.includes(next)) continue;
       if (paths.length >= most) return;
       paths.push([...path, next]);
@@ -61,7 +99,7 @@ const pathsThrough = (
     }
   };
   for (const member of members) {
-    const start = placed.get(member);
+    const start = idle(member);
     if (start) walk([start]);
   }
   return paths;

@@ -2,15 +2,21 @@ import type { EngineFacts } from '../../catalogue/facts.ts';
 import type { ModelDeploymentSpec } from '../../resources/types.ts';
 import { byRoom, capacityOf } from '../capacity.ts';
 import type { Candidate, Margins } from '../capacity.ts';
-import { selectNodes } from '../eligibility.ts';
+import { compareText, selectNodes } from '../eligibility.ts';
 import type { Inventory, Seat } from '../inventory.ts';
 import type { Refusal } from '../refusal.ts';
+import { putIn, takeOut } from './order.ts';
+import type { Compare } from './order.ts';
+import { createOpenIslands } from './paths.ts';
+import type { OpenIslands } from './paths.ts';
 
 /** A candidate with its place in the inventory. */
 export interface Placeable extends Candidate {
   seat: Seat;
   /** How much its use would cost others, see `strainOf`; and whether the group runs there now. */
   strain: number;
+  /** Of other deployments, as the orders know it. */
+  groups: number;
   isCurrent: boolean;
 }
 
@@ -23,8 +29,18 @@ export interface Mesh {
   /** As make, each kind once. */
   kinds: string;
   idle: number;
+  /** Idle members by kind and room: where it is the same, one mesh is as good as the other. */
+  likeness: string;
   /** Left on all of them together. */
   freeBytes: number;
+}
+
+/** Meshes of one mode and make, in two orders. */
+export interface MeshList {
+  /** The fewest idle members first, likes beside each other. */
+  byIdle: Mesh[];
+  /** Those that are not wholly idle, most room first. */
+  busy: Mesh[];
 }
 
 /** The nodes that one engine of one deployment may use, in the orders that search needs. */
@@ -37,8 +53,14 @@ export interface Pool {
   excluded: readonly Refusal[];
   /** byKind[kind.id], the least strain first: what single ranks take. */
   byKind: Placeable[][];
-  /** Meshes by make; those with the fewest idle members first. */
-  meshes: Mesh[][];
+  /** roomiest[kind.id], most room first. */
+  roomiest: Placeable[][];
+  /** Whether these two cost others the same, but for their room. */
+  compareStrain: Compare<Placeable>;
+  /** By mode and make. */
+  meshes: MeshList[];
+  /** Islands that are no full mesh, alike ones together: by kind and room of their idle members. */
+  openIslands: OpenIslands;
 }
 
 /** Pools of an inventory, kept between deployments that ask for the same. */
@@ -52,6 +74,8 @@ interface Kept {
   pool: Pool;
   placed: ReadonlyMap<number, Placeable>;
   usable: ReadonlyMap<string, number>;
+  /** meshesOf.get(seat.index): the lists and meshes it is in. */
+  meshesOf: ReadonlyMap<number, { list: MeshList; mesh: Mesh }[]>;
   /** How much of inventory.touched it has seen, and whom it prefers. */
   seen: number;
   preferred: readonly string[];
@@ -85,30 +109,34 @@ const keyOf = (
   JSON.stringify([placement, haveReported ? [runtime.version, name] : [], runsOn, margins]);
 
 const createPool = (
-  { seats, seatOf, kinds, topology }: Inventory,
+  inventory: Inventory,
   spec: ModelDeploymentSpec,
   engine: EngineFacts,
   margins: Margins,
 ): Kept => {
+  const { seats, seatOf, kinds, topology } = inventory;
   const nodes = seats.map(({ node }) => node);
   const { eligible, excluded } = selectNodes(nodes, spec, engine);
   const { candidates: plain, hostFreeBytes, sharesHosts } = capacityOf(nodes, eligible, margins);
   const candidates = plain.flatMap((candidate): Placeable[] => {
     const seat = seatOf.get(candidate.node.name);
-    return seat ? [{ ...candidate, seat, strain: 0, isCurrent: false }] : [];
+    return seat ? [{ ...candidate, seat, strain: 0, groups: seat.groups, isCurrent: false }] : [];
   });
   const placed = new Map(candidates.map((candidate) => [candidate.seat.index, candidate]));
-  const byKind = kinds.map((): Placeable[] => []);
+  for (const candidate of candidates) candidate.strain = strainOf(inventory, candidate.seat);
+  const roomiest = kinds.map((): Placeable[] => []);
   for (const candidate of candidates) {
-    if (candidate.seat.kind) byKind[candidate.seat.kind.id]?.push(candidate);
+    if (candidate.seat.kind) roomiest[candidate.seat.kind.id]?.push(candidate);
   }
+  const compareStrain = byStrain(inventory);
+  const byKind = roomiest.map((list) => list.toSorted(inFull(compareStrain)));
   const toMesh = (mode: Mesh['mode']) => (indexes: readonly number[]) =>
     meshOf(indexes, placed, mode);
   const allMeshes = [
     ...topology.islands.flatMap(({ meshes }) => meshes).flatMap(toMesh('RDMA')),
     ...topology.cableMeshes.flatMap(toMesh('TCP')),
   ];
-  const meshes = [...Map.groupBy(allMeshes, ({ mode, make }) => `${mode}/${make}`).values()];
+  const { meshes, meshesOf } = listMeshes(allMeshes);
   const usedOn = new Map<string, number>();
   for (const { node, host } of seats) {
     usedOn.set(host, (usedOn.get(host) ?? 0) + node.usedMemoryBytes);
@@ -117,8 +145,43 @@ const createPool = (
     [...hostFreeBytes].map(([host, bytes]) => [host, bytes + (usedOn.get(host) ?? 0)]),
   );
   const named = new Map(candidates.map((candidate) => [candidate.node.name, candidate]));
-  const pool = { candidates, named, hostFreeBytes, sharesHosts, excluded, byKind, meshes };
-  return { pool, placed, usable, seen: -1, preferred: [] };
+  const pool: Pool = {
+    candidates,
+    named,
+    hostFreeBytes,
+    sharesHosts,
+    excluded,
+    byKind,
+    roomiest,
+    compareStrain,
+    meshes,
+    openIslands: createOpenIslands(topology, placed),
+  };
+  return { pool, placed, usable, meshesOf, seen: inventory.touched.length, preferred: [] };
+};
+
+/** Without the nodes that may not be used, two meshes may have become one. */
+const listMeshes = (found: readonly Mesh[]): Pick<Pool, 'meshes'> & Pick<Kept, 'meshesOf'> => {
+  const meshesOf = new Map<number, { list: MeshList; mesh: Mesh }[]>();
+  const all = new Map(found.map((mesh) => [`${mesh.mode}/${memberKey(mesh)}`, mesh])).values();
+  const grouped = Map.groupBy(all, ({ mode, make }) => `${mode}/${make}`);
+  const meshes = [...grouped.values()].map((sameMake): MeshList => {
+    for (const mesh of sameMake) recount(mesh);
+    const list = {
+      byIdle: sameMake.toSorted(byIdle),
+      busy: sameMake.filter(isBusy).toSorted(byFree),
+    };
+    for (const mesh of sameMake) {
+      const entry = { list, mesh };
+      for (const { seat } of mesh.members) {
+        const known = meshesOf.get(seat.index) ?? [];
+        known.push(entry);
+        meshesOf.set(seat.index, known);
+      }
+    }
+    return list;
+  });
+  return { meshes, meshesOf };
 };
 
 /** The candidates among these nodes whose speed can be told; none for fewer than two. */
@@ -140,68 +203,106 @@ const meshOf = (
       make: kinds.join(),
       kinds: [...new Set(kinds)].join(),
       idle: members.length,
+      likeness: '',
       freeBytes: 0,
     },
   ];
 };
 
-/** Takes in what was reserved since, and whom to prefer; linear, but for sorting what is nearly sorted. */
+/** Takes in what was reserved since, and whom to prefer: only nodes that this changes are put elsewhere. */
 const refresh = (kept: Kept, inventory: Inventory, preferred: readonly string[]): void => {
-  const { pool, seen } = kept;
-  if (seen === inventory.touched.length && kept.preferred === preferred) return;
-  const touchedHosts = new Set(
-    inventory.touched.slice(Math.max(0, seen)).map((index) => inventory.seats[index]?.host ?? ''),
-  );
-  if (touchedHosts.size > 0) takeRoom(kept, inventory, touchedHosts);
-  const names = new Set(preferred);
-  for (const candidate of pool.candidates) {
-    candidate.strain = strainOf(inventory, candidate.seat);
-    candidate.isCurrent = names.has(candidate.node.name);
-  }
-  const order = byStrain(inventory);
-  for (const list of pool.byKind) list.sort(order);
-  const isFirst = seen < 0 || kept.preferred !== preferred;
-  if (touchedHosts.size > 0) pool.candidates.sort(byRoom);
-  for (const list of pool.meshes) {
-    const stale = isFirst ? list : list.filter((mesh) => isTouched(mesh, touchedHosts));
-    for (const mesh of stale) recount(mesh);
-    if (stale.length > 0) list.sort(byIdle);
-  }
+  const { pool, placed, seen } = kept;
+  const changed = new Set(inventory.touched.slice(seen));
   kept.seen = inventory.touched.length;
-  kept.preferred = preferred;
+  if (kept.preferred !== preferred) {
+    for (const name of [...kept.preferred, ...preferred]) {
+      const candidate = pool.named.get(name);
+      if (candidate) changed.add(candidate.seat.index);
+    }
+    kept.preferred = preferred;
+  }
+  if (changed.size === 0) return;
+  const hosts = new Set([...changed].map((index) => inventory.seats[index]?.host ?? ''));
+  const seats = [...hosts].flatMap((host) => inventory.seatsOnHost.get(host) ?? []);
+  const moved = seats.flatMap(({ index }) => placed.get(index) ?? []);
+  const meshes = new Set(moved.flatMap(({ seat }) => kept.meshesOf.get(seat.index) ?? []));
+  for (const { list, mesh } of meshes) takeOutMesh(list, mesh);
+  for (const candidate of moved) takeOutNode(pool, candidate);
+  for (const host of hosts) takeRoom(kept, inventory, host);
+  const names = new Set(preferred);
+  for (const candidate of moved) {
+    candidate.strain = strainOf(inventory, candidate.seat);
+    candidate.groups = candidate.seat.groups;
+    candidate.isCurrent = names.has(candidate.node.name);
+    putInNode(pool, candidate);
+  }
+  for (const { list, mesh } of meshes) putInMesh(list, mesh);
+  for (const island of new Set(moved.map(({ seat }) => seat.island))) pool.openIslands.move(island);
 };
 
-const isTouched = ({ members }: Mesh, hosts: ReadonlySet<string>): boolean =>
-  members.some(({ host }) => hosts.has(host));
+const takeOutNode = (
+  { candidates, byKind, roomiest, compareStrain }: Pool,
+  node: Placeable,
+): void => {
+  takeOut(candidates, node, byRoom);
+  const kind = node.seat.kind?.id ?? -1;
+  takeOut(byKind[kind] ?? [], node, inFull(compareStrain));
+  takeOut(roomiest[kind] ?? [], node, byRoom);
+};
+
+const putInNode = (
+  { candidates, byKind, roomiest, compareStrain }: Pool,
+  node: Placeable,
+): void => {
+  putIn(candidates, node, byRoom);
+  const kind = node.seat.kind?.id ?? -1;
+  putIn(byKind[kind] ?? [], node, inFull(compareStrain));
+  putIn(roomiest[kind] ?? [], node, byRoom);
+};
+
+const takeOutMesh = ({ byIdle: idle, busy }: MeshList, mesh: Mesh): void => {
+  takeOut(idle, mesh, byIdle);
+  takeOut(busy, mesh, byFree);
+};
+
+const putInMesh = ({ byIdle: idle, busy }: MeshList, mesh: Mesh): void => {
+  recount(mesh);
+  putIn(idle, mesh, byIdle);
+  if (isBusy(mesh)) putIn(busy, mesh, byFree);
+};
+
+const isBusy = ({ idle, members }: Mesh): boolean => idle < members.length;
 
 const recount = (mesh: Mesh): void => {
   mesh.idle = 0;
   mesh.freeBytes = 0;
+  let likeness = '';
   for (const member of mesh.members) {
-    if (isIdle(member)) mesh.idle += 1;
     mesh.freeBytes += Math.max(0, member.freeBytes);
+    if (!isIdle(member)) continue;
+    mesh.idle += 1;
+    likeness += `${member.seat.kind?.id}:${member.freeBytes};`;
   }
+  mesh.likeness = likeness;
 };
 
 const takeRoom = (
   { pool, placed, usable }: Kept,
   { seatsOnHost }: Inventory,
-  hosts: ReadonlySet<string>,
+  host: string,
 ): void => {
-  for (const host of hosts) {
-    const seats = seatsOnHost.get(host) ?? [];
-    const used = seats.reduce((sum, { node }) => sum + node.usedMemoryBytes, 0);
-    const hostFree = (usable.get(host) ?? 0) - used;
-    pool.hostFreeBytes.set(host, hostFree);
-    for (const { index } of seats) {
-      const candidate = placed.get(index);
-      if (!candidate) continue;
-      const { node, reserveBytes, headroomBytes, spareBytes } = candidate;
-      candidate.freeBytes = Math.min(
-        node.memoryBytes - reserveBytes - headroomBytes - spareBytes - node.usedMemoryBytes,
-        hostFree,
-      );
-    }
+  const seats = seatsOnHost.get(host) ?? [];
+  const used = seats.reduce((sum, { node }) => sum + node.usedMemoryBytes, 0);
+  const hostFree = (usable.get(host) ?? 0) - used;
+  pool.hostFreeBytes.set(host, hostFree);
+  for (const { index } of seats) {
+    const candidate = placed.get(index);
+    if (!candidate) continue;
+    const { node, reserveBytes, headroomBytes, spareBytes } = candidate;
+    candidate.freeBytes = Math.min(
+      node.memoryBytes - reserveBytes - headroomBytes - spareBytes - node.usedMemoryBytes,
+      hostFree,
+    );
   }
 };
 
@@ -219,27 +320,46 @@ const strainOf = (
 ): number => {
   if (node.usedMemoryBytes > 0) return 2;
   if (!isWhole[island]) return 0;
-  return (wholes.get(makes[island] ?? '') ?? 0) > 1 ? 1 : 3;
+  return (wholes.get(makes[island] ?? '')?.size ?? 0) > 1 ? 1 : 3;
 };
 
-/** Where the group runs now, then the least strain, the smallest island, the most room, the first by name. */
+/** Where the group runs now, then the least strain, the fewest groups, the smallest island. */
 const byStrain =
-  ({ topology }: Inventory) =>
-  (a: Placeable, b: Placeable): number =>
+  ({ topology }: Inventory): Compare<Placeable> =>
+  (a, b) =>
     Number(b.isCurrent) - Number(a.isCurrent) ||
     a.strain - b.strain ||
-    a.seat.groups - b.seat.groups ||
-    islandSize(topology.islands, a) - islandSize(topology.islands, b) ||
-    b.freeBytes - a.freeBytes ||
-    a.seat.index - b.seat.index;
+    a.groups - b.groups ||
+    islandSize(topology.islands, a) - islandSize(topology.islands, b);
+
+/** Then the most room, the first by name. */
+const inFull =
+  (compareStrain: Compare<Placeable>): Compare<Placeable> =>
+  (a, b) =>
+    compareStrain(a, b) || b.freeBytes - a.freeBytes || a.seat.index - b.seat.index;
 
 const islandSize = (islands: Inventory['topology']['islands'], { seat }: Placeable): number =>
   islands[seat.island]?.members.length ?? 1;
 
-const byIdle = (a: Mesh, b: Mesh): number =>
-  currentIn(b) - currentIn(a) || a.idle - b.idle || firstOf(a) - firstOf(b);
+/** The order of runs of meshes that are as good as each other. */
+export const byLikeness = (a: Mesh, b: Mesh): number =>
+  currentIn(b) - currentIn(a) || a.idle - b.idle || compareText(a.likeness, b.likeness);
+
+const byIdle = (a: Mesh, b: Mesh): number => byLikeness(a, b) || compareMembers(a, b);
+
+const byFree = (a: Mesh, b: Mesh): number => b.freeBytes - a.freeBytes || compareMembers(a, b);
 
 const currentIn = ({ members }: Mesh): number =>
   members.filter(({ isCurrent }) => isCurrent).length;
 
-const firstOf = ({ members }: Mesh): number => members[0]?.seat.index ?? 0;
+const memberKey = ({ members }: Mesh): string => members.map(({ seat }) => seat.index).join();
+
+/** No two meshes have the same members. */
+const compareMembers = (a: Mesh, b: Mesh): number => {
+  for (const [index, { seat }] of a.members.entries()) {
+    const other = b.members[index];
+    if (!other) return 1;
+    if (other.seat.index !== seat.index) return seat.index - other.seat.index;
+  }
+  return a.members.length - b.members.length;
+};

@@ -4,8 +4,9 @@ import type { Shape } from '../shapes.ts';
 import type { Topology } from '../topology/topology.ts';
 import type { Placed } from './appraise.ts';
 import type { Evaluator } from './evaluate.ts';
-import { isIdle } from './pool.ts';
-import type { Mesh, Placeable, Pool } from './pool.ts';
+import { headsOf } from './order.ts';
+import { byLikeness, isIdle } from './pool.ts';
+import type { Mesh, MeshList, Placeable, Pool } from './pool.ts';
 
 export interface SiteSearch {
   topology: Topology;
@@ -21,7 +22,7 @@ export const singleSites = ({ pool, evaluator }: SiteSearch): Placed[] => {
   const layers = { firstLayer: 0, endLayer: evaluator.demand.model.layers.length };
   const needBytes = evaluator.memoryOf(shape, 0, layers).totalBytes;
   return pool.byKind.flatMap((candidates): Placed[] => {
-    const found = candidates.find(({ freeBytes }) => freeBytes >= needBytes);
+    const found = roomyFrom(pool, candidates, needBytes, 1)[0];
     return found ? [{ shape, candidates: [found], ranges: [layers], mode: 'None' }] : [];
   });
 };
@@ -53,11 +54,11 @@ const groupsOf = (search: SiteSearch, shape: Shape, needBytes: number): Group[] 
   const modes = able.filter((mode) => want === 'Auto' || mode === want);
   const size = shape.tensorSize;
   const best = new Map<string, Found>();
-  for (const meshes of pool.meshes) {
-    const [first] = meshes;
+  for (const list of pool.meshes) {
+    const [first] = list.byIdle;
     if (!first || !modes.includes(first.mode) || first.members.length < size) continue;
     for (const slowest of kindsIn(first)) {
-      const found = bestInMeshes(meshes, size, slowest, needBytes);
+      const found = bestInMeshes(list, size, slowest, needBytes);
       if (!found) continue;
       const key = `${first.mode}/${found.members.map(kindId).join()}`;
       const known = best.get(key);
@@ -94,20 +95,24 @@ const byCost = (a: Found, b: Found): number =>
   a.mesh.members.length - b.mesh.members.length ||
   (a.members[0]?.seat.index ?? 0) - (b.members[0]?.seat.index ?? 0);
 
+/** Busy meshes of one make that are looked into; the roomiest are the likeliest. */
+const mostBusy = 16;
+
 /** In the mesh with the fewest idle nodes that are enough; among busy nodes only if there is none. */
 const bestInMeshes = (
-  meshes: readonly Mesh[],
+  { byIdle, busy }: MeshList,
   size: number,
   slowest: number,
   needBytes: number,
 ): Found | undefined => {
-  for (const mesh of meshes) {
-    if (mesh.idle < size) continue;
+  for (const index of headsOf(byIdle, byLikeness)) {
+    const mesh = byIdle[index];
+    if (!mesh || mesh.idle < size) continue;
     const members = pick(mesh.members.filter(isIdle), size, slowest, needBytes);
     if (members) return { members, mesh, isShared: false };
   }
-  for (const mesh of meshes) {
-    if (mesh.idle === mesh.members.length) continue;
+  for (const mesh of busy.slice(0, mostBusy)) {
+    if (mesh.freeBytes < size * needBytes) break;
     const members = pick(mesh.members, size, slowest, needBytes);
     if (members) return { members, mesh, isShared: true };
   }
@@ -141,17 +146,35 @@ const pick = (
 const kindId = ({ seat }: Pick<Placeable, 'seat'>): number => seat.kind?.id ?? 0;
 
 const overNetwork = (
-  { byKind }: Pool,
+  pool: Pool,
   size: number,
   slowest: number,
   needBytes: number,
 ): Placeable[] | undefined => {
   const chosen: Placeable[] = [];
-  for (const candidates of byKind.slice(slowest)) {
-    for (const candidate of candidates) {
-      if (candidate.freeBytes >= needBytes) chosen.push(candidate);
-      if (chosen.length === size) return chosen.toSorted((a, b) => a.seat.index - b.seat.index);
-    }
+  for (const candidates of pool.byKind.slice(slowest)) {
+    chosen.push(...roomyFrom(pool, candidates, needBytes, size - chosen.length));
+    if (chosen.length === size) return chosen.toSorted((a, b) => a.seat.index - b.seat.index);
   }
   return undefined;
+};
+
+/** The first with room for it. Among those that cost others the same the roomiest come first: the rest is skipped. */
+const roomyFrom = (
+  { compareStrain }: Pool,
+  candidates: readonly Placeable[],
+  needBytes: number,
+  most: number,
+): Placeable[] => {
+  const chosen: Placeable[] = [];
+  for (const head of headsOf(candidates, compareStrain)) {
+    for (let index = head; index < candidates.length && chosen.length < most; index += 1) {
+      const [candidate, first] = [candidates[index], candidates[head]];
+      if (!candidate || !first || candidate.freeBytes < needBytes) break;
+      if (compareStrain(first, candidate) !== 0) break;
+      chosen.push(candidate);
+    }
+    if (chosen.length === most) break;
+  }
+  return chosen;
 };

@@ -1,4 +1,6 @@
 import { interconnectsOf, mostRanks } from '../engine-limits.ts';
+import { headsOf } from './order.ts';
+import { byLikeness } from './pool.ts';
 import type { Mesh, Placeable, Pool } from './pool.ts';
 import type { Placed } from './appraise.ts';
 import { rdmaPaths } from './paths.ts';
@@ -124,11 +126,15 @@ const realmsOf = (search: SiteSearch, tensorSize: number, most: number): Realm[]
 
 /** All meshes of a small fleet; else for each set of kinds the roomiest and the smallest idle one with enough room. */
 const roomiestMeshes = ({ meshes }: Pool, by: Mesh['mode'], leastBytes: number): Mesh[] => {
-  const all = meshes.flat().filter(({ mode }) => mode === by);
-  if (all.length <= mostMeshes) return all;
+  const lists = meshes.filter(({ byIdle: [first] }) => first?.mode === by);
+  const count = lists.reduce((sum, { byIdle }) => sum + byIdle.length, 0);
+  if (count <= mostMeshes) return lists.flatMap(({ byIdle }) => byIdle);
   const roomiest = new Map<string, Mesh>();
   const smallest = new Map<string, Mesh>();
-  for (const mesh of all) {
+  for (const mesh of lists.flatMap(({ byIdle, busy }) => [
+    ...idleHeads(byIdle),
+    ...busy.slice(0, 1),
+  ])) {
     const { kinds, freeBytes, members, idle } = mesh;
     const most = roomiest.get(kinds);
     if (!most || freeBytes > most.freeBytes) roomiest.set(kinds, mesh);
@@ -139,16 +145,20 @@ const roomiestMeshes = ({ meshes }: Pool, by: Mesh['mode'], leastBytes: number):
   return [...new Set([...smallest.values(), ...roomiest.values()])];
 };
 
+/** One of each sort of mesh that is wholly idle. */
+const idleHeads = (byIdle: readonly Mesh[]): Mesh[] => {
+  return [...headsOf(byIdle, byLikeness)].flatMap((index) => {
+    const mesh = byIdle[index];
+    return mesh && mesh.idle === mesh.members.length ? [mesh] : [];
+  });
+};
+
 /** Over the network a stage is a node, or a group by the best means there is; in small fleets by every means. */
 const networkTeams = (search: SiteSearch, tensorSize: number, most: number): Team[][] => {
   const { pool, want, evaluator } = search;
   if (tensorSize === 1) {
-    const perKind = pool.byKind.map((): Team[] => []);
-    for (const candidate of pool.candidates) {
-      const teams = perKind[candidate.seat.kind?.id ?? -1];
-      if (teams && teams.length < most) teams.push(teamOf([candidate], 'None'));
-    }
-    return [perKind.flat()];
+    const perKind = pool.roomiest.map((list) => list.slice(0, most));
+    return [perKind.flat().map((candidate) => teamOf([candidate], 'None'))];
   }
   const tensor = evaluator.demand.engine.tensor?.interconnects ?? [];
   const modes = tensor.filter((mode) => want === 'Auto' || mode === want);
@@ -175,11 +185,14 @@ const cabledTeams = (
 ): Team[] => {
   const taken = new Set<Placeable>();
   const teams: Team[] = [];
-  for (const list of meshes.toSorted(bySize)) {
+  const lists = meshes.map(({ byIdle }) => byIdle);
+  for (const list of lists.toSorted(bySize)) {
     const [first] = list;
     if (first?.mode !== mode || first.members.length < tensorSize) continue;
-    for (const mesh of list.toReversed()) {
+    for (let index = list.length - 1; index >= 0; index -= 1) {
       if (teams.length >= most) return teams;
+      const mesh = list[index];
+      if (!mesh) continue;
       const free = mesh.members.filter((member) => !taken.has(member));
       for (const team of teamsIn(free, tensorSize, mode)) {
         team.members.forEach((member) => taken.add(member));
