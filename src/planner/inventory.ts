@@ -66,7 +66,7 @@ export const createInventory = (nodes: readonly PlanNode[], catalogue: Catalogue
   });
   const kinds = sortKinds(found.filter((kind) => kind !== undefined));
   const kindOf = new Map(kinds.map((kind) => [keyOf(kind), kind]));
-  const topology = createTopology(ends);
+  const topology = topologyOf(ends);
   const seats = ends.map((end, index): Seat => {
     const host = hostOf(end.node);
     const resolved = found[index];
@@ -88,6 +88,48 @@ export const createInventory = (nodes: readonly PlanNode[], catalogue: Catalogue
     touched: [],
   };
 };
+
+/**
+ * Cables change seldom, what nodes hold and whether they are there often: the topology of the last fleet is used
+ * again while all that it depends on is the same.
+ */
+const topologyOf = (ends: readonly End[]): Topology => {
+  if (last && isAlike(last.ends, ends)) return { ...last, ends };
+  last = createTopology(ends);
+  return last;
+};
+
+let last: Topology | undefined;
+
+const isAlike = (before: readonly End[], after: readonly End[]): boolean =>
+  before.length === after.length &&
+  before.every(({ node, machine }, index) => {
+    const other = after[index];
+    return (
+      other !== undefined &&
+      machine === other.machine &&
+      node.name === other.node.name &&
+      node.hostID === other.node.hostID &&
+      node.hardwareModel === other.node.hardwareModel &&
+      node.osVersion === other.node.osVersion &&
+      node.spec.linkPolicy.allowRDMA === other.node.spec.linkPolicy.allowRDMA &&
+      hasSameLinks(node.links, other.node.links)
+    );
+  });
+
+const hasSameLinks = (before: PlanNode['links'], after: PlanNode['links']): boolean =>
+  before === after ||
+  (before.length === after.length &&
+    before.every((link, index) => {
+      const other = after[index];
+      return (
+        other !== undefined &&
+        link.peerNodeName === other.peerNodeName &&
+        link.type === other.type &&
+        link.rdma === other.rdma &&
+        link.up === other.up
+      );
+    }));
 
 const islandUse = (seats: readonly Seat[], { islands }: Topology): IslandUse => {
   const isWhole = islands.map(

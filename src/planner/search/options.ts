@@ -91,7 +91,7 @@ const placedWell = (
   shapes: readonly Shape[],
   { topology, transport: { want } }: Attempt,
 ): Placed[] => {
-  if (!evaluator.isPredictable || pool.byKind.every(({ length }) => length === 0)) return [];
+  if (!evaluator.isPredictable || pool.orders.byKind.every(({ length }) => length === 0)) return [];
   const search: SiteSearch = { topology, pool, evaluator, want };
   const sites: Placed[] = [];
   for (const [tensorSize, sameTensor] of Map.groupBy(shapes, (shape) => shape.tensorSize)) {

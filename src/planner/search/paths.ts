@@ -14,11 +14,11 @@ const mostIslandsOfLarge = 32;
 /** Islands that are no full mesh, by their make: form, kinds and room of idle members. */
 export interface OpenIslands {
   /** Puts an island where it belongs after its members changed. */
-  move(island: number): void;
+  move: (island: number) => void;
   /** One island of each make, those with the most idle members first. */
-  oneOfEach(): readonly number[];
-  membersOf(island: number): readonly number[];
-  idle(index: number): Placeable | undefined;
+  oneOfEach: () => readonly number[];
+  membersOf: (island: number) => readonly number[];
+  idle: (index: number) => Placeable | undefined;
 }
 
 export const createOpenIslands = (
@@ -65,7 +65,7 @@ const likenessOf = (candidate: Placeable | undefined): string =>
  */
 export const rdmaPaths = (
   { rdmaPeers }: Topology,
-  { candidates, openIslands }: Pool,
+  { candidates, orders: { openIslands } }: Pool,
 ): Placeable[][] => {
   const isLarge = candidates.length > largeFleet;
   const most = isLarge ? mostPathsOfLarge : mostPaths;

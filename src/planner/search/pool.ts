@@ -51,14 +51,22 @@ export interface Pool {
   hostFreeBytes: Map<string, number>;
   sharesHosts: boolean;
   excluded: readonly Refusal[];
+  /** Whether these two cost others the same, but for their room. */
+  compareStrain: Compare<Placeable>;
+  /** Made when first asked for: where no speed is known nobody asks. */
+  readonly orders: Orders;
+}
+
+/** What search looks nodes up by. */
+export interface Orders {
   /** byKind[kind.id], the least strain first: what single ranks take. */
   byKind: Placeable[][];
   /** roomiest[kind.id], most room first. */
   roomiest: Placeable[][];
-  /** Whether these two cost others the same, but for their room. */
-  compareStrain: Compare<Placeable>;
   /** By mode and make. */
   meshes: MeshList[];
+  /** Where each node's meshes are, by index of its seat. */
+  meshesOf: ReadonlyMap<number, { list: MeshList; mesh: Mesh }[]>;
   /** Islands that are no full mesh, alike ones together: by kind and room of their idle members. */
   openIslands: OpenIslands;
 }
@@ -74,8 +82,8 @@ interface Kept {
   pool: Pool;
   placed: ReadonlyMap<number, Placeable>;
   usable: ReadonlyMap<string, number>;
-  /** meshesOf.get(seat.index): the lists and meshes it is in. */
-  meshesOf: ReadonlyMap<number, { list: MeshList; mesh: Mesh }[]>;
+  /** Undefined until somebody asks. */
+  orders: () => Orders | undefined;
   /** How much of inventory.touched it has seen, and whom it prefers. */
   seen: number;
   preferred: readonly string[];
@@ -114,7 +122,7 @@ const createPool = (
   engine: EngineFacts,
   margins: Margins,
 ): Kept => {
-  const { seats, seatOf, kinds, topology } = inventory;
+  const { seats, seatOf } = inventory;
   const nodes = seats.map(({ node }) => node);
   const { eligible, excluded } = selectNodes(nodes, spec, engine);
   const { candidates: plain, hostFreeBytes, sharesHosts } = capacityOf(nodes, eligible, margins);
@@ -124,19 +132,6 @@ const createPool = (
   });
   const placed = new Map(candidates.map((candidate) => [candidate.seat.index, candidate]));
   for (const candidate of candidates) candidate.strain = strainOf(inventory, candidate.seat);
-  const roomiest = kinds.map((): Placeable[] => []);
-  for (const candidate of candidates) {
-    if (candidate.seat.kind) roomiest[candidate.seat.kind.id]?.push(candidate);
-  }
-  const compareStrain = byStrain(inventory);
-  const byKind = roomiest.map((list) => list.toSorted(inFull(compareStrain)));
-  const toMesh = (mode: Mesh['mode']) => (indexes: readonly number[]) =>
-    meshOf(indexes, placed, mode);
-  const allMeshes = [
-    ...topology.islands.flatMap(({ meshes }) => meshes).flatMap(toMesh('RDMA')),
-    ...topology.cableMeshes.flatMap(toMesh('TCP')),
-  ];
-  const { meshes, meshesOf } = listMeshes(allMeshes);
   const usedOn = new Map<string, number>();
   for (const { node, host } of seats) {
     usedOn.set(host, (usedOn.get(host) ?? 0) + node.usedMemoryBytes);
@@ -145,23 +140,49 @@ const createPool = (
     [...hostFreeBytes].map(([host, bytes]) => [host, bytes + (usedOn.get(host) ?? 0)]),
   );
   const named = new Map(candidates.map((candidate) => [candidate.node.name, candidate]));
+  const compareStrain = byStrain(inventory);
+  let orders: Orders | undefined;
   const pool: Pool = {
     candidates,
     named,
     hostFreeBytes,
     sharesHosts,
     excluded,
-    byKind,
-    roomiest,
     compareStrain,
-    meshes,
-    openIslands: createOpenIslands(topology, placed),
+    get orders() {
+      orders ??= createOrders(inventory, { candidates, placed, compareStrain });
+      return orders;
+    },
   };
-  return { pool, placed, usable, meshesOf, seen: inventory.touched.length, preferred: [] };
+  const seen = inventory.touched.length;
+  return { pool, placed, usable, orders: () => orders, seen, preferred: [] };
+};
+
+const createOrders = (
+  { kinds, topology }: Inventory,
+  {
+    candidates,
+    placed,
+    compareStrain,
+  }: Pick<Pool, 'candidates' | 'compareStrain'> & Pick<Kept, 'placed'>,
+): Orders => {
+  const roomiest = kinds.map((): Placeable[] => []);
+  for (const candidate of candidates) {
+    if (candidate.seat.kind) roomiest[candidate.seat.kind.id]?.push(candidate);
+  }
+  const byKind = roomiest.map((list) => list.toSorted(inFull(compareStrain)));
+  const toMesh = (mode: Mesh['mode']) => (indexes: readonly number[]) =>
+    meshOf(indexes, placed, mode);
+  const allMeshes = [
+    ...topology.islands.flatMap(({ meshes }) => meshes).flatMap(toMesh('RDMA')),
+    ...topology.cableMeshes.flatMap(toMesh('TCP')),
+  ];
+  const openIslands = createOpenIslands(topology, placed);
+  return { byKind, roomiest, ...listMeshes(allMeshes), openIslands };
 };
 
 /** Without the nodes that may not be used, two meshes may have become one. */
-const listMeshes = (found: readonly Mesh[]): Pick<Pool, 'meshes'> & Pick<Kept, 'meshesOf'> => {
+const listMeshes = (found: readonly Mesh[]): Pick<Orders, 'meshes' | 'meshesOf'> => {
   const meshesOf = new Map<number, { list: MeshList; mesh: Mesh }[]>();
   const all = new Map(found.map((mesh) => [`${mesh.mode}/${memberKey(mesh)}`, mesh])).values();
   const grouped = Map.groupBy(all, ({ mode, make }) => `${mode}/${make}`);
@@ -225,38 +246,45 @@ const refresh = (kept: Kept, inventory: Inventory, preferred: readonly string[])
   const hosts = new Set([...changed].map((index) => inventory.seats[index]?.host ?? ''));
   const seats = [...hosts].flatMap((host) => inventory.seatsOnHost.get(host) ?? []);
   const moved = seats.flatMap(({ index }) => placed.get(index) ?? []);
-  const meshes = new Set(moved.flatMap(({ seat }) => kept.meshesOf.get(seat.index) ?? []));
+  const orders = kept.orders();
+  const meshes = new Set(moved.flatMap(({ seat }) => orders?.meshesOf.get(seat.index) ?? []));
   for (const { list, mesh } of meshes) takeOutMesh(list, mesh);
-  for (const candidate of moved) takeOutNode(pool, candidate);
+  for (const candidate of moved) {
+    takeOut(pool.candidates, candidate, byRoom);
+    if (orders) takeOutNode(pool, orders, candidate);
+  }
   for (const host of hosts) takeRoom(kept, inventory, host);
   const names = new Set(preferred);
   for (const candidate of moved) {
     candidate.strain = strainOf(inventory, candidate.seat);
     candidate.groups = candidate.seat.groups;
     candidate.isCurrent = names.has(candidate.node.name);
-    putInNode(pool, candidate);
+    putIn(pool.candidates, candidate, byRoom);
+    if (orders) putInNode(pool, orders, candidate);
   }
   for (const { list, mesh } of meshes) putInMesh(list, mesh);
-  for (const island of new Set(moved.map(({ seat }) => seat.island))) pool.openIslands.move(island);
+  const islands = new Set(moved.map(({ seat }) => seat.island));
+  for (const island of islands) orders?.openIslands.move(island);
 };
 
 const takeOutNode = (
-  { candidates, byKind, roomiest, compareStrain }: Pool,
+  { compareStrain }: Pool,
+  { byKind, roomiest }: Orders,
   node: Placeable,
 ): void => {
-  takeOut(candidates, node, byRoom);
   const kind = node.seat.kind?.id ?? -1;
   takeOut(byKind[kind] ?? [], node, inFull(compareStrain));
   takeOut(roomiest[kind] ?? [], node, byRoom);
 };
 
 const putInNode = (
-  { candidates, byKind, roomiest, compareStrain }: Pool,
+  { compareStrain }: Pool,
+  { byKind, roomiest }: Orders,
   node: Placeable,
 ): void => {
-  putIn(candidates, node, byRoom);
   const kind = node.seat.kind?.id ?? -1;
-  putIn(byKind[kind] ?? [], node, inFull(compareStrain));
+  if (!byKind[kind]) return;
+  putIn(byKind[kind], node, inFull(compareStrain));
   putIn(roomiest[kind] ?? [], node, byRoom);
 };
 

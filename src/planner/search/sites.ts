@@ -21,7 +21,7 @@ export const singleSites = ({ pool, evaluator }: SiteSearch): Placed[] => {
   const shape = { tensorSize: 1, pipelineSize: 1 };
   const layers = { firstLayer: 0, endLayer: evaluator.demand.model.layers.length };
   const needBytes = evaluator.memoryOf(shape, 0, layers).totalBytes;
-  return pool.byKind.flatMap((candidates): Placed[] => {
+  return pool.orders.byKind.flatMap((candidates): Placed[] => {
     const found = roomyFrom(pool, candidates, needBytes, 1)[0];
     return found ? [{ shape, candidates: [found], ranges: [layers], mode: 'None' }] : [];
   });
@@ -54,7 +54,7 @@ const groupsOf = (search: SiteSearch, shape: Shape, needBytes: number): Group[] 
   const modes = able.filter((mode) => want === 'Auto' || mode === want);
   const size = shape.tensorSize;
   const best = new Map<string, Found>();
-  for (const list of pool.meshes) {
+  for (const list of pool.orders.meshes) {
     const [first] = list.byIdle;
     if (!first || !modes.includes(first.mode) || first.members.length < size) continue;
     for (const slowest of kindsIn(first)) {
@@ -71,7 +71,7 @@ const groupsOf = (search: SiteSearch, shape: Shape, needBytes: number): Group[] 
     byNetwork: false,
   }));
   if (!modes.includes('TCP')) return inMeshes;
-  const anywhere = pool.byKind.flatMap((_, slowest): Group[] => {
+  const anywhere = pool.orders.byKind.flatMap((_, slowest): Group[] => {
     const members = overNetwork(pool, size, slowest, needBytes);
     return members ? [{ members, mode: 'TCP', byNetwork: true }] : [];
   });
@@ -152,7 +152,7 @@ const overNetwork = (
   needBytes: number,
 ): Placeable[] | undefined => {
   const chosen: Placeable[] = [];
-  for (const candidates of pool.byKind.slice(slowest)) {
+  for (const candidates of pool.orders.byKind.slice(slowest)) {
     chosen.push(...roomyFrom(pool, candidates, needBytes, size - chosen.length));
     if (chosen.length === size) return chosen.toSorted((a, b) => a.seat.index - b.seat.index);
   }

@@ -125,7 +125,11 @@ const realmsOf = (search: SiteSearch, tensorSize: number, most: number): Realm[]
 };
 
 /** All meshes of a small fleet; else for each set of kinds the roomiest and the smallest idle one with enough room. */
-const roomiestMeshes = ({ meshes }: Pool, by: Mesh['mode'], leastBytes: number): Mesh[] => {
+const roomiestMeshes = (
+  { orders: { meshes } }: Pool,
+  by: Mesh['mode'],
+  leastBytes: number,
+): Mesh[] => {
   const lists = meshes.filter(({ byIdle: [first] }) => first?.mode === by);
   const count = lists.reduce((sum, { byIdle }) => sum + byIdle.length, 0);
   if (count <= mostMeshes) return lists.flatMap(({ byIdle }) => byIdle);
@@ -157,7 +161,7 @@ const idleHeads = (byIdle: readonly Mesh[]): Mesh[] => {
 const networkTeams = (search: SiteSearch, tensorSize: number, most: number): Team[][] => {
   const { pool, want, evaluator } = search;
   if (tensorSize === 1) {
-    const perKind = pool.roomiest.map((list) => list.slice(0, most));
+    const perKind = pool.orders.roomiest.map((list) => list.slice(0, most));
     return [perKind.flat().map((candidate) => teamOf([candidate], 'None'))];
   }
   const tensor = evaluator.demand.engine.tensor?.interconnects ?? [];
@@ -170,7 +174,7 @@ const networkTeams = (search: SiteSearch, tensorSize: number, most: number): Tea
     cabled.push(teams);
   }
   if (!modes.includes('TCP')) return cabled;
-  const anywhere = pool.byKind.flatMap((candidates) =>
+  const anywhere = pool.orders.byKind.flatMap((candidates) =>
     teamsIn(candidates.slice(0, most * tensorSize), tensorSize, 'TCP'),
   );
   return [...cabled, anywhere];
@@ -178,7 +182,7 @@ const networkTeams = (search: SiteSearch, tensorSize: number, most: number): Tea
 
 /** Groups of nodes that are cabled to each other: small meshes first, or large ones would use up what they need. */
 const cabledTeams = (
-  { meshes }: Pool,
+  { orders: { meshes } }: Pool,
   tensorSize: number,
   mode: 'RDMA' | 'TCP',
   most: number,
