@@ -1,102 +1,23 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { verdictOf } from '../../src/cli/status/verdict.ts';
-import type {
-  ClusterNode,
-  ModelDeployment,
-  ModelDeploymentRevision,
-  ModelDeploymentSpec,
-} from '../../src/resources/types.ts';
-import { harness, nodeSpec } from '../controller/harness.ts';
-import type { Harness } from '../controller/harness.ts';
-import { spec } from '../planner/builders.ts';
+import type { ModelDeploymentRevision } from '../../src/resources/types.ts';
+import { simulateWrites } from '../controller/simulate-writes.ts';
+import type { Written } from '../controller/simulate-writes.ts';
 import { startApiServer } from './support/api-server.ts';
 import type { ApiServer } from './support/api-server.ts';
 import { kstatus } from './support/kstatus.ts';
 import { installCRDs } from './support/kubectl.ts';
 
-const seeds = [1, 2, 3, 4];
-const stepsPerSeed = 120;
-const nodeNames = ['a', 'b', 'c'];
-
-type Written = ModelDeployment | ClusterNode;
-
 let server: ApiServer;
 let written: Written[];
-const revisions = new Map<string, ModelDeploymentRevision>();
+let revisions: Map<string, ModelDeploymentRevision>;
 before(async () => {
   server = await startApiServer();
   await installCRDs(server);
-  const byContent = new Map<string, Written>();
-  for (const seed of seeds) {
-    for (const object of await simulate(seed)) byContent.set(contentOf(object), object);
-  }
-  written = [...byContent.values()];
+  ({ written, revisions } = await simulateWrites());
 });
 after(async () => server.stop());
-
-/** All that decides what clients make of it; times and counts are many and decide nothing. */
-const contentOf = ({ kind, metadata, status }: Written): string => {
-  const isCurrent = status.observedGeneration === metadata.generation;
-  const text = JSON.stringify([kind, metadata.deletionTimestamp !== undefined, isCurrent, status]);
-  return text.replaceAll(/\d+/g, '0');
-};
-
-const pick = <T>(world: Harness, list: readonly T[]): T =>
-  list[Math.floor(world.random() * list.length)] as T;
-
-const someSpec = (world: Harness): ModelDeploymentSpec =>
-  spec({
-    ...pick(world, [
-      { parallelism: { strategy: 'Tensor' as const, tensorSize: 2 } },
-      { parallelism: { strategy: 'Tensor' as const, tensorSize: 4 } },
-      { parallelism: { strategy: 'Pipeline' as const, pipelineSize: 2 } },
-      { parallelism: { strategy: 'Single' as const } },
-      // Refused: this release has no such thing.
-      { parallelism: { strategy: 'Single' as const, expertSize: 2 } },
-    ]),
-    replicas: pick(world, [0, 1, 1, 2, 5]),
-    paused: world.random() < 0.15,
-    minReadySeconds: pick(world, [0, 5]),
-    restartPolicy: { maxGroupRestarts: pick(world, [1, 50]), backoffSeconds: 1 },
-  });
-
-/** Every object with a status that a control plane wrote while things went wrong. */
-const simulate = async (seed: number): Promise<Written[]> => {
-  const world = harness(nodeNames, seed);
-  const objects: Written[] = [];
-  const disturbances: (() => unknown)[] = [
-    () => world.state.applyDeployment(pick(world, ['m', 'n']), someSpec(world)),
-    () => pick(world, world.fleet.nodes).crash(),
-    () => {
-      for (const node of world.fleet.nodes) if (!node.isUp) node.boot();
-    },
-    () => {
-      const node = pick(world, world.fleet.nodes);
-      const rank = [...node.ranks.keys()][0];
-      if (rank !== undefined) node.kill(rank);
-    },
-    () => {
-      const unschedulable = world.random() < 0.4;
-      const taints = [{ key: 'maintenance', effect: 'NoExecute' as const }];
-      const change = world.random() < 0.3 ? { unschedulable, taints } : { unschedulable };
-      world.state.applyNode(pick(world, nodeNames), nodeSpec(change));
-    },
-    () => world.state.delete({ kind: 'ModelDeployment', namespace: 'default', name: 'm' }),
-    () => world.startControlPlane(),
-  ];
-  await world.startControlPlane();
-  world.state.applyDeployment('m', someSpec(world));
-  for (let step = 0; step < stepsPerSeed; step += 1) {
-    if (world.random() < 0.15) await pick(world, disturbances)();
-    await world.run(world.random() < 0.1 ? 15 : 1);
-    objects.push(...world.state.deployments(), ...world.state.nodes());
-    for (const revision of world.state.revisions()) {
-      revisions.set(revision.metadata.name, revision);
-    }
-  }
-  return objects;
-};
 
 test('the server takes every status that a control plane writes, and gives it back as it was', async () => {
   const created = new Set<string>();

@@ -1,0 +1,2 @@
+obj.spec.unschedulable = true
+return obj

@@ -1,0 +1,6 @@
+local isOn = obj.spec ~= nil and obj.spec.paused == true
+local actions = {}
+actions["pause"] = { ["disabled"] = isOn }
+actions["resume"] = { ["disabled"] = not isOn }
+-- There is no rollback: an action sees the object, not its revisions, and with self-heal Git wins: git revert it.
+return actions
