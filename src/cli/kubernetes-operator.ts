@@ -148,7 +148,7 @@ const startLeading = async (
   const hubUrl = await hub.listen();
   stops.push(async () => hub.close());
   const router = createRouter({
-    routes: { routes: () => routesFrom(store.deployments()) },
+    routes: { routes: () => routesFrom(store.deployments()), isComplete: () => progress.isLooking },
     logger: logger.child({ room: 'router' }),
     clock,
     metrics,

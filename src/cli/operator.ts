@@ -93,7 +93,7 @@ const start = async (
   const hubUrl = await hub.listen();
   stops.push(async () => hub.close());
   const router = createRouter({
-    routes: { routes: () => routesFrom(store.deployments()) },
+    routes: { routes: () => routesFrom(store.deployments()), isComplete: () => isLooking },
     logger: logger.child({ room: 'router' }),
     clock,
     metrics,

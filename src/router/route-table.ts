@@ -2,6 +2,8 @@
 export interface RouteTable {
   /** Called for every request, and while one waits: cheap, and always the latest. */
   routes(): readonly Route[];
+  /** False until all deployments were read: before that, nobody can say that a model does not exist. */
+  isComplete?(): boolean;
 }
 
 /** One deployment, whether it can serve or not. */

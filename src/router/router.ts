@@ -128,6 +128,11 @@ const createServer = (options: RouterOptions, forwarding: Forwarding) => {
     return send(reply, apiError);
   });
   server.get('/healthz', () => ({ status: 'ok' }));
+  server.addHook('preHandler', async (request, reply) => {
+    if (routes.isComplete?.() !== false || request.routeOptions.url === '/healthz') return;
+    counters.refused(503);
+    await send(reply, unavailable('the control plane is still starting', 1));
+  });
   for (const prefix of ['', '/:namespace/:name']) {
     server.get(`${prefix}/v1/models`, async (request, reply) =>
       listModels(options.routes, request, reply),

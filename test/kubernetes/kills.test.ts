@@ -6,6 +6,7 @@ import type { Random } from '../../src/base/random.ts';
 import { eventually } from '../support/eventually.ts';
 import { startApiServer } from './support/api-server.ts';
 import type { ApiServer } from './support/api-server.ts';
+import { askAllAlong } from './support/ask-all-along.ts';
 import { Cluster } from './support/cluster.ts';
 import { installCRDs, kubectlOk } from './support/kubectl.ts';
 
@@ -39,35 +40,6 @@ after(async () => {
 
 const pick = <T>(values: readonly T[], random: Random): T =>
   values[Math.floor(random() * values.length)] as T;
-
-/** Asks the first group itself, again and again, until stopped. Answers what it was told each time. */
-const askAllAlong = (endpoint: string): { stop: () => Promise<number[]> } => {
-  const over = new AbortController();
-  const ask = async (): Promise<number[]> => {
-    const statuses: number[] = [];
-    while (!over.signal.aborted) {
-      const response = await fetch(`${endpoint}/completions`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ model: 'sprout', prompt: 'Once', max_tokens: 2, temperature: 0 }),
-        signal: AbortSignal.timeout(15_000),
-      });
-      await response.arrayBuffer();
-      statuses.push(response.status);
-      await sleep(100);
-    }
-    return statuses;
-  };
-  const asking = ask();
-  // Judged when it is stopped.
-  asking.catch(() => undefined);
-  return {
-    stop: async () => {
-      over.abort();
-      return asking;
-    },
-  };
-};
 
 /** As a user does it who tries again until the API server has said yes. */
 const scaleTo = async (replicas: number): Promise<void> => {
@@ -108,7 +80,7 @@ for (const seed of seeds) {
     const firstGroup = (await running()).filter(({ rank }) => rank.includes('/0/'));
     const endpoint = (await cluster.deployment('sprout')).status.groups[0]?.endpoint;
     assert.ok(endpoint !== undefined && firstGroup.length === 2);
-    const asking = askAllAlong(endpoint);
+    const asking = askAllAlong(endpoint, 'sprout');
     let replicas = 1;
     for (let kill = 0; kill < killsPerSeed; kill += 1) {
       replicas = pick([1, 2], random);

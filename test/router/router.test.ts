@@ -102,6 +102,22 @@ describe('a stream', () => {
   });
 });
 
+describe('a router whose deployments are still being read', () => {
+  it('knows of no model that does not exist: 503, until they are read', async (context) => {
+    let isRead = false;
+    const table = { routes: () => [], isComplete: () => isRead };
+    const { url } = await startRouter(context, [], { routes: table });
+    const ask = async () => postJson(`${url}/v1/completions`, { model: 'sprout' });
+    const early = await ask();
+    assert.deepEqual([early.status, early.headers.get('retry-after')], [503, '1']);
+    assert.equal((await errorOf(early)).code, 'service_unavailable');
+    assert.equal((await fetch(`${url}/v1/models`)).status, 503);
+    assert.equal((await fetch(`${url}/healthz`)).status, 200);
+    isRead = true;
+    assert.equal((await ask()).status, 404);
+  });
+});
+
 describe('a wrong request', () => {
   const rows: [string, string, string | object, number, string][] = [
     ['no JSON', '/v1/completions', '{"model": ', 400, 'invalid_json'],

@@ -16,7 +16,6 @@ export const operatorNamespace = 'espalier-system';
 interface Ports {
   hub: number;
   router: number;
-  metrics: number;
 }
 
 /**
@@ -26,20 +25,12 @@ interface Ports {
 export class Cluster {
   readonly #server: ApiServer;
   readonly #ports: Ports;
-  readonly #operator: RestartableProcess;
+  readonly #operators = new Map<string, RestartableProcess>();
   readonly #nodes = new Map<string, RestartableProcess>();
 
   private constructor(server: ApiServer, ports: Ports) {
     this.#server = server;
     this.#ports = ports;
-    this.#operator = this.#espalier('operator', [
-      'operator',
-      ...['--kubeconfig', server.kubeconfigPath, '--namespace', operatorNamespace],
-      // As a Pod of a StatefulSet has: the next start leads at once.
-      ...['--identity', 'test'],
-      ...['--hub-port', String(ports.hub), '--router-port', String(ports.router)],
-      ...['--metrics-port', String(ports.metrics)],
-    ]);
   }
 
   /** Nothing runs yet; the operator's namespace exists. */
@@ -50,36 +41,61 @@ export class Cluster {
       metadata: { name: operatorNamespace },
     });
     assert.equal(status, 201);
-    return new Cluster(server, {
-      hub: await restartablePort(),
-      router: await restartablePort(),
-      metrics: await restartablePort(),
-    });
+    return new Cluster(server, { hub: await restartablePort(), router: await restartablePort() });
   }
 
   get hubUrl(): string {
     return `http://127.0.0.1:${this.#ports.hub}`;
   }
-  get metricsUrl(): string {
-    return `http://127.0.0.1:${this.#ports.metrics}`;
+
+  /**
+   * A replica of this name, started again if it is not running. Only the one that leads listens, so all have the
+   * same ports. Of one name it leads again at once, as the Pods of a StatefulSet do.
+   */
+  async launchOperator(name = 'operator-0'): Promise<void> {
+    const known = this.#operators.get(name);
+    const replica =
+      known ??
+      this.#espalier(name, [
+        'operator',
+        ...['--kubeconfig', this.#server.kubeconfigPath, '--namespace', operatorNamespace],
+        ...['--identity', name],
+        ...['--hub-port', String(this.#ports.hub), '--router-port', String(this.#ports.router)],
+        ...['--metrics-port', String(await restartablePort())],
+      ]);
+    this.#operators.set(name, replica);
+    replica.start();
   }
 
-  /** Resolves when the hub answers: it is the leader, and has read everything. */
-  async startOperator(): Promise<void> {
-    this.#operator.start();
-    await eventually('the operator leads', async () => fetchReports(this.hubUrl), {
+  /** Resolves when the hub answers: this replica or another leads, and has read everything. */
+  async startOperator(name?: string): Promise<void> {
+    await this.launchOperator(name);
+    await this.untilLed();
+  }
+
+  async untilLed(): Promise<void> {
+    await eventually('an operator leads', async () => fetchReports(this.hubUrl), {
       timeoutMs: 60_000,
     }).catch((error: unknown) => {
-      throw new Error(this.#operator.lastLines(), { cause: error });
+      const logs = [...this.#operators.values()].map((replica) => replica.lastLines());
+      throw new Error(logs.join('\n'), { cause: error });
     });
   }
 
-  async killOperator(): Promise<void> {
-    await this.#operator.kill();
+  /** The identity in the Lease. */
+  async leader(): Promise<string | undefined> {
+    const path = `/apis/coordination.k8s.io/v1/namespaces/${operatorNamespace}/leases/espalier-operator`;
+    const { body } = await this.#server.request('GET', path);
+    return (body as { spec?: { holderIdentity?: string } }).spec?.holderIdentity;
   }
 
-  operatorLog(): string {
-    return this.#operator.lastLines(60);
+  async killOperator(name = 'operator-0'): Promise<void> {
+    await this.#operators.get(name)?.kill();
+  }
+
+  /** Of a replica that has ended by itself; undefined while it runs. */
+  operatorExitCode(name = 'operator-0'): number | undefined {
+    return this.#operators.get(name)?.exitCode();
   }
 
   startNode(name: string): void {
@@ -122,7 +138,7 @@ export class Cluster {
 
   async stop(): Promise<void> {
     await Promise.all([...this.#nodes.values()].map(async (node) => node.end(stopGraceMs)));
-    await this.#operator.end(stopGraceMs);
+    await Promise.all([...this.#operators.values()].map(async (each) => each.end(stopGraceMs)));
   }
 
   #espalier(name: string, args: string[]): RestartableProcess {

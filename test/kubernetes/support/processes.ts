@@ -45,6 +45,11 @@ export class RestartableProcess {
     return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
+  /** Undefined while it runs, and after a signal. */
+  exitCode(): number | undefined {
+    return this.#child?.exitCode ?? undefined;
+  }
+
   /** Resolves when it is gone. */
   async kill(): Promise<void> {
     const child = this.#child;
