@@ -10,6 +10,7 @@ import { createController } from '../controller/controller.ts';
 import { routesFrom } from '../controller/routes.ts';
 import { createHub } from '../hub/hub.ts';
 import { plan } from '../planner/plan.ts';
+import { loadSchemas } from '../resources/schemas.ts';
 import { deploymentPath } from '../router/route-table.ts';
 import { createRouter } from '../router/router.ts';
 import { createApiClient } from '../store/kubernetes/client.ts';
@@ -129,6 +130,7 @@ const startLeading = async (
   const store = createKubernetesStore({
     client,
     term: leadership,
+    schemas: loadSchemas(),
     groupSecretKey: await readGroupKey(client, namespace, leadership.signal),
     clock,
     random,

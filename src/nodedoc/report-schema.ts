@@ -2,6 +2,7 @@ import type { HostFacts, LinkFacts, NodeReport, RankError, RankReport } from './
 import {
   count,
   dnsName,
+  errorCode,
   listOf,
   nonEmptyText,
   objectOf,
@@ -123,7 +124,7 @@ export const nodeReportSchema = objectOf<NodeReport>(
     ),
     ranks: listOf(rank, 512),
     problems: listOf(
-      objectOf<{ code: string; message: string }>({ code: nonEmptyText(128), message: text(4096) }),
+      objectOf<{ code: string; message: string }>({ code: errorCode, message: text(4096) }),
       16,
     ),
   },

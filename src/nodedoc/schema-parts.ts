@@ -63,3 +63,11 @@ export const rankId: PropertySchema = {
   pattern:
     '^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/(0|[1-9][0-9]{0,15})){3}$',
 };
+
+/** Of the catalogue of errors; becomes the reason of a condition, which API servers restrict. */
+export const errorCode: PropertySchema = {
+  type: 'string',
+  minLength: 1,
+  maxLength: 128,
+  pattern: '^[A-Z][A-Za-z0-9]*$',
+};

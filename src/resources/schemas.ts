@@ -21,6 +21,8 @@ export interface KindSchema {
   printerColumns: readonly PrinterColumn[];
   /** ajv over a whole document without status; empty when it fits. */
   validate(document: unknown): readonly ErrorObject[];
+  /** ajv over a status alone; empty when it fits. */
+  validateStatus(status: unknown): readonly ErrorObject[];
   /** CEL and list types over the whole, defaulted document. */
   checkRules: RuleCheck;
 }
@@ -83,6 +85,9 @@ const compileDefinition = (definition: CustomResourceDefinition): KindSchema => 
   const root = version?.schema.openAPIV3Schema ?? {};
   const namespaced = scope === 'Namespaced';
   const validator = once(() => compileValidator(root, namespaced));
+  const statusValidator = once(() =>
+    newAjv().compile(toJsonSchema(root.properties?.['status'] ?? {})),
+  );
   const rules = once(() => compileRules(root) ?? (() => []));
   return {
     kind: names.kind,
@@ -90,6 +95,7 @@ const compileDefinition = (definition: CustomResourceDefinition): KindSchema => 
     root,
     printerColumns: version?.additionalPrinterColumns ?? [],
     validate: (document) => (validator()(document) ? [] : (validator().errors ?? [])),
+    validateStatus: (status) => (statusValidator()(status) ? [] : (statusValidator().errors ?? [])),
     checkRules: (value, old, path) => rules()(value, old, path),
   };
 };
@@ -101,9 +107,11 @@ const compileValidator = (root: StructuralSchema, namespaced: boolean): Validate
   const fields = json['properties'] as Record<string, unknown>;
   fields['metadata'] = metadataJsonSchema(root.properties?.['metadata'], namespaced);
   json['required'] = ['apiVersion', 'kind', 'metadata', ...(root.required ?? [])];
-  const ajv = new Ajv({ allErrors: true, verbose: true, formats: { 'date-time': rfc3339 } });
-  return ajv.compile(json);
+  return newAjv().compile(json);
 };
+
+const newAjv = (): Ajv =>
+  new Ajv({ allErrors: true, verbose: true, formats: { 'date-time': rfc3339 } });
 
 /** Compiling takes longer than most commands that never validate. */
 const once = <T extends object>(make: () => T): (() => T) => {

@@ -4,6 +4,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { createLogger } from '../../src/base/logger.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import type { ObjectKey, Store } from '../../src/controller/ports.ts';
+import { loadSchemas } from '../../src/resources/schemas.ts';
 import { createApiClient } from '../../src/store/kubernetes/client.ts';
 import { readGroupKey } from '../../src/store/kubernetes/group-key.ts';
 import { kinds } from '../../src/store/kubernetes/kinds.ts';
@@ -21,6 +22,7 @@ import { installCRDs } from './support/kubectl.ts';
 
 const logger = createLogger({ name: 'test', level: 'silent' });
 const random = seededRandom(1);
+const schemas = loadSchemas();
 const clock = systemClock;
 const { signal } = new AbortController();
 
@@ -75,6 +77,7 @@ const harness = async (t: TestContext): Promise<StoreHarness> => {
       const groupSecretKey = await readGroupKey(client, namespace, term.signal);
       return createKubernetesStore({
         client: newClient(),
+        schemas,
         term,
         groupSecretKey,
         clock,

@@ -145,6 +145,29 @@ const statusTests = (harness: Harness): void => {
     assert.equal(reopened.deployment('default', 'a')?.metadata.uid, before.metadata.uid);
   });
 
+  test('a status beyond the bounds of its schema is cut or refused', async (t) => {
+    const backing = await harness(t);
+    await backing.apply(deployment('a'));
+    const { store } = await started(t, backing);
+    const { status } = await waitFor(store, 'a', () => true);
+    const condition = {
+      type: 'Ready',
+      status: 'False',
+      observedGeneration: 1,
+      lastTransitionTime: '2026-11-23T00:00:00Z',
+      reason: 'GroupFailed',
+      message: 'm'.repeat(5000),
+    } as const;
+    await store.updateDeploymentStatus('default', 'a', { ...status, conditions: [condition] });
+    const after = await waitFor(store, 'a', (object) => object.status.conditions.length === 1);
+    assert.equal(after.status.conditions[0]?.message.length, 4096);
+    const wrong = { ...condition, reason: 'two words' };
+    await assert.rejects(
+      store.updateDeploymentStatus('default', 'a', { ...status, conditions: [wrong] }),
+      /status\.conditions\[0\]\.reason/,
+    );
+  });
+
   test('the status of an object that is not there is refused', async (t) => {
     const backing = await harness(t);
     await backing.apply(deployment('a'));

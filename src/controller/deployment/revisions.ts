@@ -1,3 +1,4 @@
+import { contentHash } from '../../base/canonical-json.ts';
 import {
   hashVersion,
   revisionedFields,
@@ -30,7 +31,7 @@ export const newRevision = (
 ): ModelDeploymentRevision => {
   const { metadata, spec, apiVersion } = deployment;
   const hash = revisionHash(spec);
-  const name = revisionName(metadata.name, hash);
+  const name = freeName(metadata.name, hash, revisions);
   return {
     apiVersion,
     kind: 'ModelDeploymentRevision',
@@ -49,6 +50,17 @@ export const newRevision = (
     hashVersion,
     data: revisionedFields(spec),
   };
+};
+
+/** Another spec may have the same short hash; then the name is made of a hash of the hash, and so on. */
+const freeName = (
+  deployment: string,
+  hash: string,
+  revisions: readonly ModelDeploymentRevision[],
+): string => {
+  const name = revisionName(deployment, hash);
+  const isTaken = revisions.some(({ metadata }) => metadata.name === name);
+  return isTaken ? freeName(deployment, contentHash(hash), revisions) : name;
 };
 
 /** Names of the oldest revisions beyond the limit; never one that a group runs or that serves or is rolled out. */

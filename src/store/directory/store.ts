@@ -10,7 +10,9 @@ import type {
   Store,
   StoredEvent,
 } from '../../controller/ports.ts';
+import { boundedStatus } from '../../resources/bounded-status.ts';
 import { loadSchemas } from '../../resources/schemas.ts';
+import type { Schemas } from '../../resources/schemas.ts';
 import type {
   ClusterNode,
   ClusterNodeStatus,
@@ -74,10 +76,11 @@ export const createDirectoryStore = async (options: DirectoryStoreOptions): Prom
   });
   reportCorruptFiles(state, events, logger);
   const sync = createSync({ ...options, schemas, state, table, events, timing });
-  return new DirectoryStore({ ...options, timing, state, table, events, sync });
+  return new DirectoryStore({ ...options, schemas, timing, state, table, events, sync });
 };
 
 interface Parts extends DirectoryStoreOptions {
+  schemas: Schemas;
   timing: StoreTiming;
   state: StateDirectory;
   table: ObjectTable;
@@ -246,7 +249,8 @@ class DirectoryStore implements Store {
     });
   }
 
-  async #updateStatus(key: ObjectKey, status: StoredObject['status']): Promise<void> {
+  async #updateStatus(key: ObjectKey, wanted: StoredObject['status']): Promise<void> {
+    const status = boundedStatus(this.#parts.schemas, key.kind, wanted);
     await this.#change(key, async (record) => {
       if (canonicalJson(record.object.status) === canonicalJson(status)) return;
       await this.#table.put({ ...record, object: { ...record.object, status } as StoredObject });

@@ -52,7 +52,7 @@ const flushDelayMs = 1000;
 const stopDeadlineMs = 5000;
 const maxEvents = 1000;
 /** The API's bound. */
-const maxNoteLength = 1024;
+const maxNoteBytes = 1024;
 /** Of one flush; the rest waits for the next: a fleet that fails must not drown the server in events. */
 const maxWritesPerFlush = 50;
 
@@ -85,7 +85,7 @@ class ApiEventRecorder implements EventRecorder {
 
   record(event: EventInput): void {
     const { clock, uidOf } = this.#options;
-    const note = event.message.slice(0, maxNoteLength);
+    const note = firstBytes(event.message, maxNoteBytes);
     const { regarding, type, reason } = event;
     const namespace = ('namespace' in regarding && regarding.namespace) || 'default';
     const hash = contentHash([uidOf(regarding), regarding, type, reason, note]).slice(0, 16);
@@ -229,6 +229,10 @@ class ApiEventRecorder implements EventRecorder {
     });
   }
 }
+
+/** Whole characters only. */
+const firstBytes = (text: string, limit: number): string =>
+  new TextDecoder().decode(Buffer.from(text).subarray(0, limit), { stream: true });
 
 const timeOf = ({ series, eventTime }: ApiEvent): string => series?.lastObservedTime ?? eventTime;
 

@@ -33,6 +33,7 @@ const retryPeriodMs = 2000;
 /** One attempt to renew: several fit into the deadline. */
 const callDeadlineMs = 4000;
 const leaseName = 'espalier-operator';
+const notRenewed = `the Lease could not be renewed for ${renewDeadlineMs / 1000} s`;
 
 /**
  * Waits until this process is the leader, by a Lease, and keeps it renewed. The term ends when no renewal has
@@ -111,7 +112,10 @@ class HeldLease implements Leadership {
     this.#renewing = this.#renewLoop();
   }
 
+  /** Looks at the clock too: a process that was stopped for a while runs other things before its timers. */
   get signal(): AbortSignal {
+    const silentMs = this.#options.clock.monotonicMs() - this.#renewedAtMs;
+    if (silentMs >= renewDeadlineMs) this.#end(notRenewed);
     return this.#over.signal;
   }
 
@@ -133,9 +137,7 @@ class HeldLease implements Leadership {
     const { clock } = this.#options;
     this.#cancelDeadline();
     const leftMs = this.#renewedAtMs + renewDeadlineMs - clock.monotonicMs();
-    this.#cancelDeadline = clock.after(leftMs, () =>
-      this.#end(`the Lease could not be renewed for ${renewDeadlineMs / 1000} s`),
-    );
+    this.#cancelDeadline = clock.after(leftMs, () => this.#end(notRenewed));
   }
 
   async #renewLoop(): Promise<void> {

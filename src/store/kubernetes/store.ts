@@ -10,6 +10,8 @@ import type {
   Store,
   StoredEvent,
 } from '../../controller/ports.ts';
+import { boundedStatus } from '../../resources/bounded-status.ts';
+import type { Schemas } from '../../resources/schemas.ts';
 import type {
   ClusterNode,
   ClusterNodeStatus,
@@ -34,6 +36,7 @@ import type { Term } from './term.ts';
 
 export interface KubernetesStoreOptions {
   client: ApiClient;
+  schemas: Schemas;
   term: Term;
   groupSecretKey: Buffer;
   clock: Clock;
@@ -142,11 +145,13 @@ class ApiStore implements KubernetesStore {
     name: string,
     status: ModelDeploymentStatus,
   ): Promise<void> {
-    await this.#updateStatus(this.#deployments, kinds.deployments, { namespace, name }, status);
+    const bounded = boundedStatus(this.#options.schemas, 'ModelDeployment', status);
+    await this.#updateStatus(this.#deployments, kinds.deployments, { namespace, name }, bounded);
   }
 
   async updateNodeStatus(name: string, status: ClusterNodeStatus): Promise<void> {
-    await this.#updateStatus(this.#nodes, kinds.nodes, { name }, status);
+    const bounded = boundedStatus(this.#options.schemas, 'ClusterNode', status);
+    await this.#updateStatus(this.#nodes, kinds.nodes, { name }, bounded);
   }
 
   /**

@@ -211,3 +211,26 @@ test('whatever the network does, no two terms overlap and epochs go up: 100 seed
     assert.ok(terms.size > 0, `SEED=${seed}: somebody led`);
   }
 });
+
+test('a leader that was stopped for long has lost its term before its timers say so', async () => {
+  const { clock, server, replica } = setUp();
+  let stoppedMs = 0;
+  const never = new AbortController().signal;
+  const stopped = { ...clock, monotonicMs: () => clock.monotonicMs() + stoppedMs };
+  await (await replica('a')).release();
+  const term = await becomeLeader(
+    {
+      client: clientOf(server, clock, perfect()),
+      namespace: 'espalier-system',
+      identity: 'b',
+      clock: stopped,
+      random: seededRandom(1),
+      logger: createLogger({ name: 'test', level: 'silent' }),
+    },
+    never,
+  );
+  assert.equal(term.signal.aborted, false);
+  stoppedMs = 10_000;
+  assert.equal(term.signal.aborted, true);
+  assert.equal((term.signal.reason as EspalierError).code, 'EpochFenced');
+});
