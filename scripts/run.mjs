@@ -12,7 +12,10 @@ const [entry, ...args] = process.argv.slice(2);
 
 try {
   await ensureDependencies(root);
-  await ensureNative(root, entry.startsWith('scripts/') ? 'all' : 'espalier_runtime');
+  // What kubectl calls runs no rank: it asks an API server.
+  const isPlugin = process.env['ESPALIER_INVOKED_AS'] !== undefined;
+  if (!isPlugin)
+    await ensureNative(root, entry.startsWith('scripts/') ? 'all' : 'espalier_runtime');
 } catch (error) {
   process.stderr.write(`${error.message}\n`);
   process.exit(1);

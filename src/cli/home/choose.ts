@@ -75,10 +75,9 @@ export const openHome = async (options: HomeOptions): Promise<Home> => {
       `no control plane to ask: there is no ${usualStateDirectory} here and no kubeconfig; name one with --state-dir, --kubeconfig or --context`,
     );
   }
-  throw new CommandFailure(
-    exitCodes.failure,
-    'this build cannot ask an API server yet; name a state directory with --state-dir',
-  );
+  // The client takes as long to load as all the rest.
+  const { openKubernetesHome } = await import('./kubernetes.ts');
+  return openKubernetesHome(options);
 };
 
 const surroundings = (): Surroundings => {
