@@ -13,6 +13,7 @@ import type { PlanInput, PlanResult } from './types.ts';
  * and each further node must earn its keep. Where no speed is known, strategy Auto takes the fewest ranks.
  */
 export const plan = (
-  { nodes, catalogue, ...request }: PlanInput,
+  { nodes, catalogue, corrections = [], ...request }: PlanInput,
   how: Predict = predict,
-): PlanResult => createGroupPlanner(createInventory(nodes, catalogue), how).plan(request);
+): PlanResult =>
+  createGroupPlanner(createInventory(nodes, catalogue), how, corrections).plan(request);

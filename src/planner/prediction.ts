@@ -20,6 +20,8 @@ export interface Prediction {
   joulesPerToken: number;
   /** Electricity, and the machines over their depreciation, at full batches. Absent where no price is known. */
   usdPerMillionTokens?: number;
+  /** What measurements of this fleet multiplied the decode speeds with; absent where there were none. */
+  correction?: number;
   /** Milliseconds of one decoded token. */
   breakdown: {
     weightsMs: number;

@@ -1,6 +1,7 @@
 import type { Catalogue } from '../catalogue/facts.ts';
 import type { ClusterNodeSpec, ModelDeploymentSpec } from '../resources/types.ts';
 import type { ModelProfile } from '../catalogue/model-profile.ts';
+import type { Correction } from './performance/correction.ts';
 import type { Prediction } from './prediction.ts';
 
 export type { ModelProfile };
@@ -13,6 +14,8 @@ export interface PlanInput {
   catalogue: Catalogue;
   /** What predictions are made for. */
   workload?: Workload;
+  /** What the fleet measured beside what was predicted. */
+  corrections?: readonly Correction[];
   /** Where the group runs now, by rank: kept when it still fits, so that a replan moves nothing without need. */
   current?: CurrentPlacement;
 }

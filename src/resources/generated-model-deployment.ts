@@ -240,6 +240,8 @@ export interface PlanStatus {
     timeToFirstTokenMilliseconds?: number;
     /** Of all nodes of the group while it decodes. */
     powerWatts?: number;
+    /** What the fleet's own measurements multiplied these speeds with, as a decimal number; absent for 1. */
+    correction?: string;
   };
   /** Why this cut, with numbers. */
   explanation: string;

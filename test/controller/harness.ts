@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import type { Random } from '../../src/base/random.ts';
 import { seededRandom } from '../../src/base/random.ts';
+import type { Catalogue } from '../../src/catalogue/facts.ts';
 import { createController } from '../../src/controller/controller.ts';
 import type { Controller, ControllerOptions } from '../../src/controller/controller.ts';
 import type { StoredEvent } from '../../src/controller/ports.ts';
@@ -26,6 +27,8 @@ export class Harness {
   readonly fleet: SimFleet;
   /** What is read of a model folder, by URI; a Llama of 8 GiB where nothing is set. */
   readonly models = new Map<string, ModelProfile | Error>();
+  /** What is known of hardware and engines: nothing of their speed, unless a test sets more. */
+  catalogue: Catalogue = builtInOnly;
   /** Calls of onFenced. */
   fenced = 0;
 
@@ -43,7 +46,7 @@ export class Harness {
       store: this.state.open(),
       nodeLink: this.fleet.connect(),
       readModelProfile: async (uri) => this.#readModel(uri),
-      plan: (request) => plan({ ...request, catalogue: builtInOnly }),
+      plan: (request) => plan({ ...request, catalogue: this.catalogue }),
       clock: this.clock,
       random: this.random,
       logger: pino({ level: 'silent' }),

@@ -119,7 +119,6 @@ const refused: [field: string, overrides: Partial<ModelDeploymentSpec>][] = [
   ['spec.runtime.args', { runtime: { ...spec().runtime, args: ['--fast'] } }],
   ['spec.parallelism.expertSize', { parallelism: { strategy: 'Tensor', expertSize: 2 } }],
   ['spec.interconnect.mode', { interconnect: { mode: 'RDMA', fallback: 'Forbid' } }],
-  ['spec.degradation.minTokensPerSecond', { degradation: { allow: [], minTokensPerSecond: 5 } }],
   ['spec.strategy.type', { strategy: { ...spec().strategy, type: 'RollingUpdate' } }],
   ['spec.strategy.onFailure', { strategy: { ...spec().strategy, onFailure: 'Rollback' } }],
 ];

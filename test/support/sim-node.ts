@@ -43,6 +43,10 @@ export class SimNode {
   /** Cut off: neither documents nor reports get through. */
   isCutOff = false;
   memoryBytes = 48 * GiB;
+  /** Replaces what it says of its machine. */
+  host: Partial<NodeReport['host']> = {};
+  /** What its ranks measure. */
+  decodeTokensPerSecond: number | undefined;
 
   constructor(name: string, world: World) {
     this.name = name;
@@ -101,9 +105,19 @@ export class SimNode {
       bootId: `boot-${this.#boots}`,
       observedEpoch: this.#epoch,
       observedVersion: this.#version,
-      host: { ...nodeReport().host, hostID: `host-${this.name}`, memoryBytes: this.memoryBytes },
+      host: {
+        ...nodeReport().host,
+        hostID: `host-${this.name}`,
+        memoryBytes: this.memoryBytes,
+        ...this.host,
+      },
       engines: [{ name: 'BuiltIn', version: '0.1.0' }],
-      ranks: [...this.ranks.entries()].map(([id, rank]) => rankReport(id, rank)),
+      ranks: [...this.ranks.entries()].map(([id, rank]) => ({
+        ...rankReport(id, rank),
+        ...(this.decodeTokensPerSecond === undefined
+          ? {}
+          : { decodeTokensPerSecond: this.decodeTokensPerSecond }),
+      })),
     });
   }
 

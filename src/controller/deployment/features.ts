@@ -50,11 +50,6 @@ const checks: readonly Check[] = [
     message: 'ranks exchange over TCP only; use Auto or TCP, or fallback Allow',
   },
   {
-    field: 'spec.degradation.minTokensPerSecond',
-    asks: ({ degradation }) => degradation.minTokensPerSecond > 0,
-    message: 'speed is not predicted, so it cannot bound a plan; use 0',
-  },
-  {
     field: 'spec.strategy.type',
     asks: ({ strategy }) => strategy.type === 'RollingUpdate',
     message: 'groups cannot be replaced one by one; use Recreate',

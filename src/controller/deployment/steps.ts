@@ -2,6 +2,7 @@ import { errorKind } from '../../base/errors.ts';
 import type { ModelProfile, PlanResult } from '../../planner/types.ts';
 import type { GroupStatus, ModelDeployment, ModelDeploymentStatus } from '../../resources/types.ts';
 import type { Context } from '../context.ts';
+import { correctionsFrom } from '../fleet/corrections.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { holdsMemory, planNodes, usageOf } from '../fleet/plan-nodes.ts';
 import type { Target } from '../groups/advance.ts';
@@ -130,12 +131,14 @@ const findPlan = (pass: Pass): Blocked | undefined => {
     .deployments()
     .filter((other) => !sameKey(deploymentKey(other.metadata), deploymentKey(deployment.metadata)))
     .flatMap(({ status }) => status.groups);
+  const corrections = correctionsFrom(context.store.deployments(), fleet);
   const place: Target['place'] = (index, own) => {
     const beside = own.filter((group) => group.index !== index);
     const result = context.plan({
       deployment: { namespace: owner.namespace, name: owner.deployment, spec },
       model: profile,
       nodes: planNodes(fleet, usageOf([...others, ...beside])),
+      corrections,
     });
     return patiently(result, fleet);
   };

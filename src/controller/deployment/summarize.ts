@@ -85,6 +85,7 @@ const predictedStatus = (predicted: Prediction): NonNullable<PlanStatus['predict
   prefillTokensPerSecond: predicted.prefillTokensPerSecond.toFixed(0),
   timeToFirstTokenMilliseconds: Math.round(predicted.timeToFirstTokenMilliseconds),
   powerWatts: Math.round(predicted.powerWatts),
+  ...(predicted.correction === undefined ? {} : { correction: predicted.correction.toFixed(2) }),
 });
 
 /** A speed that changed by less than this share is not worth a write. */

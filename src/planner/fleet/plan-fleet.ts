@@ -4,6 +4,7 @@ import type { ModelProfile } from '../../catalogue/model-profile.ts';
 import type { ModelDeploymentSpec } from '../../resources/types.ts';
 import { compareText } from '../eligibility.ts';
 import { createInventory, reserve } from '../inventory.ts';
+import type { Correction } from '../performance/correction.ts';
 import { predict } from '../performance/predict.ts';
 import type { Predict } from '../search/evaluate.ts';
 import { createGroupPlanner } from '../search/group.ts';
@@ -22,6 +23,8 @@ export interface FleetInput {
   nodes: readonly PlanNode[];
   catalogue: Catalogue;
   workload?: Workload;
+  /** What the fleet measured beside what was predicted. */
+  corrections?: readonly Correction[];
   /** What runs now: plans that still stand are handed back as they are. */
   current?: readonly FleetPlan[];
 }
@@ -42,11 +45,11 @@ export interface FleetPlan extends FleetDeployment {
  * that had to give something up: they return when what they asked for is possible again.
  */
 export const planFleet = (
-  { deployments, nodes, catalogue, workload, current = [] }: FleetInput,
+  { deployments, nodes, catalogue, workload, corrections = [], current = [] }: FleetInput,
   how: Predict = predict,
 ): FleetPlan[] => {
   const inventory = createInventory(nodes, catalogue);
-  const planner = createGroupPlanner(inventory, how);
+  const planner = createGroupPlanner(inventory, how, corrections);
   const before = new Map(current.map((planned) => [keyOf(planned), planned]));
   const sorted = deployments.toSorted((a, b) => compareText(keyOf(a), keyOf(b)));
   const kept = sorted.map((deployment) => standing(planner, deployment, before));

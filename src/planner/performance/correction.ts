@@ -25,3 +25,31 @@ export const correctionOf = (observations: readonly Observation[]): number | und
   const [low, high] = [ratios[(ratios.length - 1) >> 1] ?? 1, ratios[ratios.length >> 1] ?? 1];
   return Math.min(largest, Math.max(smallest, (low + high) / 2));
 };
+
+/** What the decode speed of a family on a chip with an engine is multiplied with. */
+export interface Correction {
+  /** "M4 Max". */
+  chip: string;
+  engine: string;
+  /** config.json's model_type. */
+  architecture: string;
+  factor: number;
+}
+
+/** Of the group as a whole: its slowest chip sets the pace; undefined where none of its chips was measured. */
+export const correctionFor = (
+  corrections: readonly Correction[],
+  {
+    engine,
+    architecture,
+    chips,
+  }: { engine: string; architecture: string; chips: readonly string[] },
+): number | undefined => {
+  const known = corrections.filter(
+    (each) =>
+      each.engine === engine && each.architecture === architecture && chips.includes(each.chip),
+  );
+  if (known.length === 0) return undefined;
+  const unmeasured = chips.some((chip) => known.every((each) => each.chip !== chip)) ? [1] : [];
+  return Math.min(...known.map(({ factor }) => factor), ...unmeasured);
+};

@@ -42,6 +42,7 @@ export const predict = (option: PerformanceOption): Prediction | undefined => {
     powerWatts,
     joulesPerToken: powerWatts / decodeTokensPerSecond,
     ...(usd === undefined ? {} : { usdPerMillionTokens: usd }),
+    ...(option.correction === undefined ? {} : { correction }),
     breakdown: step,
   };
 };

@@ -5,6 +5,8 @@ import type { Kind } from '../inventory.ts';
 import { rankMemory } from '../memory.ts';
 import type { Demand } from '../memory.ts';
 import type { LayerRange } from '../partition.ts';
+import { correctionFor } from '../performance/correction.ts';
+import type { Correction } from '../performance/correction.ts';
 import type { PerformanceOption } from '../performance/option.ts';
 import type { Prediction } from '../prediction.ts';
 import type { Shape } from '../shapes.ts';
@@ -23,6 +25,7 @@ export interface Staffing {
 interface Predictor {
   predict: Predict;
   performance: PerformanceFacts;
+  corrections: readonly Correction[];
 }
 
 /** Memory and speed of the cuts of one model with one engine, each worked out once. */
@@ -77,17 +80,30 @@ const mostLayers = 2 ** 16;
 const createMemory = (
   demand: Demand,
   workload: Workload,
-  { predict, performance }: Predictor,
+  { predict, performance, corrections }: Predictor,
 ): Evaluator['predict'] => {
   const predictions = new Map<string, Prediction | undefined>();
   return (staffing) => {
     const key = keyOf(staffing);
     const known = predictions.get(key);
     if (known || predictions.has(key)) return known;
-    const predicted = predict(toOption(demand, workload, performance, staffing));
+    const correction = correctionOn(demand, corrections, staffing);
+    const option = toOption(demand, workload, performance, staffing);
+    const predicted = predict(correction === undefined ? option : { ...option, correction });
     predictions.set(key, predicted);
     return predicted;
   };
+};
+
+const correctionOn = (
+  { engine, model }: Demand,
+  corrections: readonly Correction[],
+  { stages }: Staffing,
+): number | undefined => {
+  if (corrections.length === 0) return undefined;
+  const chips = stages.flatMap(({ kinds }) => kinds.map(({ chip }) => chip.chip));
+  const about = { engine: engine.name, architecture: model.architecture, chips };
+  return correctionFor(corrections, about);
 };
 
 const keyOf = ({ tensorSize, stages, link, hop }: Staffing): string => {

@@ -11,6 +11,7 @@ import { ladder } from '../ladder.ts';
 import { contextLengthOf } from '../memory.ts';
 import type { Demand } from '../memory.ts';
 import { moveMargin } from '../objective.ts';
+import type { Correction } from '../performance/correction.ts';
 import type { Refusal } from '../refusal.ts';
 import { requestRefusal } from '../request.ts';
 import { shapeLabel } from '../shapes.ts';
@@ -30,7 +31,7 @@ import { placeOnCurrent } from './plain.ts';
 import { createPools } from './pool.ts';
 import { tooSlow } from './too-slow.ts';
 
-export type GroupRequest = Omit<PlanInput, 'nodes' | 'catalogue'>;
+export type GroupRequest = Omit<PlanInput, 'nodes' | 'catalogue' | 'corrections'>;
 
 /** A short chat turn; published decode rates are mostly for prompts of this size. */
 const usualWorkload: Workload = { promptTokens: 512, generatedTokens: 128 };
@@ -46,9 +47,14 @@ export interface GroupPlanner {
  * Plans one group after another on one fleet; what an earlier one takes has to be reserved in the inventory.
  * Nodes and predictions are sorted and worked out once for all of them.
  */
-export const createGroupPlanner = (inventory: Inventory, predict: Predict): GroupPlanner => {
+export const createGroupPlanner = (
+  inventory: Inventory,
+  predict: Predict,
+  corrections: readonly Correction[] = [],
+): GroupPlanner => {
   const pools = createPools(inventory);
-  const evaluators = createEvaluators({ predict, performance: inventory.catalogue.performance });
+  const { performance } = inventory.catalogue;
+  const evaluators = createEvaluators({ predict, performance, corrections });
   const nodes = inventory.seats.map(({ node }) => node);
   const engage = (
     spec: ModelDeploymentSpec,
