@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { createLogger } from '../../src/base/logger.ts';
+import { createMetrics } from '../../src/base/metrics.ts';
 import { createHub } from '../../src/hub/hub.ts';
 import { claimLapsesAfterMs } from '../../src/hub/node-table.ts';
 import type { NodeDocument, NodeReport } from '../../src/nodedoc/types.ts';
@@ -238,4 +239,46 @@ test('the hub listens on loopback only, and names a port that is taken', async (
     code: 'AddressInUse',
     message: new RegExp(`127\\.0\\.0\\.1:${port} is taken`),
   });
+});
+
+test('documents, reports and refusals are counted; no group secret gets into a log line or a metric', async (t) => {
+  const lines: string[] = [];
+  const metrics = createMetrics();
+  const hub = createHub({
+    logger: createLogger({
+      name: 'test',
+      level: 'trace',
+      destination: { write: (line) => lines.push(line) },
+    }),
+    metrics,
+    clock: offsetClock(),
+    host: '127.0.0.1',
+    port: 0,
+    epoch: 1,
+    onStale: () => {},
+  });
+  const url = await hub.listen();
+  t.after(async () => hub.close());
+  hub.publish(nodeDocument([assignment({ rendezvous: { address: null, secret: 'TOP-SECRET' } })]));
+  hub.open();
+  const report = async (body: object) =>
+    fetch(`${url}/v1/nodes/mac-1/report`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  await report(nodeReport());
+  await report(nodeReport());
+  await report({ secret: 'TOP-SECRET' });
+  const headers = { 'espalier-instance': 'instance-1' };
+  const response = await fetch(`${url}/v1/nodes/mac-1/document`, { headers });
+  assert.match(await response.text(), /TOP-SECRET/);
+  const text = await metrics.text();
+  assert.match(text, /^espalier_hub_documents_total 1$/m);
+  assert.match(text, /^espalier_hub_reports_total\{changed="true"\} 1$/m);
+  assert.match(text, /^espalier_hub_reports_total\{changed="false"\} 1$/m);
+  assert.match(text, /^espalier_hub_refusals_total\{code="InvalidReport"\} 1$/m);
+  assert.match(text, /^espalier_hub_polls 0$/m);
+  assert.ok(lines.length > 0);
+  assert.doesNotMatch(lines.join('') + text, /TOP-SECRET/);
 });

@@ -52,6 +52,14 @@ test('the server takes every object of every overlay', async (t) => {
   }
 });
 
+test('the operator’s pods keep to the restricted standard, which its namespace enforces', async () => {
+  const objects = await overlay('manifests/overlays/default');
+  const deployment = objects.find(({ kind }) => kind === 'Deployment')!.text;
+  assert.doesNotMatch(await warningsOf(deployment), /PodSecurity/);
+  const loose = deployment.replace('allowPrivilegeEscalation: false', 'privileged: true');
+  assert.match(await warningsOf(loose), /would violate PodSecurity "restricted/);
+});
+
 test('who may edit a namespace may edit its models and no nodes; who may view it, view both', async () => {
   await kubectlOk(server, ['apply', '--server-side', '-k', 'manifests/overlays/default']);
   const edit = [await can('espalier-edit', 'patch', 'modeldeployments')];
@@ -68,6 +76,13 @@ const can = async (role: string, verb: string, resource: string): Promise<string
     ({ resources, verbs }) => resources.includes(resource) && verbs.includes(verb),
   );
   return rules.length > 0 ? 'yes' : 'no';
+};
+
+const warningsOf = async (text: string): Promise<string> => {
+  const args = ['apply', '--server-side', '--dry-run=server', '-f', '-'];
+  const { code, stderr } = await kubectl(server, args, { input: text });
+  assert.equal(code, 0, stderr);
+  return stderr;
 };
 
 const rulesOf = async (kind: string, name: string, args: string[]): Promise<Rule[]> =>
