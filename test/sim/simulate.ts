@@ -172,21 +172,42 @@ const assertOneStartPublished = (world: World): void => {
   }
 };
 
-/** No false Ready, as far as a control plane that leads and reaches its server can know. */
-const assertReadyAsReported = (world: World, { metadata, status }: ModelDeployment): void => {
+/** Reports wait for the one worker, and its writes for the server. */
+const noticeMs = 2000;
+const wrongSince = new WeakMap<World, Map<string, number>>();
+
+/** No false Ready for longer than it takes to write it down, while a control plane leads and reaches its server. */
+const assertReadyAsReported = (world: World, deployment: ModelDeployment): void => {
+  const since = wrongSince.get(world) ?? new Map<string, number>();
+  wrongSince.set(world, since);
   const isQuiet = world.clock.monotonicMs() - world.disturbedAtMs > settlingMs;
   const isFaulty = [...world.replicas].some(({ network }) => network.rate > 0 || network.isDown);
-  if (!world.leader() || !isQuiet || isFaulty) return;
+  const { name } = deployment.metadata;
+  const wrong = world.leader() && isQuiet && !isFaulty ? falseClaim(world, deployment) : undefined;
+  if (wrong === undefined) {
+    since.delete(name);
+    return;
+  }
+  const nowMs = world.clock.monotonicMs();
+  const sinceMs = since.get(name) ?? nowMs;
+  since.set(name, sinceMs);
+  assert.ok(nowMs - sinceMs <= noticeMs, `${name} is called Ready, but ${wrong}`);
+};
+
+/** What a Ready deployment's ranks say that is something else. */
+const falseClaim = (world: World, { metadata, status }: ModelDeployment): string | undefined => {
   const ready = status.conditions.find(({ type }) => type === 'Ready');
-  if (ready?.status !== 'True' || status.observedGeneration !== metadata.generation) return;
+  if (ready?.status !== 'True' || status.observedGeneration !== metadata.generation)
+    return undefined;
   for (const group of status.groups) {
-    assert.equal(group.state, 'Ready');
+    if (group.state !== 'Ready') return `group ${group.index} is ${group.state}`;
     for (const { nodeName, rank } of group.members) {
       const id = `default/${metadata.name}/${group.index}/${group.incarnation}/${rank}`;
       const report = world.fleet.latest(nodeName)?.report.ranks.find((each) => each.id === id);
-      assert.equal(report?.state, 'Ready', `${id} is ${report?.state ?? 'not reported'}`);
+      if (report?.state !== 'Ready') return `${id} is ${report?.state ?? 'not reported'}`;
     }
   }
+  return undefined;
 };
 
 /** All faults end; the last words of the user hold, and then there is silence. */
