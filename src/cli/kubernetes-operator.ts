@@ -1,45 +1,40 @@
 import { randomInt } from 'node:crypto';
 import { systemClock } from '../base/clock.ts';
-import type { Logger } from '../base/logger.ts';
 import { createProcessMetrics } from '../base/metrics.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { seededRandom } from '../base/random.ts';
-import { loadCatalogue } from '../catalogue/load-catalogue.ts';
-import { createModelProfileReader } from '../catalogue/model-folder.ts';
-import { createController } from '../controller/controller.ts';
-import { routesFrom } from '../controller/routes.ts';
-import { createHub } from '../hub/hub.ts';
-import { plan } from '../planner/plan.ts';
 import { loadSchemas } from '../resources/schemas.ts';
-import { deploymentPath } from '../router/route-table.ts';
-import { createRouter } from '../router/router.ts';
 import { createApiClient } from '../store/kubernetes/client.ts';
 import { readGroupKey } from '../store/kubernetes/group-key.ts';
 import { becomeLeader } from '../store/kubernetes/leader.ts';
 import type { Leadership } from '../store/kubernetes/leader.ts';
 import { renewNodeLeases } from '../store/kubernetes/node-leases.ts';
 import { countRequests } from '../store/kubernetes/request-metrics.ts';
+import { advertiseRouter, routerServiceUrl } from '../store/kubernetes/router-service.ts';
 import { createKubernetesStore } from '../store/kubernetes/store.ts';
 import { createApiConnection } from '../store/kubernetes/transport.ts';
 import type { ApiConnection } from '../store/kubernetes/transport.ts';
+import { startControlPlane } from './control-plane.ts';
+import type { ControlPlaneOptions, Stops } from './control-plane.ts';
 import { operatorHealth } from './operator-health.ts';
 import type { Progress } from './operator-health.ts';
 
-export interface KubernetesOperatorOptions {
+export interface KubernetesOperatorOptions extends Pick<
+  ControlPlaneOptions,
+  'hub' | 'router' | 'catalogueFiles' | 'logger' | 'onFenced'
+> {
   kubeconfig?: string | undefined;
   context?: string | undefined;
   /** Of the Lease and the Secret. */
   namespace: string;
   /** Names this process in the Lease and in Events. */
   identity: string;
-  hub: { host: string; port: number };
-  router: { host: string; port: number };
+  /** Where the cluster reaches the router of this replica; the Service espalier-router leads there. */
+  advertise?: { host: string; port: number } | undefined;
+  /** Renew a Lease per node while it reports. */
+  hasNodeLeases?: boolean;
   /** Where /metrics, /healthz and /readyz are served, by a standby too. */
   health: { host: string; port: number };
-  catalogueFiles: readonly string[];
-  logger: Logger;
-  /** The term is over: nothing is written any more, and the process must end. May be called more than once. */
-  onFenced: (reason: string) => void;
 }
 
 export interface KubernetesOperator {
@@ -53,8 +48,6 @@ interface Addresses {
   hubUrl: string;
   routerUrl: string;
 }
-
-type Stops = (() => Promise<void>)[];
 
 /** The control plane over a Kubernetes API server. Throws KubeconfigInvalid. */
 export const startKubernetesOperator = (options: KubernetesOperatorOptions): KubernetesOperator => {
@@ -124,7 +117,7 @@ const startLeading = async (
   leadership: Leadership,
   stops: Stops,
 ): Promise<Addresses> => {
-  const { logger, namespace, identity, metrics, progress } = options;
+  const { logger, namespace, identity, progress } = options;
   const random = seededRandom(randomInt(2 ** 32));
   const client = newClient(connection);
   const store = createKubernetesStore({
@@ -138,51 +131,22 @@ const startLeading = async (
     instance: identity,
   });
   progress.store = store;
-  const hub = createHub({
-    logger: logger.child({ room: 'hub' }),
-    clock,
-    metrics,
-    ...options.hub,
-    epoch: store.epoch(),
-    onStale: (node, epoch) =>
-      options.onFenced(`node ${node} follows a control plane of epoch ${epoch}`),
-  });
-  const hubUrl = await hub.listen();
-  stops.push(async () => hub.close());
-  const router = createRouter({
-    routes: { routes: () => routesFrom(store.deployments()), isComplete: () => progress.isLooking },
-    logger: logger.child({ room: 'router' }),
-    clock,
-    metrics,
-  });
-  const { host, port } = await router.listen(options.router);
-  stops.push(async () => router.close());
-  const routerUrl = `http://${host}:${port}`;
-  const catalogue = loadCatalogue(options.catalogueFiles);
-  const controller = createController({
-    store,
-    nodeLink: hub,
-    readModelProfile: createModelProfileReader({}),
-    plan: (request) => plan({ ...request, catalogue }),
-    clock,
-    random,
-    logger: logger.child({ room: 'controller' }),
-    metrics,
-    endpointUrl: (ns, name) => `${routerUrl}${deploymentPath(ns, name)}`,
-    onFenced: (error) => options.onFenced(error.message),
-  });
-  // Stops the store too, also one that could not be started whole.
-  stops.push(async () => controller.stop());
-  await controller.start();
+  const { hubUrl, routerUrl, nodeLink } = await startControlPlane(
+    {
+      ...options,
+      store,
+      random,
+      endpointBase: options.advertise && routerServiceUrl(namespace),
+    },
+    stops,
+  );
   progress.isLooking = true;
-  void renewNodeLeases({
-    client: newClient(connection, nodeLeasesPerSecond),
-    store,
-    nodeLink: hub,
-    namespace,
-    clock,
-    logger,
-    signal: leadership.signal,
-  });
+  const { signal } = leadership;
+  const beside = { namespace, clock, random, logger, signal };
+  if (options.advertise) void advertiseRouter({ ...beside, client, address: options.advertise });
+  if (options.hasNodeLeases) {
+    const ownClient = newClient(connection, nodeLeasesPerSecond);
+    void renewNodeLeases({ ...beside, client: ownClient, store, nodeLink });
+  }
   return { hubUrl, routerUrl };
 };

@@ -1,33 +1,22 @@
 import { randomInt } from 'node:crypto';
 import { resolve } from 'node:path';
 import { systemClock } from '../base/clock.ts';
-import type { Logger } from '../base/logger.ts';
 import { createProcessMetrics } from '../base/metrics.ts';
 import { seededRandom } from '../base/random.ts';
-import { loadCatalogue } from '../catalogue/load-catalogue.ts';
-import { createModelProfileReader } from '../catalogue/model-folder.ts';
-import { createController } from '../controller/controller.ts';
-import { routesFrom } from '../controller/routes.ts';
-import { createHub } from '../hub/hub.ts';
-import { plan } from '../planner/plan.ts';
-import { deploymentPath } from '../router/route-table.ts';
-import { createRouter } from '../router/router.ts';
 import { createDirectoryStore } from '../store/directory/store.ts';
+import { startControlPlane } from './control-plane.ts';
+import type { ControlPlaneOptions, Stops } from './control-plane.ts';
 import { writeControlPlaneAddress } from './control-plane-file.ts';
 import { createHealthServer } from './health-server.ts';
 
-export interface OperatorOptions {
+export interface OperatorOptions extends Pick<
+  ControlPlaneOptions,
+  'hub' | 'router' | 'catalogueFiles' | 'logger' | 'onFenced'
+> {
   directory: string;
   stateDirectory: string;
-  hub: { host: string; port: number };
-  router: { host: string; port: number };
-  /** Extend the catalogue of machines, chips, links and engines. */
-  catalogueFiles: readonly string[];
-  logger: Logger;
   /** Where /metrics, /healthz and /readyz are served; nowhere when it is not given. */
   health?: { host: string; port: number };
-  /** Another control plane has taken over: the process must end. May be called more than once. */
-  onFenced: (reason: string) => void;
 }
 
 export interface Operator {
@@ -40,12 +29,10 @@ export interface Operator {
 }
 
 /**
- * The control plane of directory mode: store, controller, hub and router in one process. The hub serves no
- * document before the controller has read everything, so that a start never stops a running rank. When
- * something does not start, what did is stopped again.
+ * The control plane of directory mode. When something does not start, what did is stopped again.
  */
 export const startOperator = async (options: OperatorOptions): Promise<Operator> => {
-  const stops: (() => Promise<void>)[] = [];
+  const stops: Stops = [];
   const stop = async (): Promise<void> => {
     for (const each of stops.toReversed()) await each();
   };
@@ -57,10 +44,7 @@ export const startOperator = async (options: OperatorOptions): Promise<Operator>
   }
 };
 
-const start = async (
-  options: OperatorOptions,
-  stops: (() => Promise<void>)[],
-): Promise<Omit<Operator, 'stop'>> => {
+const start = async (options: OperatorOptions, stops: Stops): Promise<Omit<Operator, 'stop'>> => {
   const { directory, stateDirectory, logger, health } = options;
   const clock = systemClock;
   const random = seededRandom(randomInt(2 ** 32));
@@ -81,42 +65,11 @@ const start = async (
   stops.push(async () => healthServer.close());
   const store = await createDirectoryStore({ directory, stateDirectory, clock, random, logger });
   stops.push(async () => store.stop());
-  const hub = createHub({
-    logger: logger.child({ room: 'hub' }),
-    clock,
-    metrics,
-    ...options.hub,
-    epoch: store.epoch(),
-    onStale: (node, epoch) =>
-      options.onFenced(`node ${node} follows a control plane of epoch ${epoch}`),
-  });
-  const hubUrl = await hub.listen();
-  stops.push(async () => hub.close());
-  const router = createRouter({
-    routes: { routes: () => routesFrom(store.deployments()), isComplete: () => isLooking },
-    logger: logger.child({ room: 'router' }),
-    clock,
-    metrics,
-  });
-  const { host, port } = await router.listen(options.router);
-  stops.push(async () => router.close());
-  const routerUrl = `http://${host}:${port}`;
-  const catalogue = loadCatalogue(options.catalogueFiles);
-  const controller = createController({
-    store,
-    nodeLink: hub,
-    readModelProfile: createModelProfileReader({}),
-    plan: (request) => plan({ ...request, catalogue }),
-    clock,
-    random,
-    logger: logger.child({ room: 'controller' }),
-    metrics,
-    endpointUrl: (namespace, name) => `${routerUrl}${deploymentPath(namespace, name)}`,
-    onFenced: (error) => options.onFenced(error.message),
-  });
-  await controller.start();
+  const { hubUrl, routerUrl } = await startControlPlane(
+    { ...options, store, metrics, random },
+    stops,
+  );
   isLooking = true;
-  stops.push(async () => controller.stop());
   await writeControlPlaneAddress(stateDirectory, {
     pid: process.pid,
     hubUrl,

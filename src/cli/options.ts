@@ -1,3 +1,4 @@
+import { BlockList, isIP } from 'node:net';
 import { InvalidArgumentError, Option } from 'commander';
 
 /** The control plane's state directory, shared by `up` and every command that looks at it. */
@@ -37,4 +38,27 @@ export const secondsOption = (flags: string, description: string, standard: numb
 export const wholeNumber = (text: string): number => {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number from 0 up');
   return Number(text);
+};
+
+/** An EndpointSlice takes none of these. */
+const unreachable = new BlockList();
+unreachable.addSubnet('127.0.0.0', 8);
+unreachable.addSubnet('169.254.0.0', 16);
+unreachable.addSubnet('0.0.0.0', 8);
+unreachable.addAddress('::1', 'ipv6');
+unreachable.addAddress('::', 'ipv6');
+unreachable.addSubnet('fe80::', 10, 'ipv6');
+
+/** "10.0.0.7:8080" or "[fd00::7]:8080". */
+export const reachableAddress = (text: string): { host: string; port: number } => {
+  const match = /^(?:\[(?<v6>[^\]]+)\]|(?<v4>[^:]+)):(?<port>\d{1,5})$/.exec(text)?.groups;
+  const host = match?.['v6'] ?? match?.['v4'] ?? '';
+  const port = Number(match?.['port'] ?? 0);
+  const family = isIP(host) === 6 ? 'ipv6' : 'ipv4';
+  if (isIP(host) > 0 && !unreachable.check(host, family) && port > 0 && port <= 65_535) {
+    return { host, port };
+  }
+  throw new InvalidArgumentError(
+    'expected an IP address that other hosts reach and a port, such as 10.0.0.7:8080 or [fd00::7]:8080',
+  );
 };

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { Command, Option } from 'commander';
 import { createLogger } from '../../base/logger.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
-import { catalogueOption, portOption } from '../options.ts';
+import { catalogueOption, portOption, reachableAddress } from '../options.ts';
 import { note } from '../output.ts';
 import { stopSignal } from '../signals.ts';
 
@@ -16,6 +16,8 @@ interface OperatorCommandOptions {
   hubPort: number;
   routerHost: string;
   routerPort: number;
+  routerAdvertise?: { host: string; port: number };
+  nodeLeases: boolean;
   metricsHost: string;
   metricsPort: number;
   catalogue: string[];
@@ -42,8 +44,19 @@ export const operatorCommand = (): Command =>
       '127.0.0.1',
     )
     .addOption(portOption('--hub-port <port>', 'port of the hub', 7480))
-    .option('--router-host <host>', 'where clients reach the router', '127.0.0.1')
+    .option(
+      '--router-host <host>',
+      'where the router listens; it asks nobody for a password, so loopback unless you name another',
+      '127.0.0.1',
+    )
     .addOption(portOption('--router-port <port>', 'port of the OpenAI-compatible endpoint', 8080))
+    .addOption(
+      new Option(
+        '--router-advertise <address:port>',
+        'where pods reach the router of this replica; the Service espalier-router leads there',
+      ).argParser(reachableAddress),
+    )
+    .option('--node-leases', 'renew a Lease per node every 10 s while it reports, for tools', false)
     .option(
       '--metrics-host <host>',
       'where /metrics, /healthz and /readyz are served; 0.0.0.0 for the probes of a pod',
@@ -60,7 +73,8 @@ ranks keep running. A replica that loses the Lease stops writing at once and exi
 
 Examples:
   espalier operator
-  espalier operator --kubeconfig ~/.kube/fleet --context prod`,
+  espalier operator --kubeconfig ~/.kube/fleet --context prod
+  espalier operator --router-host 10.0.0.7 --router-advertise 10.0.0.7:8080`,
     )
     .action(async (options: OperatorCommandOptions) => operate(options));
 
@@ -77,6 +91,8 @@ const operate = async (options: OperatorCommandOptions): Promise<void> => {
     identity: options.identity ?? `${hostname()}_${randomUUID()}`,
     hub: { host: options.hubHost, port: options.hubPort },
     router: { host: options.routerHost, port: options.routerPort },
+    advertise: options.routerAdvertise,
+    hasNodeLeases: options.nodeLeases,
     health: { host: options.metricsHost, port: options.metricsPort },
     catalogueFiles: options.catalogue,
     logger,

@@ -14,6 +14,13 @@ export const kinds = {
   revisions: { ...ours, plural: 'modeldeploymentrevisions', isNamespaced: true },
   leases: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', isNamespaced: true },
   events: { group: 'events.k8s.io', version: 'v1', plural: 'events', isNamespaced: true },
+  services: { group: '', version: 'v1', plural: 'services', isNamespaced: true },
+  endpointSlices: {
+    group: 'discovery.k8s.io',
+    version: 'v1',
+    plural: 'endpointslices',
+    isNamespaced: true,
+  },
   secrets: { group: '', version: 'v1', plural: 'secrets', isNamespaced: true },
 } as const satisfies Record<string, ApiResource>;
 
