@@ -5,7 +5,7 @@ import type { PlanNode } from './types.ts';
 const smallestReserveBytes = 2 ** 30;
 const reserveShare = 0.1;
 /** Over-full Macs fall from tens of tokens a second to a fraction of one: 420 of 512 GB gave 0.3 (ds4 issue 501). */
-const gpuShare = 0.8;
+export const gpuShare = 0.8;
 
 /** A node that may hold a rank, and what it has left. Nodes with one hostID draw on one memory. */
 export interface Candidate {

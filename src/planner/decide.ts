@@ -59,6 +59,8 @@ export const decide = (
     shape,
     candidates,
     plan: { ...decided, degradedBy, ...(predicted ? { predicted } : {}) },
+    isOnGPU: engine.runsOn === 'AppleGPU',
+    otherGroups: Math.max(...candidates.map(({ seat }) => seat.groups)),
     rdmaGap: gap ?? `engine ${engine.name} cannot exchange over RDMA yet`,
     ...(runnerUp?.predicted
       ? { runnerUp: { shape: runnerUp.shape, predicted: runnerUp.predicted } }

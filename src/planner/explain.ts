@@ -32,9 +32,15 @@ export const describeShortfall = (
   return (
     `needs ${describeMemory(memory)} on ${candidate.node.name}, ` +
     `${describeRoom(candidate, leftBytes)}: ` +
-    `short by ${formatBytes(shortBytes)} (${withSeparators(shortBytes)} bytes)`
+    `short by ${formatBytes(shortBytes)} (${withSeparators(shortBytes)} bytes)${howToLift(candidate, shortBytes)}`
   );
 };
+
+/** Which limit binds, where it is only the fifth that is kept free. */
+const howToLift = ({ node, reserveBytes, spareBytes }: Candidate, shortBytes: number): string =>
+  shortBytes > spareBytes
+    ? ''
+    : `; it would fit without the ${formatBytes(spareBytes)} that keep it at 80 % of the ${formatBytes(node.memoryBytes - reserveBytes)} that the GPU may wire: to use them give the exact cut in spec.parallelism, or spec.reservedMemory on the node`;
 
 /** "29.7 GiB free of 48.0 GiB (4.8 GiB reserved, 8.0 GiB headroom, 5.5 GiB held by other deployments)". */
 const describeRoom = (candidate: Candidate, leftBytes: number): string => {
@@ -64,6 +70,9 @@ export interface Choice {
     Plan,
     'ranks' | 'interconnectMode' | 'hopMode' | 'contextLength' | 'degradedBy' | 'predicted'
   >;
+  isOnGPU: boolean;
+  /** Other groups on the busiest of its nodes. */
+  otherGroups: number;
   /** Why not RDMA, in case it is TCP. */
   rdmaGap: string;
   /** The best of what was not chosen. */
@@ -120,26 +129,40 @@ const roomSentence = ({ candidates, plan }: Choice): string => {
 };
 
 /** What it is expected to give, and what the next best would have. */
-const predictionSentences = ({ spec, plan: { predicted }, runnerUp }: Choice): string[] => {
+const predictionSentences = ({
+  spec,
+  plan: { predicted },
+  runnerUp,
+  otherGroups,
+}: Choice): string[] => {
   if (!predicted) return [];
   const { decodeTokensPerSecond: speed, timeToFirstTokenMilliseconds: firstMs } = predicted;
   const range = `${predicted.decodeTokensPerSecondLow.toFixed(1)} to ${predicted.decodeTokensPerSecondHigh.toFixed(1)}`;
   const own = `Predicted: ${speed.toFixed(1)} tok/s for one request (${range}), ${predicted.aggregateTokensPerSecond.toFixed(1)} with ${spec.runtime.maxConcurrentRequests}, the first token of ${predicted.promptTokens} after ${(firstMs / 1000).toFixed(2)} s, ${predicted.powerWatts.toFixed(0)} W.`;
-  if (!runnerUp) return [own];
+  const shared =
+    otherGroups === 0
+      ? []
+      : [
+          `That is while the ${otherGroups} other group${otherGroups > 1 ? 's' : ''} on its nodes wait${otherGroups > 1 ? '' : 's'}: bandwidth is shared, so with all busy it is ${(speed / (1 + otherGroups)).toFixed(1)} tok/s, which is what options were compared by.`,
+        ];
+  if (!runnerUp) return [own, ...shared];
   const other = `For ${spec.objective} it beats ${shapeLabel(runnerUp.shape)}: ${describeValue(spec.objective, predicted)} against ${describeValue(spec.objective, runnerUp.predicted)}.`;
-  return [own, other];
+  return [own, ...shared, other];
 };
 
-const tuningSentences = ({ candidates, plan }: Choice): string[] => {
+const tuningSentences = ({ candidates, plan, isOnGPU }: Choice): string[] => {
   const limits = plan.ranks.flatMap(({ nodeName, wiredLimitMiB }) =>
     wiredLimitMiB === undefined ? [] : [`${nodeName} ${wiredLimitMiB}`],
   );
+  const warm = 'keep the model warm, or macOS unwires its weights between requests';
   const notes =
-    limits.length === 0
-      ? []
-      : [
-          `The GPU may not wire that much by default: set iogpu.wired_limit_mb (${limits.join(', ')}), and keep the model warm, or macOS unwires its weights between requests.`,
-        ];
+    limits.length > 0
+      ? [
+          `That is more than 80 % of what the GPU may wire by default: set iogpu.wired_limit_mb (${limits.join(', ')}), and ${warm}.`,
+        ]
+      : isOnGPU
+        ? [`The default of iogpu.wired_limit_mb is enough; ${warm}.`]
+        : [];
   const unknown = candidates.filter(({ node }) => node.osVersion === '');
   if (plan.interconnectMode === 'RDMA' && unknown.length > 0) {
     notes.push(`macOS of ${listNames(unknown)} is not known: 26.2 or later is assumed.`);

@@ -1,5 +1,5 @@
 import type { EngineFacts } from '../catalogue/facts.ts';
-import { reserveBytesOf } from './capacity.ts';
+import { gpuShare, reserveBytesOf } from './capacity.ts';
 import type { Placeable } from './search/pool.ts';
 import type { MemoryBreakdown } from './types.ts';
 
@@ -8,9 +8,9 @@ const GiB = 2 ** 30;
 
 /**
  * What `sudo sysctl iogpu.wired_limit_mb` must be set to on this node so that the GPU keeps this rank's weights
- * and caches wired: all but the reserve. Undefined where the machine's default is enough, or is not known.
- * Without it macOS unwires weights between tokens, which cost the DBRX study more than its network
- * (arXiv 2506.23635).
+ * and caches wired: all but the reserve. Undefined where the rank takes no more than 80 % of the machine's
+ * default, or where that is not known. Without it macOS unwires weights between tokens, which cost the DBRX
+ * study more than its network (arXiv 2506.23635).
  */
 export const wiredLimitMiB = (
   { node, seat }: Placeable,
@@ -20,6 +20,6 @@ export const wiredLimitMiB = (
   const shares = seat.machine?.wiredShare;
   if (runsOn !== 'AppleGPU' || !shares) return undefined;
   const share = node.memoryBytes > 32 * GiB ? shares.above32GiB : shares.upTo32GiB;
-  if (totalBytes <= node.memoryBytes * share) return undefined;
+  if (totalBytes <= gpuShare * share * node.memoryBytes) return undefined;
   return Math.floor((node.memoryBytes - reserveBytesOf(node)) / MiB);
 };

@@ -7,6 +7,8 @@ import type { FleetDeployment } from '../../src/planner/fleet/plan-fleet.ts';
 import { scoreOf } from '../../src/planner/objective.ts';
 import { plan } from '../../src/planner/plan.ts';
 import type { Plan, PlanNode, PlanResult } from '../../src/planner/types.ts';
+import { resolveMachine } from '../../src/catalogue/resolve-machine.ts';
+import { GiB } from './builders.ts';
 import { cabled, catalogue, macDeployments, macFleets, oneMac } from './fleets.ts';
 
 /** The seed is in the report of a failure; another one: FC_SEED=…. */
@@ -38,15 +40,21 @@ it('never plans over what a node has, in a whole fleet of deployments', () => {
   );
 });
 
-it('leaves a fifth of what the GPU may wire, unless the cut was asked for', () => {
+it('leaves a fifth of what the GPU may wire with the limit that it names, unless the cut was asked for', () => {
   fc.assert(
     fc.property(macFleets(8), macDeployments, (nodes, deployment) => {
       const result = planOne(deployment, nodes);
       if (!result.ok || deployment.spec.parallelism.strategy !== 'Auto') return;
       if (result.plan.engine === 'BuiltIn') return;
-      for (const { nodeName, memory } of result.plan.ranks) {
+      for (const { nodeName, memory, wiredLimitMiB } of result.plan.ranks) {
         const each = nodes.find(({ name }) => name === nodeName);
-        assert.ok(each && memory.totalBytes <= 0.8 * (each.memoryBytes - reserveBytesOf(each)));
+        const shares = each && resolveMachine(catalogue, each)?.machine?.wiredShare;
+        assert.ok(each && shares);
+        const share = each.memoryBytes > 32 * GiB ? shares.above32GiB : shares.upTo32GiB;
+        const limitBytes =
+          wiredLimitMiB === undefined ? each.memoryBytes * share : wiredLimitMiB * 2 ** 20;
+        assert.ok(memory.totalBytes <= 0.8 * limitBytes + 2 ** 20);
+        assert.ok(memory.totalBytes <= 0.8 * (each.memoryBytes - reserveBytesOf(each)));
       }
     }),
     runs(100),
