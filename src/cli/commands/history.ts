@@ -55,7 +55,7 @@ const history = async (name: string, options: HistoryOptions): Promise<void> => 
   else print(historyTable(entries, new Date()));
 };
 
-export const historyTable = (entries: readonly HistoryEntry[], now: Date): string =>
+const historyTable = (entries: readonly HistoryEntry[], now: Date): string =>
   table(
     ['Revision', 'Name', 'Age', 'Runs', 'Weights', 'Changes'],
     entries.flatMap((entry) => {

@@ -15,25 +15,17 @@ import type { ApiClient } from '../../store/kubernetes/client.ts';
 import { kinds } from '../../store/kubernetes/kinds.ts';
 import type { ApiObject, ApiResource } from '../../store/kubernetes/objects.ts';
 import { createApiConnection } from '../../store/kubernetes/transport.ts';
-import type { Transport } from '../../store/kubernetes/transport.ts';
 import type { HomeOptions } from './choose.ts';
 import type { Home } from './home.ts';
 import { eventsFrom } from './kubernetes-events.ts';
 import { proposeOnServer } from './kubernetes-edit.ts';
 
-/** The control plane of kubectl's context, or of the one named. Throws KubeconfigInvalid. */
-export const openKubernetesHome = (options: HomeOptions): Home => {
-  const { kubeconfig, context } = options;
+/**
+ * The control plane of kubectl's context, or of the one named. Its idle sockets do not keep the process alive.
+ * Throws KubeconfigInvalid.
+ */
+export const openKubernetesHome = ({ kubeconfig, context }: HomeOptions): Home => {
   const connection = createApiConnection({ kubeconfig, context, userAgent: 'espalier-cli' });
-  return createKubernetesHome({ ...connection, namespace: connection.namespace });
-};
-
-/** Over any transport, for tests. */
-export const createKubernetesHome = (connection: {
-  transport: Transport;
-  server: string;
-  namespace: string | undefined;
-}): Home => {
   const { transport, server, namespace: ownNamespace } = connection;
   const random = seededRandom(randomInt(2 ** 32));
   const client = createApiClient({ transport, clock: systemClock, random });

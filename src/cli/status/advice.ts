@@ -22,6 +22,7 @@ export const adviceFor = (input: Case): string[] => {
     ...(isPaused ? ['Paused'] : []),
   ];
   const lines = [...new Set(reasons)].flatMap((reason) => advice[reason]?.(input) ?? []);
+  if (lines.length === 0 && verdict.state === 'Failed') lines.push(...goBack(input));
   const failing = obstacles.find(({ rank, state }) => rank && isFailure(state));
   return [...new Set([...lines, ...(failing ? [readLog(input, failing)] : [])])];
 };
@@ -78,6 +79,10 @@ const advice: Readonly<Record<string, Advise>> = {
   InsufficientMemory: seePlan,
   InsufficientNodes: awaitsNodes,
   InvalidSpec: () => ['correct the YAML where the message says; the last good spec keeps running'],
+  ModelConfigInvalid: fixModel,
+  ModelFileMissing: fixModel,
+  ModelFileTruncated: fixModel,
+  ModelFolderMissing: fixModel,
   ModelInvalid: fixModel,
   ModelNotFound: fixModel,
   NodeDeleted: awaitsNodes,
@@ -95,5 +100,6 @@ const advice: Readonly<Record<string, Advise>> = {
   RolledBack: () => [
     'change the spec in your YAML: the newest one did not work, and the one before it serves',
   ],
+  SafetensorsInvalid: fixModel,
   WeightsMissing: fixModel,
 };

@@ -136,3 +136,15 @@ test('a degraded deployment is ready, and says beside that what it gave up', () 
   assert.match(text, /Degraded \(DegradedPlan\) for 2m: group 0 gave up: FewerNodes/);
   assert.match(text, /espalier plan m says what is missing/);
 });
+
+test('whatever has failed, there is something to do', () => {
+  for (const reason of ['ModelFolderMissing', 'NeverHeardOf']) {
+    const failed = deployment('m', {
+      status: { conditions: [condition('Stalled', 'True', reason)] },
+    });
+    assert.match(
+      screen({ deployment: failed }),
+      /What to do\n(.*\n)* {2}go back .*espalier undo m$/,
+    );
+  }
+});
