@@ -63,7 +63,6 @@ const killAndRestart = async (victim: (typeof victims)[number], downMs: number):
     await sleep(downMs);
     await server.restart(victim);
   }
-  // As its Deployment would: it ends when it cannot renew its Lease.
   await cluster.startOperator();
 };
 

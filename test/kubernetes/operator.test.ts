@@ -124,7 +124,7 @@ test('an API server that stays away ends the leader, and no rank', async () => {
   });
   assert.notEqual(code, 0);
   await server.restart('apiserver');
-  await cluster.startOperator('operator-1');
+  await cluster.untilLed();
   await ready();
   await allReported(pids);
   assert.equal(asText(await asking.stop()), 'all answered');

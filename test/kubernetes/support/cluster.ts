@@ -19,8 +19,8 @@ interface Ports {
 }
 
 /**
- * `espalier operator` over an API server, and `espalier node` daemons that dial into it, as processes. Nothing
- * restarts what a test kills but the test.
+ * `espalier operator` over an API server, and `espalier node` daemons that dial into it, as processes. What ends by
+ * itself is started again; what a test kills stays away until the test starts it.
  */
 export class Cluster {
   readonly #server: ApiServer;
@@ -93,7 +93,7 @@ export class Cluster {
     await this.#operators.get(name)?.kill();
   }
 
-  /** Of a replica that has ended by itself; undefined while it runs. */
+  /** Of the last time that the replica ended by itself. */
   operatorExitCode(name = 'operator-0'): number | undefined {
     return this.#operators.get(name)?.exitCode();
   }
@@ -111,7 +111,10 @@ export class Cluster {
 
   /** What the nodes report, each rank once. */
   async ranks(): Promise<RankReport[]> {
-    return (await fetchReports(this.hubUrl)).flatMap(({ report }) => report.ranks);
+    const reports = await eventually('the hub answers', async () => fetchReports(this.hubUrl), {
+      timeoutMs: 60_000,
+    });
+    return reports.flatMap(({ report }) => report.ranks);
   }
 
   async pids(): Promise<number[]> {
@@ -142,11 +145,8 @@ export class Cluster {
   }
 
   #espalier(name: string, args: string[]): RestartableProcess {
-    const main = join(root, 'src/cli/main.ts');
-    return new RestartableProcess(
-      process.execPath,
-      [main, ...args],
-      join(this.#server.folder, `${name}.log`),
-    );
+    const command = [join(root, 'src/cli/main.ts'), ...args];
+    const log = join(this.#server.folder, `${name}.log`);
+    return new RestartableProcess(process.execPath, command, log, true);
   }
 }

@@ -17,20 +17,28 @@ export const restartablePort = async (): Promise<number> => {
   throw new Error('no free port between 20000 and 32000 in 100 attempts');
 };
 
+const restartDelayMs = 500;
+
 /** A program that ends with this process, writes its output to a file, and can be killed and started again. */
 export class RestartableProcess {
   readonly #program: string;
   readonly #args: string[];
   readonly #logFile: string;
+  readonly #isSupervised: boolean;
   #child: ChildProcess | undefined;
+  #isWanted = false;
+  #exitCode: number | undefined;
 
-  constructor(program: string, args: string[], logFile: string) {
+  /** `isSupervised`: started again when it ends by itself, as a kubelet does. */
+  constructor(program: string, args: string[], logFile: string, isSupervised = false) {
     this.#program = program;
     this.#args = args;
     this.#logFile = logFile;
+    this.#isSupervised = isSupervised;
   }
 
   start(): void {
+    this.#isWanted = true;
     if (this.running()) return;
     const log = openSync(this.#logFile, 'a');
     // Its standard input closes when this process is gone, and then it ends too.
@@ -38,6 +46,13 @@ export class RestartableProcess {
     // Writing to it is nobody's business, and its end breaks the pipe.
     this.#child.stdin?.on('error', () => undefined);
     closeSync(log);
+    this.#child.once('exit', (code) => this.#ended(code));
+  }
+
+  #ended(code: number | null): void {
+    if (!this.#isWanted) return;
+    this.#exitCode = code ?? undefined;
+    if (this.#isSupervised) setTimeout(() => this.#isWanted && this.start(), restartDelayMs);
   }
 
   running(): boolean {
@@ -45,13 +60,14 @@ export class RestartableProcess {
     return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
-  /** Undefined while it runs, and after a signal. */
+  /** Of the last time that it ended by itself. */
   exitCode(): number | undefined {
-    return this.#child?.exitCode ?? undefined;
+    return this.#exitCode;
   }
 
   /** Resolves when it is gone. */
   async kill(): Promise<void> {
+    this.#isWanted = false;
     const child = this.#child;
     if (child === undefined || !this.running()) return;
     await new Promise<void>((resolve) => {
@@ -62,6 +78,7 @@ export class RestartableProcess {
 
   /** Asks it to end, and kills it if it has not after `graceMs`. */
   async end(graceMs: number): Promise<void> {
+    this.#isWanted = false;
     this.#child?.kill('SIGTERM');
     const child = this.#child;
     if (child === undefined || !this.running()) return;
