@@ -133,7 +133,7 @@ export class FakeApiServer {
       ...body,
       metadata: {
         ...body.metadata,
-        uid: `uid-${this.#uids}`,
+        uid: `00000000-0000-4000-8000-${String(this.#uids).padStart(12, '0')}`,
         generation: 1,
         creationTimestamp: this.#clock.now().toISOString(),
       },
