@@ -11,7 +11,7 @@ import { RestartableProcess, restartablePort } from './processes.ts';
 
 /** Longer than a rank's own grace. */
 const stopGraceMs = 30_000;
-export const operatorNamespace = 'espalier-system';
+const operatorNamespace = 'espalier-system';
 
 interface Ports {
   hub: number;
