@@ -44,7 +44,7 @@ export const changeObject = async <T extends ApiObject>(
   }
 };
 
-export const notFound = ({ plural }: ApiResource, name: ObjectName): EspalierError =>
+const notFound = ({ plural }: ApiResource, name: ObjectName): EspalierError =>
   new EspalierError('ObjectNotFound', `${plural} ${keyOfName(name)} is not in the store`, {
     name: name.name,
   });

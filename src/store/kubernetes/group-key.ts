@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { EspalierError } from '../../base/errors.ts';
+import { isCode } from './change-object.ts';
 import type { ApiClient } from './client.ts';
 import { kinds } from './kinds.ts';
 import type { ApiObject } from './objects.ts';
@@ -44,6 +45,3 @@ export const readGroupKey = async (
   const message = `expected ${keyBytes} bytes in data.key of the Secret ${namespace}/${name}, found ${key.byteLength}; delete it, and every group restarts with a new one`;
   throw new EspalierError('Internal', message, { namespace, name, bytes: key.byteLength });
 };
-
-const isCode = (error: unknown, code: string): boolean =>
-  error instanceof EspalierError && error.code === code;
