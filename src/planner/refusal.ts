@@ -1,4 +1,5 @@
 import type { Reason } from '../resources/reasons.ts';
+import type { Prediction } from './prediction.ts';
 import type { Shape } from './shapes.ts';
 import type { Rejection } from './types.ts';
 
@@ -12,6 +13,9 @@ export interface Refusal extends Rejection {
   /** Of a cut that was tried: which, with which engine, on which nodes. */
   shape?: Shape;
   engine?: string;
+  /** Nodes with whole experts, where that is what was compared. */
+  expertSize?: number;
+  predicted?: Prediction;
   nodeNames?: readonly string[];
 }
 

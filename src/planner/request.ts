@@ -3,20 +3,11 @@ import type { Refusal } from './refusal.ts';
 
 /** Why no fleet and no engine could meet this request; undefined when one could. */
 export const requestRefusal = (spec: ModelDeploymentSpec): Refusal | undefined => {
-  const cause = expertParallel(spec) ?? contradiction(spec);
+  const cause = contradiction(spec);
   return cause && { option: `Engine ${spec.runtime.name}`, terminal: true, ...cause };
 };
 
 type Cause = Pick<Refusal, 'reason' | 'message'> & { option?: string };
-
-const expertParallel = ({ parallelism }: ModelDeploymentSpec): Cause | undefined =>
-  (parallelism.expertSize ?? 1) === 1
-    ? undefined
-    : {
-        option: `Expert ${parallelism.expertSize}`,
-        reason: 'NotAvailableYet',
-        message: `spec.parallelism.expertSize ${parallelism.expertSize}: expert parallelism is not available yet`,
-      };
 
 /** Sizes that say something else than the strategy. */
 const contradiction = ({ parallelism }: ModelDeploymentSpec): Cause | undefined => {

@@ -118,6 +118,8 @@ export interface PlanOption {
   strategy: Plan['strategy'];
   tensorSize: number;
   pipelineSize: number;
+  /** Nodes with whole experts; absent where experts are sliced like the rest. */
+  expertSize?: number;
   interconnectMode: Plan['interconnectMode'];
   /** By rank; empty where no nodes were found. */
   nodeNames: string[];

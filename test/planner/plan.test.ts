@@ -93,12 +93,6 @@ const impossible: [string, ReturnType<typeof profile>, Partial<ModelDeploymentSp
     'InsufficientLayers',
   ],
   [
-    'expert parallelism',
-    profile(4),
-    { parallelism: { strategy: 'Auto', expertSize: 2 } },
-    'NotAvailableYet',
-  ],
-  [
     'a strategy that contradicts its sizes',
     profile(4),
     { parallelism: { strategy: 'Single', tensorSize: 2 } },

@@ -143,7 +143,11 @@ const whyNot = (result: PlanResult): string => {
 
 /** Why a cut cannot be has nothing to do with what its ranks would exchange over. */
 const placeLabel = (option: PlanOption): string =>
-  option.verdict === 'Rejected' ? shapeLabel(option) : optionLabel(option);
+  option.expertSize !== undefined
+    ? `Expert ${option.expertSize}`
+    : option.verdict === 'Rejected'
+      ? shapeLabel(option)
+      : optionLabel(option);
 
 /** Up to three names; of more the first and how many. */
 const shortNames = (names: readonly string[]): string => {

@@ -17,6 +17,8 @@ export type Predict = (option: PerformanceOption) => Prediction | undefined;
 /** Who computes which layers, over which links. */
 export interface Staffing {
   tensorSize: number;
+  /** Nodes with whole experts. */
+  expertSize?: number;
   stages: { layers: LayerRange; kinds: readonly Kind[] }[];
   link?: LinkFacts;
   hop?: LinkFacts;
@@ -106,11 +108,11 @@ const correctionOn = (
   return correctionFor(corrections, about);
 };
 
-const keyOf = ({ tensorSize, stages, link, hop }: Staffing): string => {
+const keyOf = ({ tensorSize, expertSize = 1, stages, link, hop }: Staffing): string => {
   const who = stages.map(
     ({ layers, kinds }) => `${layers.endLayer}:${kinds.map(({ id }) => id).join()}`,
   );
-  return `${tensorSize}/${who.join(';')}/${linkKey(link)}/${linkKey(hop)}`;
+  return `${tensorSize}/${expertSize}/${who.join(';')}/${linkKey(link)}/${linkKey(hop)}`;
 };
 
 const linkKey = (link: LinkFacts | undefined): string =>
@@ -120,13 +122,14 @@ const toOption = (
   { model, engine, maxConcurrentRequests }: Demand,
   workload: Workload,
   performance: PerformanceFacts,
-  { tensorSize, stages, link, hop }: Staffing,
+  { tensorSize, expertSize, stages, link, hop }: Staffing,
 ): PerformanceOption => ({
   model,
   engine,
   performance,
   tensorSize,
   stages: stages.map(({ layers, kinds }) => ({ layers, ranks: [...kinds] })),
+  ...(expertSize === undefined ? {} : { expertSize }),
   ...(link ? { link } : {}),
   ...(hop ? { hop } : {}),
   ...workload,

@@ -23,6 +23,7 @@ import { createClaims } from './claims.ts';
 import type { Claim } from './claims.ts';
 import { createEvaluators } from './evaluate.ts';
 import type { Predict } from './evaluate.ts';
+import { wholeExperts } from './expert.ts';
 import { bestOf, listOptions, scored } from './option.ts';
 import type { Engagement, Option } from './option.ts';
 import { optionsFor } from './options.ts';
@@ -121,13 +122,15 @@ const planWith = (search: Search): PlanResult => {
       options.filter(({ shape, predicted }) => predicted && shapeLabel(shape) !== label),
     );
     const found = decide(chosen, { spec, transport, ...(runnerUp ? { runnerUp } : {}) });
+    const experts = wholeExperts(search.inventory, spec, chosen);
+    const refused = experts ? [...refusals, experts] : refusals;
     return {
       ok: true,
       plan: {
         ...found,
-        rejected: listRejections(refusals, chosen.engagement.pool.excluded),
+        rejected: listRejections(refused, chosen.engagement.pool.excluded),
       },
-      options: listOptions(chosen, options, refusals, spec.objective),
+      options: listOptions(chosen, options, refused, spec.objective),
     };
   }
   const slow = tooSlow(search.inventory, request, engagements, options);

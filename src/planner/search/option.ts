@@ -146,7 +146,15 @@ const whyNot = (
 };
 
 /** Refusals of nodes are no options. */
-const fromRefusal = ({ engine, shape, reason, message, nodeNames }: Refusal): PlanOption[] =>
+const fromRefusal = ({
+  engine,
+  shape,
+  expertSize,
+  predicted,
+  reason,
+  message,
+  nodeNames,
+}: Refusal): PlanOption[] =>
   shape === undefined
     ? []
     : [
@@ -154,6 +162,8 @@ const fromRefusal = ({ engine, shape, reason, message, nodeNames }: Refusal): Pl
           engine: engine ?? '',
           strategy: strategyOf(shape),
           ...shape,
+          ...(expertSize === undefined ? {} : { expertSize }),
+          ...(predicted ? { predicted } : {}),
           interconnectMode: worldSize(shape) === 1 ? 'None' : 'TCP',
           nodeNames: [...(nodeNames ?? [])],
           verdict: 'Rejected',

@@ -1,0 +1,64 @@
+import type { ModelDeploymentSpec } from '../../resources/types.ts';
+import type { Inventory } from '../inventory.ts';
+import { expectedMaximum } from '../performance/experts.ts';
+import type { Refusal } from '../refusal.ts';
+import type { Option } from './option.ts';
+import type { Staffing } from './evaluate.ts';
+
+/**
+ * Whole experts on different nodes beside the same experts sliced over as many: what the busiest node computes
+ * for a token, and the speeds. For models with experts that are cut, or where spec.parallelism.expertSize asks.
+ * It is compared, never chosen: no engine for Macs does it, and where the data of one says that it can, what its
+ * ranks hold is not known.
+ */
+export const wholeExperts = (
+  { links }: Inventory,
+  { parallelism }: ModelDeploymentSpec,
+  { shape, engagement, candidates, mode }: Option,
+): Refusal | undefined => {
+  const { evaluator } = engagement;
+  const { model, engine } = evaluator.demand;
+  const size = parallelism.expertSize ?? shape.tensorSize;
+  if (size < 2) return undefined;
+  const about = {
+    option: `Expert ${size}`,
+    terminal: true,
+    engine: engine.name,
+    expertSize: size,
+    shape: { tensorSize: size, pipelineSize: 1 },
+  };
+  const experts = model.layers.find((layer) => layer.experts)?.experts;
+  if (!experts) {
+    const message = `architecture ${model.architecture} has no experts: leave spec.parallelism.expertSize out`;
+    return parallelism.expertSize === undefined
+      ? undefined
+      : { ...about, reason: 'IncompatibleModel', message };
+  }
+  const perNode = experts.perToken / size;
+  const busiest = expectedMaximum(model, size, 1) * experts.perToken;
+  const slices = `of the ${experts.perToken} experts of a token the busiest of ${size} nodes computes ${busiest.toFixed(1)} where they are whole, ${perNode.toFixed(1)} where each is sliced`;
+  const why = engine.expert
+    ? `what a rank of engine ${engine.name} holds then is not known, so it is not chosen`
+    : `engine ${engine.name} slices experts, and cannot place them whole`;
+  const kind = candidates[0]?.seat.kind;
+  const indexes = candidates.map(({ seat }) => seat.index);
+  const link = mode === 'RDMA' ? links.slowestAmong(indexes, mode) : links.network(indexes);
+  if (!kind || !link) return { ...about, reason: 'NotAvailableYet', message: `${slices}; ${why}` };
+  const sliced: Staffing = {
+    tensorSize: size,
+    stages: [
+      {
+        layers: { firstLayer: 0, endLayer: model.layers.length },
+        kinds: Array.from({ length: size }, () => kind),
+      },
+    ],
+    link,
+  };
+  const [whole, cut] = [{ ...sliced, expertSize: size }, sliced].map((each) =>
+    evaluator.predict(each),
+  );
+  if (!whole || !cut) return { ...about, reason: 'NotAvailableYet', message: `${slices}; ${why}` };
+  const speeds = `${whole.decodeTokensPerSecond.toFixed(1)} tok/s against ${cut.decodeTokensPerSecond.toFixed(1)} on ${size} × ${kind.chip.chip} over ${link.type} ${link.mode}`;
+  const message = `${slices}: ${speeds}; ${why}`;
+  return { ...about, reason: 'NotAvailableYet', message, predicted: whole };
+};
