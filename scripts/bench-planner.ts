@@ -14,6 +14,7 @@ import { planFleet } from '../src/planner/fleet/plan-fleet.ts';
 import type { FleetDeployment, FleetInput } from '../src/planner/fleet/plan-fleet.ts';
 import type { PlanNode } from '../src/planner/types.ts';
 import type { ModelDeploymentSpec } from '../src/resources/types.ts';
+import { GiB, node, spec } from '../test/planner/builders.ts';
 
 const { values } = parseArgs({
   options: {
@@ -24,8 +25,9 @@ const { values } = parseArgs({
   },
 });
 const rounds = Number(values.rounds);
-const GiB = 2 ** 30;
 const catalogue = loadCatalogue();
+
+const nodeSpec = node('any').spec;
 
 const machines = [
   { hardwareModel: 'Mac16,11', chip: 'M4 Pro', memoryGiB: 64, ports: 3 },
@@ -35,14 +37,6 @@ const machines = [
   { hardwareModel: 'Mac14,14', chip: 'M2 Ultra', memoryGiB: 192, ports: 0 },
   { hardwareModel: 'Mac14,3', chip: 'M2', memoryGiB: 24, ports: 0 },
 ];
-
-const nodeSpec = {
-  unschedulable: false,
-  taints: [],
-  linkPolicy: { allowRDMA: true, manageNetwork: 'Observe' as const },
-  nodeLostToleranceSeconds: 40,
-  links: [],
-};
 
 /** Islands of 1 to 8 Macs of one make: full meshes as far as ports go, rings beyond. */
 const fleet = (count: number, random: Random): PlanNode[] => {
@@ -101,27 +95,7 @@ const objectives = [
 const deploymentSpec = (
   objective: ModelDeploymentSpec['objective'],
   contextLength: number,
-): ModelDeploymentSpec => ({
-  replicas: 1,
-  model: { uri: 'file:///models/m', servedNames: [] },
-  runtime: { name: 'Auto', version: '', args: [], contextLength, maxConcurrentRequests: 4 },
-  objective,
-  parallelism: { strategy: 'Auto' },
-  interconnect: { mode: 'Auto', fallback: 'Allow' },
-  placement: { nodeSelector: { matchLabels: {} }, tolerations: [], memoryHeadroom: '0' },
-  degradation: { allow: ['FewerNodes', 'Pipeline', 'TCP'], minTokensPerSecond: 0 },
-  strategy: {
-    type: 'Recreate',
-    rollingUpdate: { maxUnavailable: 1, maxSurge: 0, partition: 0 },
-    onFailure: 'Hold',
-  },
-  dataPolicy: { egress: 'Deny' },
-  restartPolicy: { maxGroupRestarts: 5, backoffSeconds: 10 },
-  progressDeadlineSeconds: 600,
-  minReadySeconds: 0,
-  revisionHistoryLimit: 10,
-  paused: false,
-});
+): ModelDeploymentSpec => spec({ objective, runtime: { ...spec().runtime, contextLength } });
 
 /** Twelve models: each of four families at 4, 8 and 16 bits. */
 const deploymentsOf = (count: number, random: Random): FleetDeployment[] => {
