@@ -28,7 +28,11 @@ const revisionHappenings = (
   before: ModelDeploymentStatus,
   after: ModelDeploymentStatus,
 ): Happening[] => {
-  const { updateRevision } = after;
+  const { updateRevision, effectiveRevision = '', failedRevision } = after;
+  if (failedRevision && !before.failedRevision) {
+    const { name, message } = failedRevision;
+    return [warning('RolledBack', `from revision ${name} to ${effectiveRevision}: ${message}`)];
+  }
   if (updateRevision === undefined || updateRevision === before.updateRevision) return [];
   return [normal('RollingOut', `revision ${updateRevision} is rolled out`)];
 };

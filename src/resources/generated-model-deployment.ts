@@ -57,6 +57,8 @@ export interface GroupStatus {
   progressTime?: string;
   /** Since when every rank answers. */
   readyTime?: string;
+  /** What spec.restartTime was when it was started last. */
+  restartTime?: string;
   /** Its ranks. */
   members: GroupMember[];
 }
@@ -141,12 +143,12 @@ export interface ModelDeploymentSpec {
     rollingUpdate: {
       /** Groups that may be missing during the update. */
       maxUnavailable: number;
-      /** Groups that may exist beyond replicas during the update. */
+      /** Groups that may exist beyond replicas during the update, where the nodes have room. */
       maxSurge: number;
-      /** Groups with an index below this one stay at the old revision. */
+      /** Groups with an index below this one stay at the revision that they run, also when they are started again, and spec.restartTime leaves them alone. */
       partition: number;
     };
-    /** What happens when a rollout misses its deadline: Hold leaves it where it is, Rollback goes back to the last revision that served, without writing spec. */
+    /** What happens when a rollout misses its deadline or a new group fails for good: Hold leaves it where it is, Rollback moves the groups back to the last revision that was fully rolled out. That shows in status only; spec is never written. */
     onFailure: 'Hold' | 'Rollback';
   };
   /** What a rank may reach. */
@@ -169,13 +171,15 @@ export interface ModelDeploymentSpec {
   revisionHistoryLimit: number;
   /** Keeps what runs and rolls out nothing new. */
   paused: boolean;
+  /** Set it to now to restart every group once, as strategy says. A group is restarted when this is later than what it was when the group was started; an earlier time or none restarts nothing. */
+  restartTime?: string;
 }
 
 /** What is seen. Written by the controller only. */
 export interface ModelDeploymentStatus {
   /** Generation of spec that the rest of status speaks of; -1 before the first look. */
   observedGeneration: number;
-  /** Ready, Available, Progressing, Planned, WeightsStaged, InterconnectReady; abnormal and absent when all is well: Reconciling, Stalled, Degraded. */
+  /** Ready, Available, Progressing, Planned, WeightsStaged, InterconnectReady; abnormal and absent when all is well: Reconciling, Stalled, Degraded, RolledBack. */
   conditions: Condition[];
   /** Groups that exist. */
   replicas: number;
@@ -187,10 +191,23 @@ export interface ModelDeploymentStatus {
   availableReplicas: number;
   /** Label selector of the groups, as the scale subresource wants it. */
   selector?: string;
-  /** Name of the revision that serves. */
+  /** Name of the revision that was fully rolled out last, and answered. */
   currentRevision?: string;
-  /** Name of the revision that is rolled out. */
+  /** Name of the revision that equals spec. */
   updateRevision?: string;
+  /** Name of the revision that groups are moved to. Another one than updateRevision after a rollback by strategy.onFailure. */
+  effectiveRevision?: string;
+  /** The revision that strategy.onFailure went back from. It is not tried again until it is not the one that spec asks for any more, or until spec.restartTime changes. */
+  failedRevision?: {
+    /** Name of the revision. */
+    name: string;
+    /** Why its rollout failed, in one CamelCase word. */
+    reason: string;
+    /** Why its rollout failed, for people. */
+    message: string;
+    /** What spec.restartTime was when it failed. */
+    restartTime?: string;
+  };
   /** What model.uri turned out to be. */
   resolvedModel?: {
     /** Commit or digest that the weights have. */

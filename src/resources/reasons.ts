@@ -64,7 +64,8 @@ export const reasons = {
   ProgressDeadlineExceeded: 'The rollout made no progress within progressDeadlineSeconds.',
   RankFailed: 'A rank exited or stopped making progress.',
   RestartLimitExceeded: 'A group failed more often in a row than restartPolicy allows.',
-  RolledBack: 'The spec equals an earlier revision, which was taken up again.',
+  RolledBack:
+    'An earlier revision was taken up again: the spec equals it, or strategy.onFailure went back to it.',
   RolledOut: 'This generation is fully rolled out.',
   RollingOut: 'Groups are being moved to the newest revision.',
   ScaledToZero: 'The deployment asks for no groups.',

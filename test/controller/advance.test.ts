@@ -93,6 +93,7 @@ const advanceOne = (
     spec: spec(),
     isDeleting: false,
     isForgiven: false,
+    currentRevision: undefined,
     target: { revision: 'm-1', place: () => refusal },
     knownRevisions: new Set(['m-1', 'm-2']),
     returnable: new Set(),

@@ -119,8 +119,6 @@ const refused: [field: string, overrides: Partial<ModelDeploymentSpec>][] = [
   ['spec.runtime.args', { runtime: { ...spec().runtime, args: ['--fast'] } }],
   ['spec.parallelism.expertSize', { parallelism: { strategy: 'Tensor', expertSize: 2 } }],
   ['spec.interconnect.mode', { interconnect: { mode: 'RDMA', fallback: 'Forbid' } }],
-  ['spec.strategy.type', { strategy: { ...spec().strategy, type: 'RollingUpdate' } }],
-  ['spec.strategy.onFailure', { strategy: { ...spec().strategy, onFailure: 'Rollback' } }],
 ];
 
 test('a field that asks for what does not exist yet is Stalled, by name', async () => {

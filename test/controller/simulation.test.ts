@@ -103,7 +103,19 @@ const randomSpec = (world: Harness) =>
     paused: world.random() < 0.1,
     minReadySeconds: pick(world, [0, 5]),
     restartPolicy: { maxGroupRestarts: 50, backoffSeconds: 1 },
+    strategy: randomStrategy(world),
+    ...(world.random() < 0.2 ? { restartTime: world.clock.now().toISOString() } : {}),
   });
+
+const randomStrategy = (world: Harness): ModelDeployment['spec']['strategy'] => ({
+  ...pick(world, [
+    spec().strategy,
+    { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1, partition: 0 } },
+    { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1, maxSurge: 1, partition: 0 } },
+    { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 1, maxSurge: 0, partition: 1 } },
+  ] as const),
+  onFailure: pick(world, ['Hold', 'Rollback'] as const),
+});
 
 const randomNodeSpec = (world: Harness) =>
   nodeSpec({

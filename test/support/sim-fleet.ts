@@ -16,7 +16,7 @@ export interface SimFleet {
   latest(nodeName: string): ReceivedReport | undefined;
   /** Every node polls, works and reports once, or not: with some chance each. */
   step(): void;
-  /** Ranks of these deployments fail so instead of becoming Ready. */
+  /** Ranks of these deployments, or revisions, fail so instead of becoming Ready. */
   poison: Map<string, RankError>;
 }
 
@@ -33,7 +33,8 @@ export const simFleet = (names: string[], clock: FakeClock, random: Random): Sim
         .map(([, rank]) => rank)
         .filter(({ assignment }) => assignment.deployment === deployment);
     },
-    poison: ({ deployment }: { deployment: string }) => poison.get(deployment),
+    poison: ({ deployment, revision }: { deployment: string; revision: string }) =>
+      poison.get(revision) ?? poison.get(deployment),
   };
   const nodes: SimNode[] = names.map((name) => new SimNode(name, world));
   let hub = newHub(clock);

@@ -9,11 +9,16 @@ import type {
 import type { SpecProblem } from '../ports.ts';
 import { unenforcedNote } from './features.ts';
 import type { Verdict, Why } from './judge.ts';
+import type { FailedRevision } from './rollback.ts';
 
 export interface ConditionsInput {
   deployment: ModelDeployment;
   groups: readonly GroupStatus[];
   verdict: Verdict;
+  /** What groups are moved to. */
+  effectiveRevision: string | undefined;
+  /** The failure after which they went back to it. */
+  failed: FailedRevision | undefined;
   /** Why the newest plan does not exist, when it was asked for and refused. */
   rejection: Why | undefined;
   explanation: string | undefined;
@@ -38,6 +43,7 @@ export const conditionsOf = (input: ConditionsInput): Condition[] => {
     ['Reconciling', reconciling(input)],
     ['Stalled', abnormal(input.verdict.stalled)],
     ['Degraded', degraded(input)],
+    ['RolledBack', rolledBack(input)],
   ];
   return states.reduce<Condition[]>(
     (conditions, [type, state]) =>
@@ -156,6 +162,13 @@ const reconciling = ({ deployment, verdict }: ConditionsInput): State | undefine
   if (!pending || stalled || deployment.spec.paused) return undefined;
   return abnormal(pending);
 };
+
+const rolledBack = ({ failed, effectiveRevision = '' }: ConditionsInput): State | undefined =>
+  failed &&
+  abnormal({
+    reason: failed.reason,
+    message: `revision ${failed.name} failed, ${effectiveRevision} is kept: ${failed.message}`,
+  });
 
 const degraded = ({ groups, problems }: ConditionsInput): State | undefined => {
   if (problems.length > 0) {

@@ -49,16 +49,6 @@ const checks: readonly Check[] = [
     asks: ({ interconnect }) => interconnect.mode === 'RDMA' && interconnect.fallback === 'Forbid',
     message: 'ranks exchange over TCP only; use Auto or TCP, or fallback Allow',
   },
-  {
-    field: 'spec.strategy.type',
-    asks: ({ strategy }) => strategy.type === 'RollingUpdate',
-    message: 'groups cannot be replaced one by one; use Recreate',
-  },
-  {
-    field: 'spec.strategy.onFailure',
-    asks: ({ strategy }) => strategy.onFailure === 'Rollback',
-    message: 'a failed rollout is not rolled back by itself; use Hold and apply the old spec again',
-  },
 ];
 
 /** Every field of the spec that this release cannot honour. What it cannot honour it refuses. */

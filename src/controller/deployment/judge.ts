@@ -1,6 +1,8 @@
 import type { ErrorKind } from '../../base/errors.ts';
 import type { PlanResult } from '../../planner/types.ts';
 import type { GroupStatus, ModelDeployment } from '../../resources/types.ts';
+import { isAvailable, isOutdated } from '../groups/rollout.ts';
+import type { FailedRevision } from './rollback.ts';
 
 export interface Why {
   reason: string;
@@ -17,7 +19,12 @@ export interface JudgeInput {
   groups: readonly GroupStatus[];
   placements: readonly { index: number; result: PlanResult }[];
   blocked: Blocked | undefined;
+  /** What spec asks for. */
   updateRevision: string | undefined;
+  /** What groups are moved to: another one after a rollback. */
+  effectiveRevision: string | undefined;
+  /** The failure after which groups went back to it. */
+  failed: FailedRevision | undefined;
   now: Date;
 }
 
@@ -28,8 +35,10 @@ export interface Verdict {
   /** Ready for minReadySeconds. */
   available: GroupStatus[];
   updated: GroupStatus[];
-  /** Every wanted group is of the newest revision and available, and no other exists. */
+  /** Every wanted group is available and up to date, or held back by a partition, and no other exists. */
   isComplete: boolean;
+  /** Why the rollout cannot succeed, if that is because of its groups. */
+  failure?: Why;
   /** Nothing goes on without the user, or for too long. */
   stalled?: Why;
   /** Why it is not complete. */
@@ -41,33 +50,31 @@ export const judge = (input: JudgeInput): Verdict => {
   const { spec, metadata } = deployment;
   const wanted = metadata.deletionTimestamp ? 0 : spec.replicas;
   const ready = groups.filter(({ state }) => state === 'Ready');
-  const available = ready.filter((group) => availableInMs(group, deployment, now) <= 0);
+  const available = ready.filter((group) => isAvailable(group, spec, now));
   const updated = groups.filter(({ revision }) => revision === updateRevision);
-  const stalled = metadata.deletionTimestamp ? undefined : stall(input);
+  const failure = failedGroup(input) ?? deadlineExceeded(input);
+  const stalled = metadata.deletionTimestamp ? undefined : stall(input, failure);
   const isComplete =
     !metadata.deletionTimestamp &&
     !stalled &&
     !blocked &&
     groups.length === wanted &&
-    groups.every((group) => updated.includes(group) && available.includes(group));
-  const base = { wanted, ready, available, updated, isComplete };
+    groups.every((group) => available.includes(group) && !isOutdated(group, spec, updateRevision));
+  const base = { wanted, ready, available, updated, isComplete, ...(failure ? { failure } : {}) };
   if (isComplete) return base;
   const pending = stalled ?? pendingWhy(input, available);
   return stalled ? { ...base, stalled, pending } : { ...base, pending };
 };
 
-/** Time until a Ready group counts as available; 0 or less: it does. */
-export const availableInMs = (
-  { readyTime }: GroupStatus,
-  { spec }: Pick<ModelDeployment, 'spec'>,
-  now: Date,
-): number =>
-  readyTime === undefined ? 0 : Date.parse(readyTime) + spec.minReadySeconds * 1000 - now.getTime();
-
-const stall = (input: JudgeInput): Why | undefined =>
-  input.blocked?.kind === 'terminal'
-    ? input.blocked
-    : (impossiblePlan(input) ?? failedGroup(input) ?? deadlineExceeded(input));
+const stall = (input: JudgeInput, failure: Why | undefined): Why | undefined => {
+  const { blocked, failed, effectiveRevision = '' } = input;
+  if (blocked?.kind === 'terminal') return blocked;
+  if (failed) {
+    const message = `went back to revision ${effectiveRevision}: ${failed.message}`;
+    return { reason: failed.reason, message };
+  }
+  return impossiblePlan(input) ?? failure;
+};
 
 const impossiblePlan = ({ placements }: JudgeInput): Why | undefined => {
   for (const { result } of placements) {
@@ -88,7 +95,7 @@ const failedGroup = ({ groups }: JudgeInput): Why | undefined => {
 const deadlineExceeded = (input: JudgeInput): Why | undefined => {
   const { deployment, now } = input;
   const late = unfinished(input).find(
-    (group) => deadlineInMs(group, deployment, now) <= 0 && !deployment.spec.paused,
+    (group) => deadlineInMs(group, input, now) <= 0 && !deployment.spec.paused,
   );
   if (!late) return undefined;
   const seconds = deployment.spec.progressDeadlineSeconds;
@@ -99,23 +106,30 @@ const deadlineExceeded = (input: JudgeInput): Why | undefined => {
 };
 
 /** Groups that the progress deadline runs for. */
-export const unfinished = ({
-  groups,
-  updateRevision,
-}: Pick<JudgeInput, 'groups' | 'updateRevision'>): GroupStatus[] =>
-  groups.filter(({ state, revision }) => state !== 'Ready' || revision !== updateRevision);
+export const unfinished = ({ groups, deployment, effectiveRevision }: Rollout): GroupStatus[] =>
+  groups.filter(
+    (group) => group.state !== 'Ready' || isOutdated(group, deployment.spec, effectiveRevision),
+  );
 
+type Rollout = Pick<JudgeInput, 'groups' | 'deployment' | 'effectiveRevision'>;
+
+/** A group that waits its turn is late only when no other group came on either. */
 export const deadlineInMs = (
-  { progressTime }: GroupStatus,
-  { spec }: Pick<ModelDeployment, 'spec'>,
+  group: GroupStatus,
+  { groups, deployment }: Rollout,
   now: Date,
-): number =>
-  progressTime === undefined
+): number => {
+  const isInTurn = group.state === 'Waiting' || group.state === 'Ready';
+  const times = (isInTurn ? groups : [group]).flatMap(({ progressTime, readyTime }) =>
+    [progressTime, readyTime].flatMap((time) => (time === undefined ? [] : Date.parse(time))),
+  );
+  return times.length === 0
     ? Infinity
-    : Date.parse(progressTime) + spec.progressDeadlineSeconds * 1000 - now.getTime();
+    : Math.max(...times) + deployment.spec.progressDeadlineSeconds * 1000 - now.getTime();
+};
 
 const pendingWhy = (input: JudgeInput, available: readonly GroupStatus[]): Why => {
-  const { deployment, blocked, groups, updateRevision } = input;
+  const { deployment, blocked, groups, effectiveRevision } = input;
   const { spec, metadata } = deployment;
   if (metadata.deletionTimestamp) {
     return { reason: 'Deleting', message: `${groups.length} groups are being stopped` };
@@ -128,8 +142,10 @@ const pendingWhy = (input: JudgeInput, available: readonly GroupStatus[]): Why =
     return { reason: 'AwaitingGroups', message };
   }
   if (first) return groupWhy(first);
-  if (groups.some(({ revision }) => revision !== updateRevision)) {
-    return { reason: 'RollingOut', message: `moving to revision ${updateRevision ?? ''}` };
+  const outdated = groups.filter((group) => isOutdated(group, spec, effectiveRevision));
+  if (outdated.length > 0) {
+    const left = `${groups.length - outdated.length} of ${groups.length} groups are`;
+    return { reason: 'RollingOut', message: `${left} at revision ${effectiveRevision ?? ''}` };
   }
   return { reason: 'AwaitingGroups', message: `${groups.length} of ${spec.replicas} groups exist` };
 };

@@ -33,7 +33,7 @@ export const dueReturns = ({ context, deployment, groups, target }: Pass): Reado
   const due = groups.filter((group) => {
     const { state, degradedBy = [], index } = group;
     if (state !== 'Ready' || degradedBy.length === 0) return false;
-    const result = target.place(index, groups);
+    const result = target.place(index, groups, group.revision);
     const isBetter = result.ok && result.plan.degradedBy.length < degradedBy.length;
     const key = `${deployment.metadata.uid}/${index}/${group.incarnation}`;
     return context.returns.isDue(key, isBetter);

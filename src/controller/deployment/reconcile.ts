@@ -13,9 +13,10 @@ import { deploymentKey } from '../keys.ts';
 import { done } from '../loop.ts';
 import type { Outcome } from '../loop.ts';
 import type { Blocked } from './judge.ts';
+import { goodRevision, standingFailure } from './rollback.ts';
 import { decodeSpeed, dueReturns, problemsOf } from './readings.ts';
 import { surplusRevisions } from './revisions.ts';
-import { deploymentFinalizer, steps } from './steps.ts';
+import { deploymentFinalizer, knownRevisions, rollbackInput, steps } from './steps.ts';
 import type { Pass } from './steps.ts';
 import { summarize } from './summarize.ts';
 import { compareAge, wantsPlace } from './turns.ts';
@@ -104,7 +105,6 @@ const advance = (pass: Pass): Advanced => {
   const { context, deployment, fleet, groups, now, target, resolvedModel } = pass;
   const { status, metadata, spec } = deployment;
   const owner = ownerOf(deployment);
-  const revisions = context.store.revisions(owner.namespace, owner.deployment);
   const isModelChanged =
     status.resolvedModel !== undefined && status.resolvedModel.revision !== resolvedModel?.revision;
   return advanceGroups({
@@ -114,7 +114,8 @@ const advance = (pass: Pass): Advanced => {
     isDeleting: metadata.deletionTimestamp !== undefined,
     isForgiven: pass.isNewGeneration || isModelChanged,
     target,
-    knownRevisions: new Set(revisions.map((revision) => revision.metadata.name)),
+    currentRevision: status.currentRevision,
+    knownRevisions: knownRevisions(pass),
     returnable: dueReturns(pass),
     fleet,
     now,
@@ -123,17 +124,22 @@ const advance = (pass: Pass): Advanced => {
 };
 
 const statusOf = (
-  { context, deployment, fleet, now, revision, resolvedModel }: Pass,
+  pass: Pass,
   { groups, placements }: Advanced,
   blocked: Blocked | undefined,
 ): ModelDeploymentStatus => {
+  const { context, deployment, fleet, now, resolvedModel } = pass;
   const { namespace, deployment: name } = ownerOf(deployment);
+  const rollback = rollbackInput(pass);
+  const failed = standingFailure(rollback);
   return summarize({
+    ...rollback,
+    failed,
+    effectiveRevision: failed ? goodRevision(rollback) : rollback.updateRevision,
     deployment,
     groups,
     placements,
     blocked,
-    updateRevision: revision ?? deployment.status.updateRevision,
     resolvedModel,
     problems: problemsOf(context.store, deploymentKey(deployment.metadata)),
     decodeTokensPerSecond: decodeSpeed(ownerOf(deployment), groups, fleet),

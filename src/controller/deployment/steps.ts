@@ -1,16 +1,24 @@
 import { errorKind } from '../../base/errors.ts';
 import type { ModelProfile, PlanResult } from '../../planner/types.ts';
-import type { GroupStatus, ModelDeployment, ModelDeploymentStatus } from '../../resources/types.ts';
+import type {
+  GroupStatus,
+  ModelDeployment,
+  ModelDeploymentSpec,
+  ModelDeploymentStatus,
+} from '../../resources/types.ts';
 import type { Context } from '../context.ts';
 import { correctionsFrom } from '../fleet/corrections.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { holdsMemory, planNodes, usageOf } from '../fleet/plan-nodes.ts';
 import type { Target } from '../groups/advance.ts';
 import { ownerOf } from '../groups/rank-id.ts';
+import { isHeldBack } from '../groups/rollout.ts';
 import { deploymentKey, sameKey } from '../keys.ts';
 import { unavailableFields, unenforcedNote } from './features.ts';
 import type { Blocked } from './judge.ts';
 import { matchingRevision, newRevision, nextRevisionNumber } from './revisions.ts';
+import { goodRevision, standingFailure } from './rollback.ts';
+import type { RollbackInput } from './rollback.ts';
 
 export const deploymentFinalizer = 'espalier.dev/groups';
 
@@ -23,9 +31,17 @@ export interface Pass {
   now: Date;
   isNewGeneration: boolean;
   profile?: ModelProfile;
+  /** Equals spec. */
   revision?: string;
+  /** By revision: what groups that start now may be planned with. */
+  snapshots?: ReadonlyMap<string, Snapshot>;
   target?: Target;
   resolvedModel: ModelDeploymentStatus['resolvedModel'];
+}
+
+export interface Snapshot {
+  spec: ModelDeploymentSpec;
+  profile: ModelProfile;
 }
 
 /** Says why the steps after it must not run; undefined when they may. Throws for what the catalogue of errors knows. */
@@ -121,10 +137,57 @@ const recordRevision = async (pass: Pass): Promise<undefined> => {
   });
 };
 
-/** Older revisions give way only when a plan for the new one exists without them. */
+export const knownRevisions = ({ context, deployment }: Pass): ReadonlySet<string> => {
+  const { namespace, deployment: name } = ownerOf(deployment);
+  return new Set(context.store.revisions(namespace, name).map(({ metadata }) => metadata.name));
+};
+
+export const rollbackInput = (pass: Pass): RollbackInput => ({
+  deployment: pass.deployment,
+  updateRevision: pass.revision ?? pass.deployment.status.updateRevision,
+  knownRevisions: knownRevisions(pass),
+});
+
+/**
+ * A group never runs a mix of an old revision and today's spec: one that is held back or goes back is planned with
+ * all of its revision's fields, and with its revision's model.
+ */
+const takeSnapshots = async (pass: Pass): Promise<undefined> => {
+  const { context, deployment, groups, profile, revision } = pass;
+  if (!profile || revision === undefined) return;
+  const { metadata, spec } = deployment;
+  const { namespace, deployment: name } = ownerOf(deployment);
+  const snapshots = new Map([[revision, { spec, profile }]]);
+  const older = new Set(
+    groups.filter((group) => isHeldBack(group, spec)).map((group) => group.revision),
+  );
+  const rollback = rollbackInput(pass);
+  const good = standingFailure(rollback) && goodRevision(rollback);
+  if (good !== undefined) older.add(good);
+  // Groups that come new below a partition start with it.
+  if (deployment.status.currentRevision !== undefined && isHeldBack({ index: 0 }, spec)) {
+    older.add(deployment.status.currentRevision);
+  }
+  for (const {
+    metadata: { name: each },
+    data,
+  } of context.store.revisions(namespace, name)) {
+    if (each === revision || !older.has(each)) continue;
+    const scope = `${metadata.uid}/${each}`;
+    snapshots.set(each, {
+      spec: { ...spec, ...data },
+      profile: await context.models.profile(data.model.uri, scope),
+    });
+  }
+  pass.snapshots = snapshots;
+};
+
+/** Under Recreate older revisions give way only when a plan for the new one exists without them. */
 const findPlan = (pass: Pass): Blocked | undefined => {
-  const { context, deployment, fleet, groups, profile, revision } = pass;
-  if (!profile || revision === undefined) return undefined;
+  const { context, deployment, fleet, groups, snapshots } = pass;
+  if (!snapshots || pass.revision === undefined) return undefined;
+  const rollback = rollbackInput(pass);
+  const revision = (standingFailure(rollback) && goodRevision(rollback)) ?? pass.revision;
   const owner = ownerOf(deployment);
   const { spec } = deployment;
   const others = context.store
@@ -132,22 +195,23 @@ const findPlan = (pass: Pass): Blocked | undefined => {
     .filter((other) => !sameKey(deploymentKey(other.metadata), deploymentKey(deployment.metadata)))
     .flatMap(({ status }) => status.groups);
   const corrections = correctionsFrom(context.store.deployments(), fleet);
-  const place: Target['place'] = (index, own) => {
+  const place: Target['place'] = (index, own, wanted) => {
+    const snapshot = snapshots.get(wanted);
+    if (!snapshot) return revisionGone(wanted);
     const beside = own.filter((group) => group.index !== index);
     const result = context.plan({
-      deployment: { namespace: owner.namespace, name: owner.deployment, spec },
-      model: profile,
+      deployment: { namespace: owner.namespace, name: owner.deployment, spec: snapshot.spec },
+      model: snapshot.profile,
       nodes: planNodes(fleet, usageOf([...others, ...beside])),
       corrections,
     });
     return patiently(result, fleet);
   };
   const isOld = (group: GroupStatus) => group.revision !== revision && holdsMemory(group);
-  if (groups.some(isOld) && spec.replicas > 0 && !spec.paused) {
-    const result = place(
-      0,
-      groups.filter((group) => !isOld(group)),
-    );
+  const isRecreate = spec.strategy.type === 'Recreate';
+  if (isRecreate && groups.some(isOld) && spec.replicas > 0 && !spec.paused) {
+    const own = groups.filter((group) => !isOld(group));
+    const result = place(0, own, revision);
     if (!result.ok) {
       const { reason, terminal } = result;
       const message = `revision ${revision} has no plan, the one before keeps running: ${result.message}`;
@@ -157,6 +221,15 @@ const findPlan = (pass: Pass): Blocked | undefined => {
   pass.target = { revision, place };
   return undefined;
 };
+
+const revisionGone = (revision: string): PlanResult => ({
+  ok: false,
+  reason: 'PlanChanged',
+  message: `revision ${revision} does not exist any more`,
+  terminal: false,
+  rejected: [],
+  options: [],
+});
 
 /** Nothing is given up for want of a node that may still be about to report. */
 const patiently = (result: PlanResult, fleet: Fleet): PlanResult => {
@@ -180,5 +253,6 @@ export const steps: readonly Step[] = [
   { name: 'features', run: checkFeatures },
   { name: 'model', run: resolveModel },
   { name: 'revision', run: recordRevision },
+  { name: 'snapshots', run: takeSnapshots },
   { name: 'plan', run: findPlan },
 ];

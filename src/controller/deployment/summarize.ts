@@ -5,6 +5,7 @@ import type { SpecProblem } from '../ports.ts';
 import { conditionsOf } from './conditions.ts';
 import { judge } from './judge.ts';
 import type { JudgeInput, Verdict, Why } from './judge.ts';
+import { freshFailure, goodRevision } from './rollback.ts';
 
 export interface SummaryInput extends JudgeInput {
   resolvedModel: ModelDeploymentStatus['resolvedModel'];
@@ -12,6 +13,7 @@ export interface SummaryInput extends JudgeInput {
   /** Of rank 0 of the Ready groups, on average. */
   decodeTokensPerSecond: number | undefined;
   endpointUrl: string;
+  knownRevisions: ReadonlySet<string>;
 }
 
 /** The status that follows from a reconcile. The one place that computes it; pure. */
@@ -21,12 +23,17 @@ export const summarize = (input: SummaryInput): ModelDeploymentStatus => {
   const verdict = judge(input);
   const plan = planStatus(input);
   const observed = observedSpeed(input);
-  const currentRevision = verdict.isComplete ? updateRevision : status.currentRevision;
+  const isWhole = verdict.isComplete && groups.every(({ revision }) => revision === updateRevision);
+  const currentRevision = isWhole ? updateRevision : status.currentRevision;
+  const failed = input.failed ?? freshFailure(input, verdict.failure);
+  const effectiveRevision = failed ? goodRevision(input) : updateRevision;
   const isHandled = blocked?.kind !== 'retry';
   return {
     observedGeneration: isHandled ? metadata.generation : status.observedGeneration,
     conditions: conditionsOf({
       ...input,
+      effectiveRevision,
+      failed,
       verdict,
       rejection: rejectionOf(input),
       explanation: plan?.explanation,
@@ -35,6 +42,8 @@ export const summarize = (input: SummaryInput): ModelDeploymentStatus => {
     selector: `espalier.dev/deployment=${metadata.name}`,
     ...(currentRevision === undefined ? {} : { currentRevision }),
     ...(updateRevision === undefined ? {} : { updateRevision }),
+    ...(effectiveRevision === undefined ? {} : { effectiveRevision }),
+    ...(failed ? { failedRevision: failed } : {}),
     ...(resolvedModel ? { resolvedModel } : {}),
     ...(plan ? { plan } : {}),
     ...(observed ? { observed } : {}),

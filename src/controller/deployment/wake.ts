@@ -1,6 +1,7 @@
 import type { GroupStatus, ModelDeployment, ModelDeploymentStatus } from '../../resources/types.ts';
 import { remainingBackoffMs } from '../groups/advance.ts';
-import { availableInMs, deadlineInMs, unfinished } from './judge.ts';
+import { availableInMs } from '../groups/rollout.ts';
+import { deadlineInMs, unfinished } from './judge.ts';
 import type { Blocked } from './judge.ts';
 import { modelMaxAgeMs } from './models.ts';
 
@@ -26,12 +27,14 @@ export const nextLookMs = ({
   now: Date;
 }): number | undefined => {
   const groups = status.groups.flatMap((group) => groupLookMs(group, deployment, now));
-  const { updateRevision } = status;
-  const deadlines = unfinished({ groups: status.groups, updateRevision })
-    .map((group) => deadlineInMs(group, deployment, now))
+  const { effectiveRevision } = status;
+  const rollout = { groups: status.groups, deployment, effectiveRevision };
+  const deadlines = unfinished(rollout)
+    .map((group) => deadlineInMs(group, rollout, now))
     .filter((dueMs) => dueMs > 0 && Number.isFinite(dueMs));
   const stuck = blocked && !deployment.metadata.deletionTimestamp ? [modelMaxAgeMs] : [];
-  const soonest = Math.min(...groups, ...deadlines, ...stuck);
+  const isTurned = effectiveRevision !== deployment.status.effectiveRevision;
+  const soonest = Math.min(...groups, ...deadlines, ...stuck, ...(isTurned ? [0] : []));
   // Times in status are whole seconds, rounded down: look a little later rather than twice.
   return Number.isFinite(soonest) ? Math.max(soonest, 0) + 20 : undefined;
 };
@@ -45,7 +48,7 @@ const groupLookMs = (group: GroupStatus, deployment: ModelDeployment, now: Date)
     case 'Backoff':
       return [Math.max(remainingBackoffMs(group, now), backoffLookMs)];
     case 'Ready': {
-      const availableMs = availableInMs(group, deployment, now);
+      const availableMs = availableInMs(group, deployment.spec, now);
       const degraded = group.degradedBy ? [degradedLookMs] : [];
       return availableMs > 0 ? [availableMs, ...degraded] : degraded;
     }

@@ -7,6 +7,8 @@ import { groupFailure } from './failure.ts';
 import { holders, nextIncarnation, nodesWithLiveRanks } from './holders.ts';
 import { observed, proven } from './observe.ts';
 import type { Owner } from './rank-id.ts';
+import { isAvailable, isHeldBack, isOutdated, rolloutStep } from './rollout.ts';
+import type { RolloutStep } from './rollout.ts';
 import {
   failedGroup,
   forgiven,
@@ -29,6 +31,8 @@ export interface AdvanceInput {
   isForgiven: boolean;
   /** What new starts run, and what older revisions give way to; undefined while something is in the way. */
   target: Target | undefined;
+  /** What was fully rolled out last: new groups that a partition holds back run it. */
+  currentRevision: string | undefined;
   /** Revisions that exist; a group cannot run one that does not. */
   knownRevisions: ReadonlySet<string>;
   /** Groups with a degraded plan for which the plan that was asked for has been possible for long enough. */
@@ -40,8 +44,8 @@ export interface AdvanceInput {
 
 export interface Target {
   revision: string;
-  /** A plan for one group beside all others. */
-  place: (index: number, groups: readonly GroupStatus[]) => PlanResult;
+  /** A plan for one group of this revision beside all others. */
+  place: (index: number, groups: readonly GroupStatus[], revision: string) => PlanResult;
 }
 
 export interface Advanced {
@@ -60,20 +64,21 @@ const maxSteps = 8;
 export const advanceGroups = (input: AdvanceInput): Advanced => {
   const placements: Advanced['placements'] = [];
   const groups = new Map(input.groups.map((group) => [group.index, group]));
-  for (const index of wantedIndexes(input)) {
+  const rollout = rolloutStep({ ...input, revision: input.target?.revision });
+  for (const index of wantedIndexes(input, rollout)) {
     if (!groups.has(index) && input.target && !input.spec.paused) {
-      groups.set(index, newGroup(index, input.target.revision, input.now));
+      groups.set(index, newGroup(index, firstRevision(index, input, input.target), input.now));
     }
   }
-  const place = (index: number): PlanResult | undefined => {
-    const result = input.target?.place(index, [...groups.values()]);
+  const place = (index: number, revision: string): PlanResult | undefined => {
+    const result = input.target?.place(index, [...groups.values()], revision);
     if (result) placements.push({ index, result });
     return result;
   };
   for (const index of [...groups.keys()].toSorted((left, right) => left - right)) {
     for (let step = 0; step < maxSteps; step += 1) {
       const group = groups.get(index);
-      const next = group && advance(group, input, place);
+      const next = group && advance(group, { ...input, rollout }, place);
       if (next === group) break;
       if (next) groups.set(index, next);
       else groups.delete(index);
@@ -88,23 +93,42 @@ export const advanceGroups = (input: AdvanceInput): Advanced => {
 const needsDocument = (before: GroupStatus | undefined, after: GroupStatus): boolean =>
   before?.state !== after.state && (after.state === 'Starting' || after.state === 'Stopping');
 
-const wantedIndexes = ({ spec, isDeleting }: AdvanceInput): number[] =>
-  isDeleting ? [] : Array.from({ length: spec.replicas }, (_, index) => index);
+const wantedIndexes = ({ spec, isDeleting }: AdvanceInput, { surge }: RolloutStep): number[] =>
+  isDeleting ? [] : [...Array.from({ length: spec.replicas }, (_, index) => index), ...surge];
 
-type Place = (index: number) => PlanResult | undefined;
+const firstRevision = (
+  index: number,
+  { spec, currentRevision, knownRevisions }: AdvanceInput,
+  target: Target,
+): string =>
+  isHeldBack({ index }, spec) &&
+  currentRevision !== undefined &&
+  knownRevisions.has(currentRevision)
+    ? currentRevision
+    : target.revision;
+
+/** What a group runs when it starts next. */
+const nextRevision = (
+  group: GroupStatus,
+  { spec, knownRevisions }: AdvanceInput,
+  target: Target,
+): string =>
+  isHeldBack(group, spec) && knownRevisions.has(group.revision) ? group.revision : target.revision;
+
+type Place = (index: number, revision: string) => PlanResult | undefined;
+
+interface Turn extends AdvanceInput {
+  rollout: RolloutStep;
+}
 
 /** One step; the same object when there is none, undefined when the group goes away. */
-const advance = (
-  group: GroupStatus,
-  input: AdvanceInput,
-  place: Place,
-): GroupStatus | undefined => {
+const advance = (group: GroupStatus, input: Turn, place: Place): GroupStatus | undefined => {
   switch (group.state) {
     case 'Waiting':
       return advanceWaiting(group, input, place);
     case 'Starting':
     case 'Ready':
-      return advanceRunning(group, input);
+      return advanceRunning(group, input, place);
     case 'Stopping':
       return advanceStopping(group, input);
     case 'Backoff':
@@ -114,14 +138,10 @@ const advance = (
   }
 };
 
-const isWanted = ({ index }: GroupStatus, { spec, isDeleting }: AdvanceInput): boolean =>
-  !isDeleting && index < spec.replicas;
+const isWanted = ({ index }: GroupStatus, { spec, isDeleting, rollout }: Turn): boolean =>
+  !isDeleting && (index < spec.replicas || rollout.surge.has(index));
 
-const advanceWaiting = (
-  group: GroupStatus,
-  input: AdvanceInput,
-  place: Place,
-): GroupStatus | undefined => {
+const advanceWaiting = (group: GroupStatus, input: Turn, place: Place): GroupStatus | undefined => {
   const { owner, fleet, now, target } = input;
   if (!isWanted(group, input)) return undefined;
   const stay = (why: { reason: string; message: string }): GroupStatus =>
@@ -133,15 +153,17 @@ const advanceWaiting = (
     const message = `ranks of an earlier start still run on ${leftovers.join(', ')}`;
     return stay({ reason: 'AwaitingRanks', message });
   }
-  const result = place(group.index);
+  const revision = nextRevision(group, input, target);
+  const result = place(group.index, revision);
   if (!result) return group;
   if (!result.ok) return stay({ reason: result.reason, message: result.message });
   const incarnation = nextIncarnation(owner, group, fleet);
-  const fresh = input.isForgiven || group.revision !== target.revision ? forgiven(group) : group;
-  return started(fresh, { plan: result.plan, revision: target.revision, incarnation }, now);
+  const fresh = input.isForgiven || group.revision !== revision ? forgiven(group) : group;
+  const { restartTime } = input.spec;
+  return started(fresh, { plan: result.plan, revision, incarnation, restartTime }, now);
 };
 
-const advanceRunning = (group: GroupStatus, input: AdvanceInput): GroupStatus => {
+const advanceRunning = (group: GroupStatus, input: Turn, place: Place): GroupStatus => {
   const { owner, fleet, now, spec, target } = input;
   if (!isWanted(group, input)) {
     const reason = input.isDeleting ? 'Deleting' : 'ScalingDown';
@@ -152,8 +174,10 @@ const advanceRunning = (group: GroupStatus, input: AdvanceInput): GroupStatus =>
   if (!input.knownRevisions.has(group.revision)) {
     return replan('PlanChanged', `its revision ${group.revision} does not exist any more`);
   }
-  if (!spec.paused && target && group.revision !== target.revision) {
-    return replan('RollingOut', `makes room for revision ${target.revision}`);
+  if (target && givesWay(group, input, target, place)) {
+    return group.revision === target.revision
+      ? replan('RollingOut', `spec.restartTime is ${spec.restartTime ?? ''}`)
+      : replan('RollingOut', `makes room for revision ${target.revision}`);
   }
   if (!spec.paused && input.returnable.has(group.index)) {
     return replan('PlanChanged', 'the plan that was asked for is possible again');
@@ -163,19 +187,27 @@ const advanceRunning = (group: GroupStatus, input: AdvanceInput): GroupStatus =>
   return failure ? failedGroup(current, failure, spec.restartPolicy, input) : current;
 };
 
-const advanceStopping = (group: GroupStatus, input: AdvanceInput): GroupStatus | undefined => {
+/** A rolling update stops no group that serves before there is a place for what replaces it. */
+const givesWay = (group: GroupStatus, input: Turn, target: Target, place: Place): boolean => {
+  const { spec, now, rollout } = input;
+  if (!rollout.replaced.has(group.index)) return false;
+  if (spec.strategy.type === 'Recreate' || !isAvailable(group, spec, now)) return true;
+  return place(group.index, target.revision)?.ok === true;
+};
+
+const advanceStopping = (group: GroupStatus, input: Turn): GroupStatus | undefined => {
   const { owner, fleet, now } = input;
   if (!isWanted(group, input) && group.after !== 'Remove') return { ...group, after: 'Remove' };
   if (holders(owner, group, fleet).length === 0) return released(group, now);
   return observed(owner, group, fleet, now);
 };
 
-const advanceBackoff = (group: GroupStatus, input: AdvanceInput): GroupStatus | undefined => {
+const advanceBackoff = (group: GroupStatus, input: Turn): GroupStatus | undefined => {
   const { owner, fleet, now, target } = input;
   if (!isWanted(group, input)) return undefined;
   if (input.isForgiven && group.notBefore !== undefined) return forgiven(group);
   if (input.spec.paused) return group;
-  if (target && group.revision !== target.revision) {
+  if (target && isOutdated(group, input.spec, target.revision)) {
     return waiting(forgiven(group), { reason: 'RollingOut', message: '' }, now);
   }
   const gone = target && group.members.find(({ nodeName }) => isGone(nodeName, input));
@@ -215,11 +247,11 @@ const canStart = (nodeName: string, { fleet, spec }: AdvanceInput): boolean => {
   );
 };
 
-const advanceFailed = (group: GroupStatus, input: AdvanceInput): GroupStatus | undefined => {
+const advanceFailed = (group: GroupStatus, input: Turn): GroupStatus | undefined => {
   if (!isWanted(group, input)) return undefined;
   const { target, now } = input;
   if (!target || input.spec.paused) return group;
-  if (!input.isForgiven && group.revision === target.revision) return group;
+  if (!input.isForgiven && !isOutdated(group, input.spec, target.revision)) return group;
   const why = { reason: 'RollingOut', message: '' };
   return waiting(forgiven(group), why, now);
 };

@@ -9,15 +9,16 @@ import type { GroupFailure } from './failure.ts';
 export const maxBackoffMs = 300_000;
 
 /** What a group is in every state; all else belongs to the state that it is in. */
-type Core = Pick<GroupStatus, 'index' | 'revision' | 'incarnation' | 'restarts' | 'members'>;
+type Core = Pick<
+  GroupStatus,
+  'index' | 'revision' | 'incarnation' | 'restarts' | 'restartTime' | 'members'
+>;
 
-const coreOf = ({ index, revision, incarnation, restarts, members }: GroupStatus): Core => ({
-  index,
-  revision,
-  incarnation,
-  restarts,
-  members,
-});
+const coreOf = (group: GroupStatus): Core => {
+  const { index, revision, incarnation, restarts, restartTime, members } = group;
+  const core = { index, revision, incarnation, restarts, members };
+  return restartTime === undefined ? core : { ...core, restartTime };
+};
 
 /** What the assignments of its ranks are made of, beside its members. */
 const placementOf = ({ engine, interconnectMode, contextLength, degradedBy }: GroupStatus) => ({
@@ -51,16 +52,25 @@ export const waiting = (
   members: [],
 });
 
+interface Start {
+  plan: Plan;
+  revision: string;
+  incarnation: number;
+  /** What spec asked for when it started, so that it is not restarted for that again. */
+  restartTime: string | undefined;
+}
+
 /** A first start on the ranks of a plan. */
 export const started = (
   group: GroupStatus,
-  { plan, revision, incarnation }: { plan: Plan; revision: string; incarnation: number },
+  { plan, revision, incarnation, restartTime }: Start,
   now: Date,
 ): GroupStatus => ({
   ...coreOf(group),
   ...starting(now),
   revision,
   incarnation,
+  ...(restartTime === undefined ? {} : { restartTime }),
   engine: plan.engine,
   interconnectMode: plan.interconnectMode,
   contextLength: plan.contextLength,

@@ -1,0 +1,113 @@
+import type { GroupStatus, ModelDeploymentSpec } from '../../resources/types.ts';
+
+export interface RolloutInput {
+  groups: readonly GroupStatus[];
+  spec: Pick<ModelDeploymentSpec, 'replicas' | 'strategy' | 'minReadySeconds' | 'paused'> &
+    RestartRequest;
+  /** What groups are moved to; undefined while something is in the way. */
+  revision: string | undefined;
+  now: Date;
+}
+
+type RestartRequest = Pick<ModelDeploymentSpec, 'restartTime'>;
+
+/** One look at a rollout. */
+export interface RolloutStep {
+  /** Groups that give way now; between them they take no more than may be missing. */
+  replaced: ReadonlySet<number>;
+  /** Groups that exist beyond `replicas` for now. */
+  surge: ReadonlySet<number>;
+}
+
+/** Stays at its revision: below the partition of a rolling update. */
+export const isHeldBack = (
+  { index }: Pick<GroupStatus, 'index'>,
+  { strategy }: Pick<ModelDeploymentSpec, 'strategy'>,
+): boolean => strategy.type === 'RollingUpdate' && index < strategy.rollingUpdate.partition;
+
+/** Runs, or would start again as, something else than what is asked for now. */
+export const isOutdated = (
+  group: GroupStatus,
+  spec: Pick<ModelDeploymentSpec, 'strategy'> & RestartRequest,
+  revision: string | undefined,
+): boolean =>
+  !isHeldBack(group, spec) && (group.revision !== revision || isRestartDue(group, spec));
+
+/** A group that holds no place has nothing to restart. */
+const isRestartDue = (
+  { restartTime, members }: GroupStatus,
+  { restartTime: wanted }: RestartRequest,
+): boolean =>
+  wanted !== undefined &&
+  members.length > 0 &&
+  (restartTime === undefined || Date.parse(restartTime) < Date.parse(wanted));
+
+/** Time until a Ready group counts as available; 0 or less: it does. */
+export const availableInMs = (
+  { readyTime }: GroupStatus,
+  { minReadySeconds }: Pick<ModelDeploymentSpec, 'minReadySeconds'>,
+  now: Date,
+): number =>
+  readyTime === undefined ? 0 : Date.parse(readyTime) + minReadySeconds * 1000 - now.getTime();
+
+export const isAvailable = (
+  group: GroupStatus,
+  spec: Pick<ModelDeploymentSpec, 'minReadySeconds'>,
+  now: Date,
+): boolean => group.state === 'Ready' && availableInMs(group, spec, now) <= 0;
+
+/**
+ * What a rollout may do now. Recreate replaces every outdated group at once. RollingUpdate replaces those that do
+ * not serve first, for they cost nothing, then as many that serve as leave `replicas - maxUnavailable` serving,
+ * from the highest index down, as StatefulSets do. Pure.
+ */
+export const rolloutStep = (input: RolloutInput): RolloutStep => {
+  const { groups, spec, revision, now } = input;
+  const surge = surgeIndexes(input);
+  if (spec.paused || revision === undefined) return { replaced: new Set(), surge };
+  const wanted = groups.filter(({ index }) => index < spec.replicas || surge.has(index));
+  const outdated = wanted
+    .filter((group) => isRunningOutdated(group, input))
+    .toSorted((left, right) => right.index - left.index);
+  if (spec.strategy.type === 'Recreate') return { replaced: indexes(outdated), surge };
+  const serving = wanted.filter((group) => isAvailable(group, spec, now));
+  const spare = Math.max(0, serving.length - minimumOf(spec));
+  const idle = outdated.filter((group) => !serving.includes(group));
+  const due = outdated.filter((group) => serving.includes(group)).slice(0, spare);
+  return { replaced: indexes([...idle, ...due]), surge };
+};
+
+const indexes = (groups: readonly GroupStatus[]): ReadonlySet<number> =>
+  new Set(groups.map(({ index }) => index));
+
+const minimumOf = ({ replicas, strategy }: RolloutInput['spec']): number =>
+  replicas - strategy.rollingUpdate.maxUnavailable;
+
+const isRunningOutdated = (group: GroupStatus, { spec, revision }: RolloutInput): boolean =>
+  (group.state === 'Starting' || group.state === 'Ready') && isOutdated(group, spec, revision);
+
+/**
+ * Groups beyond `replicas` come while outdated ones run, and stay until what they stand in for serves. They go when
+ * nothing is on its way any more: a group that waits for room may be waiting for theirs.
+ */
+const surgeIndexes = (input: RolloutInput): ReadonlySet<number> => {
+  const { groups, spec, revision, now } = input;
+  const { strategy, replicas, paused } = spec;
+  if (strategy.type !== 'RollingUpdate') return new Set();
+  const { maxSurge } = strategy.rollingUpdate;
+  const present = groups.filter(
+    (group) =>
+      group.index >= replicas &&
+      group.index < replicas + maxSurge &&
+      group.state !== 'Stopping' &&
+      (revision === undefined || group.revision === revision),
+  );
+  if (paused || revision === undefined) return indexes(present);
+  const own = groups.filter(({ index }) => index < replicas);
+  const outdated = own.filter((group) => isRunningOutdated(group, input)).length;
+  const isShort =
+    own.filter((group) => isAvailable(group, spec, now)).length < minimumOf(spec) &&
+    own.some((group) => group.state !== 'Waiting' && !isAvailable(group, spec, now));
+  const fresh = Array.from({ length: Math.min(maxSurge, outdated) }, (_, nth) => replicas + nth);
+  return new Set([...(outdated > 0 || isShort ? indexes(present) : []), ...fresh]);
+};

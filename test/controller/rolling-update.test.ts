@@ -1,0 +1,287 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { GroupStatus, ModelDeploymentSpec } from '../../src/resources/types.ts';
+import { profile, spec } from '../planner/builders.ts';
+import { harness } from './harness.ts';
+import type { Harness } from './harness.ts';
+
+type RollingUpdate = ModelDeploymentSpec['strategy']['rollingUpdate'];
+
+const rolling = (
+  rollingUpdate: Partial<RollingUpdate>,
+  contextLength: number,
+  overrides: Partial<ModelDeploymentSpec> = {},
+): ModelDeploymentSpec =>
+  spec({
+    replicas: 3,
+    parallelism: { strategy: 'Single' },
+    runtime: { ...spec().runtime, contextLength },
+    ...overrides,
+    strategy: {
+      type: 'RollingUpdate',
+      rollingUpdate: { maxUnavailable: 1, maxSurge: 0, partition: 0, ...rollingUpdate },
+      onFailure: overrides.strategy?.onFailure ?? 'Hold',
+    },
+  });
+
+const groups = (world: Harness): GroupStatus[] => world.deployment('m').status.groups;
+const serving = (world: Harness): number => groups(world).filter(isReady).length;
+const isReady = ({ state }: GroupStatus): boolean => state === 'Ready';
+const contexts = (world: Harness): (number | undefined)[] =>
+  groups(world).map(({ contextLength }) => contextLength);
+
+/** Half seconds of simulated time until the probe holds; tells the fewest groups that served and the most that were. */
+const extremesUntil = async (world: Harness, probe: () => boolean) => {
+  const seen = { fewest: Infinity, most: 0 };
+  for (let step = 0; step < 2000 && !probe(); step += 1) {
+    await world.run(0.5);
+    seen.fewest = Math.min(seen.fewest, serving(world));
+    seen.most = Math.max(seen.most, groups(world).length);
+  }
+  assert.ok(probe(), JSON.stringify(world.deployment('m').status, null, 1));
+  return seen;
+};
+
+const rolledOut = async (nodes: string[], first: ModelDeploymentSpec): Promise<Harness> => {
+  const world = harness(nodes);
+  world.state.applyDeployment('m', first);
+  await world.startControlPlane();
+  await world.runUntil('first revision', () => world.isReady('m'));
+  return world;
+};
+
+test('a rolling update leaves at most maxUnavailable groups missing', async () => {
+  const world = await rolledOut(['a', 'b', 'c'], rolling({}, 1024));
+  world.state.applyDeployment('m', rolling({}, 2048));
+  const { fewest, most } = await extremesUntil(world, () => world.isReady('m'));
+  assert.deepEqual({ fewest, most }, { fewest: 2, most: 3 });
+  assert.deepEqual(contexts(world), [2048, 2048, 2048]);
+});
+
+test('with surge, a rolling update replaces groups without one missing', async () => {
+  const surge = { maxUnavailable: 0, maxSurge: 1 };
+  const world = await rolledOut(['a', 'b', 'c'], rolling(surge, 1024));
+  world.state.applyDeployment('m', rolling(surge, 2048));
+  const { fewest, most } = await extremesUntil(world, () => world.isReady('m'));
+  assert.deepEqual({ fewest, most }, { fewest: 3, most: 4 });
+  assert.deepEqual(contexts(world), [2048, 2048, 2048]);
+});
+
+test('a surge without room waits and says so, and goes on when there is room', async () => {
+  const surge = { maxUnavailable: 0, maxSurge: 1 };
+  const world = harness(['a', 'b', 'c', 'd']);
+  world.models.set('file:///models/m', profile(30));
+  world.state.applyNode('d', { ...world.state.node('d')!.spec, unschedulable: true });
+  world.state.applyDeployment('m', rolling(surge, 1024));
+  await world.startControlPlane();
+  await world.runUntil('first revision', () => world.isReady('m'));
+  world.state.applyDeployment('m', rolling(surge, 2048));
+  await world.run(60);
+  assert.equal(serving(world), 3);
+  assert.deepEqual(contexts(world).slice(0, 3), [1024, 1024, 1024]);
+  assert.match(world.condition('m', 'Ready')?.message ?? '', /group 3 is Waiting: .*GiB/);
+  world.state.applyNode('d', { ...world.state.node('d')!.spec, unschedulable: false });
+  const { fewest } = await extremesUntil(world, () => world.isReady('m'));
+  assert.equal(fewest, 3);
+});
+
+test('a partition holds the groups below it at their revision, restarts included', async () => {
+  const world = await rolledOut(['a', 'b', 'c'], rolling({}, 1024));
+  const first = groups(world)[0]?.revision;
+  world.state.applyDeployment('m', rolling({ partition: 2 }, 2048));
+  await world.runUntil('partly', () => world.isReady('m'));
+  assert.deepEqual(contexts(world), [1024, 1024, 2048]);
+  assert.equal(world.deployment('m').status.currentRevision, first);
+  assert.equal(world.deployment('m').status.updatedReplicas, 1);
+
+  for (const node of world.fleet.nodes) {
+    for (const id of node.ranks.keys()) if (id.includes('/0/')) node.kill(id);
+  }
+  await world.runUntil('down', () => groups(world)[0]?.state !== 'Ready');
+  await world.runUntil('again', () => world.isReady('m'));
+  assert.deepEqual(contexts(world), [1024, 1024, 2048]);
+
+  world.state.applyDeployment('m', rolling({}, 2048));
+  await world.runUntil('all', () => world.isReady('m'));
+  assert.deepEqual(contexts(world), [2048, 2048, 2048]);
+});
+
+test('old groups that do not serve are replaced at once, however many may be missing', async () => {
+  const world = await rolledOut(['a', 'b', 'c'], rolling({}, 1024));
+  const bad = rolling({ maxUnavailable: 3 }, 2048);
+  world.state.applyDeployment('m', bad);
+  await world.run(1);
+  const revision = world.deployment('m').status.updateRevision ?? '';
+  world.fleet.poison.set(revision, { code: 'RankExited', message: 'x', terminal: false });
+  await world.runUntil('nothing serves', () => serving(world) === 0);
+  world.state.applyDeployment('m', rolling({}, 512));
+  await world.runUntil('third revision', () => world.isReady('m'));
+  assert.deepEqual(contexts(world), [512, 512, 512]);
+});
+
+test('going back at any step of an update keeps the minimum serving', async () => {
+  for (let steps = 1; steps <= 40; steps += 3) {
+    const world = await rolledOut(['a', 'b', 'c'], rolling({}, 1024));
+    const before = new Map(groups(world).map(({ index, incarnation }) => [index, incarnation]));
+    world.state.applyDeployment('m', rolling({}, 2048));
+    await world.run(steps / 2);
+    const untouched = groups(world).filter(
+      ({ state, contextLength }) => state === 'Ready' && contextLength === 1024,
+    );
+    world.state.applyDeployment('m', rolling({}, 1024));
+    const { fewest } = await extremesUntil(world, () => world.isReady('m'));
+    assert.ok(fewest >= 2, `back after ${steps} steps: ${fewest} served`);
+    for (const { index } of untouched) {
+      assert.equal(groups(world)[index]?.incarnation, before.get(index), `group ${index} ran on`);
+    }
+    assert.deepEqual(contexts(world), [1024, 1024, 1024]);
+  }
+});
+
+test('a newer restartTime restarts every group once, in turn, also over control planes', async () => {
+  const world = await rolledOut(['a', 'b', 'c'], rolling({}, 1024));
+  const before = groups(world).map(({ incarnation }) => incarnation);
+  const restartTime = '2030-01-01T00:00:00Z';
+  world.state.applyDeployment('m', rolling({}, 1024, { restartTime }));
+  const { fewest } = await extremesUntil(world, () => world.isReady('m'));
+  assert.equal(fewest, 2);
+  const after = groups(world).map(({ incarnation }) => incarnation);
+  assert.deepEqual(
+    after,
+    before.map((incarnation) => incarnation + 1),
+  );
+  await world.startControlPlane();
+  world.state.applyDeployment('m', rolling({}, 1024, { restartTime: '2029-01-01T00:00:00Z' }));
+  await world.run(60);
+  assert.deepEqual(
+    groups(world).map(({ incarnation }) => incarnation),
+    after,
+  );
+});
+
+test('minReadySeconds is waited for between two groups', async () => {
+  const world = await rolledOut(['a', 'b', 'c'], rolling({}, 1024, { minReadySeconds: 30 }));
+  world.state.applyDeployment('m', rolling({}, 2048, { minReadySeconds: 30 }));
+  const startMs = world.clock.monotonicMs();
+  await world.runUntil('ready', () => world.isReady('m'));
+  assert.ok(world.clock.monotonicMs() - startMs >= 90_000);
+});
+
+test('a group that waits its turn is not late while others come on', async () => {
+  const slow = { minReadySeconds: 50, progressDeadlineSeconds: 60 };
+  const world = await rolledOut(['a', 'b', 'c'], rolling({}, 1024, slow));
+  world.state.applyDeployment('m', rolling({}, 2048, slow));
+  for (let second = 0; second < 400 && !world.isReady('m'); second += 1) {
+    await world.run(1);
+    assert.equal(world.summary('m', 'Stalled'), undefined);
+  }
+  assert.ok(world.isReady('m'));
+});
+
+const withRollback = (contextLength: number, overrides: Partial<ModelDeploymentSpec> = {}) =>
+  rolling({}, contextLength, {
+    restartPolicy: { maxGroupRestarts: 1, backoffSeconds: 1 },
+    ...overrides,
+    strategy: { ...spec().strategy, onFailure: 'Rollback' },
+  });
+
+const withHold = (contextLength: number): ModelDeploymentSpec => ({
+  ...withRollback(contextLength),
+  strategy: rolling({}, contextLength).strategy,
+});
+
+const recreatedWithRollback = (contextLength: number): ModelDeploymentSpec => ({
+  ...withRollback(contextLength),
+  strategy: { ...spec().strategy, onFailure: 'Rollback' },
+});
+
+/** Rolls out a revision whose ranks fail, until the deployment is Stalled. */
+const failedRollout = async (
+  make: (contextLength: number, overrides?: Partial<ModelDeploymentSpec>) => ModelDeploymentSpec,
+): Promise<{ world: Harness; good: string; bad: string }> => {
+  const world = await rolledOut(['a', 'b', 'c'], make(1024));
+  const good = world.deployment('m').status.currentRevision ?? '';
+  world.state.applyDeployment('m', make(2048));
+  await world.runUntil('told', () => world.deployment('m').status.updateRevision !== good, 5);
+  const bad = world.deployment('m').status.updateRevision ?? '';
+  world.fleet.poison.set(bad, { code: 'RankExited', message: 'no memory', terminal: false });
+  await world.runUntil('stalled', () => world.summary('m', 'Stalled') !== undefined);
+  return { world, good, bad };
+};
+
+test('onFailure Rollback goes back to the revision before, in status only, and stays there', async () => {
+  const { world, good, bad } = await failedRollout(withRollback);
+  await world.runUntil('all serve', () => serving(world) === 3);
+  const { status, spec: now } = world.deployment('m');
+  assert.equal(now.runtime.contextLength, 2048);
+  assert.deepEqual(contexts(world), [1024, 1024, 1024]);
+  assert.deepEqual(
+    [status.currentRevision, status.updateRevision, status.effectiveRevision],
+    [good, bad, good],
+  );
+  assert.equal(world.summary('m', 'RolledBack'), 'True RestartLimitExceeded');
+  assert.equal(world.summary('m', 'Stalled'), 'True RestartLimitExceeded');
+  assert.equal(world.summary('m', 'Available'), 'True MinimumAvailable');
+  assert.match(world.summary('m', 'Ready') ?? '', /^False/);
+  assert.equal(world.events('RolledBack').length, 1);
+
+  const incarnations = groups(world).map(({ incarnation }) => incarnation);
+  await world.startControlPlane();
+  await world.run(120);
+  assert.deepEqual(
+    groups(world).map(({ incarnation }) => incarnation),
+    incarnations,
+  );
+});
+
+test('after a rollback a restart is what tries the failed revision again', async () => {
+  const { world, bad } = await failedRollout(withRollback);
+  await world.runUntil('all serve', () => serving(world) === 3);
+  world.fleet.poison.clear();
+  world.state.applyDeployment('m', withRollback(2048, { restartTime: '2030-01-01T00:00:00Z' }));
+  await world.runUntil('ready', () => world.isReady('m'));
+  assert.equal(world.deployment('m').status.currentRevision, bad);
+  assert.equal(world.summary('m', 'RolledBack'), undefined);
+  assert.equal(world.deployment('m').status.failedRevision, undefined);
+});
+
+test('after a rollback the old spec is Ready without a restart', async () => {
+  const { world } = await failedRollout(withRollback);
+  await world.runUntil('all serve', () => serving(world) === 3);
+  const incarnations = groups(world).map(({ incarnation }) => incarnation);
+  world.state.applyDeployment('m', withRollback(1024));
+  await world.runUntil('ready', () => world.isReady('m'), 10);
+  assert.deepEqual(
+    groups(world).map(({ incarnation }) => incarnation),
+    incarnations,
+  );
+});
+
+test('onFailure Hold leaves the failed group for people to look at, and the others serving', async () => {
+  const { world } = await failedRollout(withHold);
+  await world.run(60);
+  assert.equal(serving(world), 2);
+  assert.deepEqual(contexts(world), [1024, 1024, 2048]);
+  assert.equal(groups(world)[2]?.state, 'Failed');
+});
+
+test('Recreate goes back as well when its rollout fails', async () => {
+  const { world } = await failedRollout(recreatedWithRollback);
+  await world.runUntil('all serve', () => serving(world) === 3);
+  assert.deepEqual(contexts(world), [1024, 1024, 1024]);
+});
+
+test('scaling in the midst of an update ends at the new size and revision', async () => {
+  const surge = { maxUnavailable: 1, maxSurge: 2 };
+  for (const replicas of [1, 2, 5]) {
+    const world = await rolledOut(['a', 'b', 'c'], rolling(surge, 1024));
+    world.state.applyDeployment('m', rolling(surge, 2048));
+    await world.run(4);
+    world.state.applyDeployment('m', rolling(surge, 2048, { replicas }));
+    await world.runUntil(`${replicas} groups`, () => world.isReady('m'));
+    assert.deepEqual(
+      contexts(world),
+      Array.from({ length: replicas }, () => 2048),
+    );
+  }
+});
