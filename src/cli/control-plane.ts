@@ -74,6 +74,7 @@ export const startControlPlane = async (
     nodeLink: hub,
     readModelProfile: createModelProfileReader({}),
     plan: (request) => plan({ ...request, catalogue }),
+    requestsUnderWay: (endpoint) => router.requestsUnderWay(endpoint),
     clock,
     random,
     logger: logger.child({ room: 'controller' }),

@@ -17,6 +17,8 @@ export interface Context {
   clock: Clock;
   random: Random;
   endpointUrl: (namespace: string, name: string) => string;
+  /** Through the router, of a group's endpoint; undefined where there is no router. */
+  requestsUnderWay: ((endpoint: string) => number) | undefined;
   models: Models;
   turns: Turns;
   returns: Returns;

@@ -35,6 +35,8 @@ export interface ControllerOptions {
   logger: Logger;
   /** Where clients reach a deployment: base URL on the router. */
   endpointUrl: (namespace: string, name: string) => string;
+  /** Requests that a group's endpoint works on for the router in front of it; not given where there is no router. */
+  requestsUnderWay?: (endpoint: string) => number;
   /** A newer control plane has taken over. Nothing is written or published after this call; end the process. */
   onFenced: (error: EspalierError) => void;
   /** Where what happens is counted; nobody looks unless it is given. */
@@ -75,6 +77,7 @@ export const createController = (options: ControllerOptions): Controller => {
     clock,
     random,
     endpointUrl: options.endpointUrl,
+    requestsUnderWay: options.requestsUnderWay,
     models: createModels(options.readModelProfile, clock),
     turns: createTurns(),
     returns: createReturns(clock),

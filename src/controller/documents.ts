@@ -49,7 +49,8 @@ const assignmentsOn = (
   });
 };
 
-const isListed = ({ state }: GroupStatus): boolean => state === 'Starting' || state === 'Ready';
+const isListed = ({ state }: GroupStatus): boolean =>
+  state === 'Starting' || state === 'Ready' || state === 'Draining';
 
 /** One per start of a group, so that a rank of an earlier start cannot join. */
 const groupSecret = (

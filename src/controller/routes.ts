@@ -1,4 +1,4 @@
-import type { ModelDeployment } from '../resources/types.ts';
+import type { GroupStatus, ModelDeployment } from '../resources/types.ts';
 
 /** Where the router sends requests for one deployment. */
 export interface Route {
@@ -8,6 +8,8 @@ export interface Route {
   servedNames: string[];
   /** Base URLs of the groups that proved themselves; empty: answer 503 with the message below. */
   endpoints: string[];
+  /** Base URLs of groups that finish what is under way and get nothing new. */
+  draining: string[];
   unavailableMessage: string;
   /** For Retry-After. */
   retryAfterSeconds: number;
@@ -26,7 +28,8 @@ export const routesFrom = (deployments: readonly ModelDeployment[]): Route[] =>
         namespace: metadata.namespace ?? 'default',
         name: metadata.name,
         servedNames: servedNames.length > 0 ? servedNames : [metadata.name],
-        endpoints: endpointsOf(deployment),
+        endpoints: metadata.deletionTimestamp ? [] : endpointsOf(deployment, 'Ready'),
+        draining: endpointsOf(deployment, 'Draining'),
         unavailableMessage: unavailableMessage(metadata.name, status.conditions),
         retryAfterSeconds,
       };
@@ -35,12 +38,10 @@ export const routesFrom = (deployments: readonly ModelDeployment[]): Route[] =>
 
 const routeOrder = ({ namespace, name }: Route): string => `${namespace}/${name}`;
 
-const endpointsOf = ({ metadata, status }: ModelDeployment): string[] => {
-  if (metadata.deletionTimestamp) return [];
-  return status.groups.flatMap(({ state, endpoint }) =>
-    state === 'Ready' && endpoint !== undefined ? [endpoint] : [],
+const endpointsOf = ({ status }: ModelDeployment, wanted: GroupStatus['state']): string[] =>
+  status.groups.flatMap(({ state, endpoint }) =>
+    state === wanted && endpoint !== undefined ? [endpoint] : [],
   );
-};
 
 const unavailableMessage = (
   name: string,

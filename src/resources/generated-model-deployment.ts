@@ -32,7 +32,7 @@ export interface GroupStatus {
   /** Failures in a row since it was last Ready for long enough. */
   restarts: number;
   /** What the group does. */
-  state: 'Waiting' | 'Starting' | 'Ready' | 'Backoff' | 'Stopping' | 'Failed';
+  state: 'Waiting' | 'Starting' | 'Ready' | 'Draining' | 'Backoff' | 'Stopping' | 'Failed';
   /** Why it does that, in one CamelCase word. */
   reason?: string;
   /** Why it does that, for people. */
@@ -41,7 +41,7 @@ export interface GroupStatus {
   endpoint?: string;
   /** Wall time before which it is not started again. */
   notBefore?: string;
-  /** What follows Stopping: Restart after a pause, Replan at once, Hold until the user changes something, Remove the group. */
+  /** What follows Draining and Stopping: Restart after a pause, Replan at once, Hold until the user changes something, Remove the group. */
   after?: 'Restart' | 'Replan' | 'Hold' | 'Remove';
   /** Engine of the plan that its ranks come from. */
   engine?: string;
@@ -57,6 +57,8 @@ export interface GroupStatus {
   progressTime?: string;
   /** Since when every rank answers. */
   readyTime?: string;
+  /** When a Draining group is stopped, whatever is still under way. */
+  drainDeadlineTime?: string;
   /** What spec.restartTime was when it was started last. */
   restartTime?: string;
   /** Its ranks. */
@@ -173,6 +175,8 @@ export interface ModelDeploymentSpec {
   paused: boolean;
   /** Set it to now to restart every group once, as strategy says. A group is restarted when this is later than what it was when the group was started; an earlier time or none restarts nothing. */
   restartTime?: string;
+  /** How long a group that is to stop may finish requests that are under way. It gets no new ones meanwhile. */
+  drainTimeoutSeconds: number;
 }
 
 /** What is seen. Written by the controller only. */

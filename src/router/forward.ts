@@ -19,7 +19,7 @@ export interface Deadlines {
   responseMs: number;
   /** Between two bytes, and for a client that does not read. */
   idleMs: number;
-  /** For a group that is no longer among the ready ones; a draining group still sends tokens. */
+  /** For a group that is neither ready nor draining any more. */
   unlistedMs: number;
 }
 
@@ -170,7 +170,10 @@ const createStopper = (
   const controller = new AbortController();
   let phase: 'Connecting' | 'Waiting' | 'Receiving' = 'Connecting';
   const stop = (reason: StopReason) => controller.abort(reason);
-  const isListed = () => latest(route)?.endpoints.includes(endpoint) ?? false;
+  const isListed = () => {
+    const { endpoints = [], draining = [] } = latest(route) ?? {};
+    return endpoints.includes(endpoint) || draining.includes(endpoint);
+  };
   const limitMs = () => {
     const waitMs = stream ? deadlines.firstByteMs : deadlines.responseMs;
     const ownMs = { Connecting: deadlines.connectMs, Waiting: waitMs, Receiving: deadlines.idleMs };

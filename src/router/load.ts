@@ -4,6 +4,8 @@ export interface Load {
   leastLoaded(endpoints: readonly string[], tried: readonly string[]): string | undefined;
   /** Counts one request more; the returned function takes it back. */
   enter(endpoint: string): () => void;
+  /** Requests under way now. */
+  count(endpoint: string): number;
 }
 
 export const createLoad = (): Load => {
@@ -14,6 +16,7 @@ export const createLoad = (): Load => {
       endpoints
         .filter((endpoint) => !tried.includes(endpoint))
         .toSorted((a, b) => count(a) - count(b))[0],
+    count,
     enter: (endpoint) => {
       outstanding.set(endpoint, count(endpoint) + 1);
       return () => {

@@ -14,6 +14,8 @@ export interface Route {
   servedNames: readonly string[];
   /** Base URLs of rank 0 ("http://127.0.0.1:41234/v1") of the groups whose every rank answered, and of no others. */
   endpoints: readonly string[];
+  /** Groups that finish what is under way and get nothing new. */
+  draining?: readonly string[];
   /** Why no endpoint is there, for clients. */
   unavailableMessage?: string;
   /** How long a client should wait before it tries again. */

@@ -37,6 +37,8 @@ export interface Router {
   listen(address?: { host?: string; port?: number }): Promise<{ host: string; port: number }>;
   /** "http://127.0.0.1:8080" once it listens. */
   address(): string | undefined;
+  /** What a group's endpoint works on for this router's clients. */
+  requestsUnderWay(endpoint: string): number;
   /** Takes no new requests, waits for those under way, then ends them with an error. */
   close(): Promise<void>;
 }
@@ -88,6 +90,7 @@ export const createRouter = (options: RouterOptions): Router => {
       const host = bound.family === 'IPv6' ? `[${bound.address}]` : bound.address;
       return `http://${host}:${bound.port}`;
     },
+    requestsUnderWay: (endpoint) => forwarding.load.count(endpoint),
     close: async () => {
       await drain(server.server, clock, {
         drainMs,

@@ -94,6 +94,7 @@ const advanceOne = (
     isDeleting: false,
     isForgiven: false,
     currentRevision: undefined,
+    requestsUnderWay: undefined,
     target: { revision: 'm-1', place: () => refusal },
     knownRevisions: new Set(['m-1', 'm-2']),
     returnable: new Set(),

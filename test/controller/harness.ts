@@ -40,7 +40,7 @@ export class Harness {
 
   /** Starts a control plane; the one before, if any, is left as after kill -9. */
   async startControlPlane(
-    options: Partial<Pick<ControllerOptions, 'metrics' | 'logger'>> = {},
+    options: Partial<Pick<ControllerOptions, 'metrics' | 'logger' | 'requestsUnderWay'>> = {},
   ): Promise<Controller> {
     const controller = createController({
       store: this.state.open(),

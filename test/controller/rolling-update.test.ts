@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { routesFrom } from '../../src/controller/routes.ts';
 import type { GroupStatus, ModelDeploymentSpec } from '../../src/resources/types.ts';
 import { profile, spec } from '../planner/builders.ts';
 import { harness } from './harness.ts';
@@ -283,5 +284,62 @@ test('scaling in the midst of an update ends at the new size and revision', asyn
       contexts(world),
       Array.from({ length: replicas }, () => 2048),
     );
+  }
+});
+
+test('a group drains: it gets nothing new, ends what is under way, then stops', async () => {
+  const underWay = new Map<string, number>();
+  const world = harness(['a', 'b', 'c']);
+  world.state.applyDeployment('m', rolling({}, 1024));
+  await world.startControlPlane({ requestsUnderWay: (endpoint) => underWay.get(endpoint) ?? 0 });
+  await world.runUntil('first revision', () => world.isReady('m'));
+  const busy = groups(world)[2]?.endpoint ?? '';
+  underWay.set(busy, 1);
+  world.state.applyDeployment('m', rolling({}, 2048));
+  await world.runUntil('draining', () => groups(world)[2]?.state === 'Draining', 10);
+  await world.run(20);
+  assert.equal(groups(world)[2]?.state, 'Draining');
+  const ranks = world.fleet.nodes.flatMap((node) => [...node.ranks.keys()]);
+  assert.ok(ranks.some((id) => id.startsWith('default/m/2/')));
+  const [route] = routesFrom(world.state.deployments());
+  assert.deepEqual(route?.draining, [busy]);
+  assert.equal(route?.endpoints.includes(busy), false);
+  underWay.clear();
+  await world.runUntil('ready', () => world.isReady('m'));
+});
+
+test('a request that never ends holds a group until drainTimeoutSeconds', async () => {
+  const world = harness(['a', 'b', 'c']);
+  world.state.applyDeployment('m', rolling({}, 1024));
+  await world.startControlPlane({ requestsUnderWay: () => 1 });
+  await world.runUntil('first revision', () => world.isReady('m'));
+  const startMs = world.clock.monotonicMs();
+  world.state.applyDeployment('m', rolling({}, 2048, { drainTimeoutSeconds: 90 }));
+  await world.runUntil('stopping', () => groups(world)[2]?.state === 'Stopping');
+  assert.ok(world.clock.monotonicMs() - startMs >= 89_000);
+  await world.runUntil('ready', () => world.isReady('m'));
+});
+
+test('a draining group whose node dies, or whose deployment is deleted, stops and counts no failure', async () => {
+  for (const end of ['NodeLost', 'Deleted'] as const) {
+    const world = harness(['a', 'b', 'c']);
+    world.state.applyDeployment('m', rolling({}, 1024));
+    await world.startControlPlane({ requestsUnderWay: () => 1 });
+    await world.runUntil('first revision', () => world.isReady('m'));
+    world.state.applyDeployment('m', rolling({}, 2048, { drainTimeoutSeconds: 3600 }));
+    await world.runUntil('draining', () => groups(world)[2]?.state === 'Draining', 10);
+    if (end === 'Deleted') {
+      world.state.delete({ kind: 'ModelDeployment', namespace: 'default', name: 'm' });
+      await world.run(60);
+      assert.equal(
+        groups(world).every(({ state }) => state === 'Draining'),
+        true,
+      );
+      continue;
+    }
+    const { nodeName = '' } = groups(world)[2]?.members[0] ?? {};
+    world.fleet.node(nodeName).crash();
+    await world.runUntil('not draining', () => groups(world)[2]?.state !== 'Draining', 120);
+    assert.equal(groups(world)[2]?.restarts, 0);
   }
 });

@@ -32,6 +32,7 @@ export const spec = (overrides: Partial<ModelDeploymentSpec> = {}): ModelDeploym
   progressDeadlineSeconds: 600,
   minReadySeconds: 0,
   revisionHistoryLimit: 10,
+  drainTimeoutSeconds: 60,
   paused: false,
   ...overrides,
 });

@@ -27,6 +27,7 @@ const spec: ModelDeploymentSpec = {
   progressDeadlineSeconds: 3600,
   minReadySeconds: 0,
   revisionHistoryLimit: 10,
+  drainTimeoutSeconds: 60,
   paused: false,
 };
 

@@ -194,7 +194,9 @@ const rankReport = (id: string, { assignment, state, error }: SimRank): RankRepo
     ? { rendezvousAddress: `127.0.0.1:${4000 + assignment.incarnation}` }
     : {}),
   ...(assignment.rank === 0 && state === 'Ready'
-    ? { endpointUrl: `http://127.0.0.1:${5000 + assignment.incarnation}/v1` }
+    ? {
+        endpointUrl: `http://127.0.0.1:${5000 + 100 * assignment.groupIndex + assignment.incarnation}/v1`,
+      }
     : {}),
   ...(error ? { error } : {}),
 });

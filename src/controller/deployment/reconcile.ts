@@ -117,6 +117,7 @@ const advance = (pass: Pass): Advanced => {
     currentRevision: status.currentRevision,
     knownRevisions: knownRevisions(pass),
     returnable: dueReturns(pass),
+    requestsUnderWay: context.requestsUnderWay,
     fleet,
     now,
     random: context.random,

@@ -9,6 +9,8 @@ import { modelMaxAgeMs } from './models.ts';
 const degradedLookMs = 5000;
 /** Its nodes may all be lost, so that no report will tell. */
 const stoppingLookMs = 200;
+/** The router tells nobody when a request has ended. */
+const drainingLookMs = 250;
 /** A pause that is over, but something is still in the way. */
 const backoffLookMs = 100;
 /** Releases and reports wake a waiting group; this is for what nobody tells. */
@@ -52,6 +54,8 @@ const groupLookMs = (group: GroupStatus, deployment: ModelDeployment, now: Date)
       const degraded = group.degradedBy ? [degradedLookMs] : [];
       return availableMs > 0 ? [availableMs, ...degraded] : degraded;
     }
+    case 'Draining':
+      return [drainingLookMs];
     case 'Stopping':
       return [stoppingLookMs];
     default:

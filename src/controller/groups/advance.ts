@@ -10,6 +10,7 @@ import type { Owner } from './rank-id.ts';
 import { isAvailable, isHeldBack, isOutdated, rolloutStep } from './rollout.ts';
 import type { RolloutStep } from './rollout.ts';
 import {
+  draining,
   failedGroup,
   forgiven,
   maxBackoffMs,
@@ -20,6 +21,7 @@ import {
   stopping,
   waiting,
 } from './transitions.ts';
+import type { StopReason } from './transitions.ts';
 
 /** Everything that decides what becomes of the groups. */
 export interface AdvanceInput {
@@ -38,6 +40,8 @@ export interface AdvanceInput {
   /** Groups with a degraded plan for which the plan that was asked for has been possible for long enough. */
   returnable: ReadonlySet<number>;
   fleet: Fleet;
+  /** Through the router, of a group's endpoint; undefined where there is no router, and nothing to drain. */
+  requestsUnderWay: ((endpoint: string) => number) | undefined;
   now: Date;
   random: Random;
 }
@@ -82,16 +86,19 @@ export const advanceGroups = (input: AdvanceInput): Advanced => {
       if (next === group) break;
       if (next) groups.set(index, next);
       else groups.delete(index);
-      if (next && needsDocument(group, next)) break;
+      if (next && mustBeTold(group, next)) break;
     }
   }
   const sorted = [...groups.values()].toSorted((left, right) => left.index - right.index);
   return { groups: sorted, placements };
 };
 
-/** What nodes say means nothing for a group that starts or stops until they had the document that says so. */
-const needsDocument = (before: GroupStatus | undefined, after: GroupStatus): boolean =>
-  before?.state !== after.state && (after.state === 'Starting' || after.state === 'Stopping');
+/**
+ * What nodes say means nothing for a group that starts or stops until they had the document that says so; and a
+ * request may still be on its way to a group until the router knows that it drains.
+ */
+const mustBeTold = (before: GroupStatus | undefined, after: GroupStatus): boolean =>
+  before?.state !== after.state && ['Starting', 'Draining', 'Stopping'].includes(after.state);
 
 const wantedIndexes = ({ spec, isDeleting }: AdvanceInput, { surge }: RolloutStep): number[] =>
   isDeleting ? [] : [...Array.from({ length: spec.replicas }, (_, index) => index), ...surge];
@@ -129,6 +136,8 @@ const advance = (group: GroupStatus, input: Turn, place: Place): GroupStatus | u
     case 'Starting':
     case 'Ready':
       return advanceRunning(group, input, place);
+    case 'Draining':
+      return advanceDraining(group, input);
     case 'Stopping':
       return advanceStopping(group, input);
     case 'Backoff':
@@ -167,10 +176,10 @@ const advanceRunning = (group: GroupStatus, input: Turn, place: Place): GroupSta
   const { owner, fleet, now, spec, target } = input;
   if (!isWanted(group, input)) {
     const reason = input.isDeleting ? 'Deleting' : 'ScalingDown';
-    return stopping(group, { after: 'Remove', reason, message: '' }, now);
+    return leave(group, { after: 'Remove', reason, message: '' }, input);
   }
   const replan = (reason: string, message: string): GroupStatus =>
-    stopping(group, { after: 'Replan', reason, message }, now);
+    leave(group, { after: 'Replan', reason, message }, input);
   if (!input.knownRevisions.has(group.revision)) {
     return replan('PlanChanged', `its revision ${group.revision} does not exist any more`);
   }
@@ -186,6 +195,34 @@ const advanceRunning = (group: GroupStatus, input: Turn, place: Place): GroupSta
   const failure = groupFailure(owner, group, fleet, spec.placement.tolerations);
   return failure ? failedGroup(current, failure, spec.restartPolicy, input) : current;
 };
+
+/** A group that serves stops only when nobody waits for an answer of it. */
+const leave = (group: GroupStatus, why: StopReason, input: Turn): GroupStatus => {
+  const { spec, now, requestsUnderWay } = input;
+  if (group.state !== 'Ready' || !requestsUnderWay) return stopping(group, why, now);
+  return draining(group, why, new Date(now.getTime() + spec.drainTimeoutSeconds * 1000), now);
+};
+
+const isBusy = ({ endpoint }: GroupStatus, { requestsUnderWay }: Turn): boolean =>
+  endpoint !== undefined && requestsUnderWay !== undefined && requestsUnderWay(endpoint) > 0;
+
+/** What goes wrong while it drains ends it, and counts for nothing: it was to stop anyway. */
+const advanceDraining = (group: GroupStatus, input: Turn): GroupStatus => {
+  const { owner, fleet, now, spec } = input;
+  const { after = 'Replan', reason = 'RollingOut', message = '' } = group;
+  const why = { after: isWanted(group, input) ? after : ('Remove' as const), reason, message };
+  const hasFailed = groupFailure(owner, group, fleet, spec.placement.tolerations) !== undefined;
+  const isOver = drainLeftMs(group, now) <= 0 || !isBusy(group, input);
+  return hasFailed || isOver ? stopping(group, why, now) : group;
+};
+
+/** Bounded, so that a wall clock that was set back does not keep a group for ever. */
+const maxDrainMs = 3_600_000;
+
+export const drainLeftMs = ({ drainDeadlineTime }: GroupStatus, now: Date): number =>
+  drainDeadlineTime === undefined
+    ? 0
+    : Math.min(Date.parse(drainDeadlineTime) - now.getTime(), maxDrainMs);
 
 /** A rolling update stops no group that serves before there is a place for what replaces it. */
 const givesWay = (group: GroupStatus, input: Turn, target: Target, place: Place): boolean => {

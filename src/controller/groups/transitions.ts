@@ -104,11 +104,26 @@ const starting = (now: Date) => ({
   progressTime: conditionTime(now),
 });
 
-export const stopping = (
+/** Serves what is under way, gets nothing new, and stops then or at its deadline. */
+export const draining = (
   group: GroupStatus,
-  why: { after: NonNullable<GroupStatus['after']>; reason: string; message: string },
+  why: StopReason,
+  deadline: Date,
   now: Date,
 ): GroupStatus => ({
+  ...stopping(group, why, now),
+  state: 'Draining',
+  ...(group.endpoint === undefined ? {} : { endpoint: group.endpoint }),
+  drainDeadlineTime: conditionTime(deadline),
+});
+
+export interface StopReason {
+  after: NonNullable<GroupStatus['after']>;
+  reason: string;
+  message: string;
+}
+
+export const stopping = (group: GroupStatus, why: StopReason, now: Date): GroupStatus => ({
   ...coreOf(group),
   ...placementOf(group),
   state: 'Stopping',

@@ -9,6 +9,7 @@ const groupStates: Record<GroupStatus['state'], 0> = {
   Waiting: 0,
   Starting: 0,
   Ready: 0,
+  Draining: 0,
   Backoff: 0,
   Stopping: 0,
   Failed: 0,
