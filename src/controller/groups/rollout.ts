@@ -70,11 +70,15 @@ export const rolloutStep = (input: RolloutInput): RolloutStep => {
     .filter((group) => isRunningOutdated(group, input))
     .toSorted((left, right) => right.index - left.index);
   if (spec.strategy.type === 'Recreate') return { replaced: indexes(outdated), surge };
-  const serving = wanted.filter((group) => isAvailable(group, spec, now));
-  const spare = Math.max(0, serving.length - minimumOf(spec));
-  const idle = outdated.filter((group) => !serving.includes(group));
-  const due = outdated.filter((group) => serving.includes(group)).slice(0, spare);
-  return { replaced: indexes([...idle, ...due]), surge };
+  const ready = wanted.filter(({ state }) => state === 'Ready');
+  const available = ready.filter((group) => isAvailable(group, spec, now));
+  const idle = outdated.filter(({ state }) => state !== 'Ready');
+  // Those that answer but are not available yet serve, too: they count for what must go on serving.
+  const spare = Math.max(0, ready.length - minimumOf(spec));
+  const young = outdated.filter((group) => ready.includes(group) && !available.includes(group));
+  const old = outdated.filter((group) => available.includes(group));
+  const due = old.slice(0, Math.max(0, available.length - minimumOf(spec)));
+  return { replaced: indexes([...idle, ...[...young, ...due].slice(0, spare)]), surge };
 };
 
 const indexes = (groups: readonly GroupStatus[]): ReadonlySet<number> =>
