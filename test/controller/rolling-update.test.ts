@@ -343,3 +343,21 @@ test('a draining group whose node dies, or whose deployment is deleted, stops an
     assert.equal(groups(world)[2]?.restarts, 0);
   }
 });
+
+test('while the new revision fails, an old group that goes down comes back as what it was', async () => {
+  const { world } = await failedRollout(withHold);
+  for (const node of world.fleet.nodes) {
+    for (const id of node.ranks.keys()) if (id.startsWith('default/m/0/')) node.kill(id);
+  }
+  await world.runUntil('down', () => groups(world)[0]?.state !== 'Ready');
+  await world.runUntil('again', () => serving(world) === 2);
+  assert.deepEqual(contexts(world), [1024, 1024, 2048]);
+});
+
+test('a deployment that is scaled to zero keeps the revision that it may go back to', async () => {
+  const world = await rolledOut(['a', 'b', 'c'], withRollback(1024));
+  const good = world.deployment('m').status.currentRevision;
+  world.state.applyDeployment('m', withRollback(2048, { replicas: 0 }));
+  await world.runUntil('empty', () => world.isReady('m'));
+  assert.equal(world.deployment('m').status.currentRevision, good);
+});

@@ -76,9 +76,11 @@ const stall = (input: JudgeInput, failure: Why | undefined): Why | undefined => 
   return impossiblePlan(input) ?? failure;
 };
 
-const impossiblePlan = ({ placements }: JudgeInput): Why | undefined => {
-  for (const { result } of placements) {
-    if (!result.ok && result.terminal) return { reason: result.reason, message: result.message };
+/** A surge group is one more than was asked for: the rollout may go on without. */
+const impossiblePlan = ({ deployment, placements }: JudgeInput): Why | undefined => {
+  for (const { index, result } of placements) {
+    if (index < deployment.spec.replicas && !result.ok && result.terminal)
+      return { reason: result.reason, message: result.message };
   }
   return undefined;
 };

@@ -173,11 +173,12 @@ const takeSnapshots = async (pass: Pass): Promise<undefined> => {
     data,
   } of context.store.revisions(namespace, name)) {
     if (each === revision || !older.has(each)) continue;
-    const scope = `${metadata.uid}/${each}`;
-    snapshots.set(each, {
-      spec: { ...spec, ...data },
-      profile: await context.models.profile(data.model.uri, scope),
+    // A model that cannot be read any more keeps its own groups from starting, and no others.
+    const model = context.models.profile(data.model.uri, `${metadata.uid}/${each}`);
+    const read = await model.catch((error: unknown) => {
+      if (errorKind(error) === 'retry') throw error;
     });
+    if (read) snapshots.set(each, { spec: { ...spec, ...data }, profile: read });
   }
   pass.snapshots = snapshots;
 };
@@ -197,7 +198,7 @@ const findPlan = (pass: Pass): Blocked | undefined => {
   const corrections = correctionsFrom(context.store.deployments(), fleet);
   const place: Target['place'] = (index, own, wanted) => {
     const snapshot = snapshots.get(wanted);
-    if (!snapshot) return revisionGone(wanted);
+    if (!snapshot) return modelGone(wanted);
     const beside = own.filter((group) => group.index !== index);
     const result = context.plan({
       deployment: { namespace: owner.namespace, name: owner.deployment, spec: snapshot.spec },
@@ -222,10 +223,10 @@ const findPlan = (pass: Pass): Blocked | undefined => {
   return undefined;
 };
 
-const revisionGone = (revision: string): PlanResult => ({
+const modelGone = (revision: string): PlanResult => ({
   ok: false,
-  reason: 'PlanChanged',
-  message: `revision ${revision} does not exist any more`,
+  reason: 'ModelInvalid',
+  message: `the model of revision ${revision} cannot be read any more`,
   terminal: false,
   rejected: [],
   options: [],

@@ -23,7 +23,10 @@ export const summarize = (input: SummaryInput): ModelDeploymentStatus => {
   const verdict = judge(input);
   const plan = planStatus(input);
   const observed = observedSpeed(input);
-  const isWhole = verdict.isComplete && groups.every(({ revision }) => revision === updateRevision);
+  const isWhole =
+    verdict.isComplete &&
+    groups.length > 0 &&
+    groups.every(({ revision }) => revision === updateRevision);
   const currentRevision = isWhole ? updateRevision : status.currentRevision;
   const failed = input.failed ?? freshFailure(input, verdict.failure);
   const effectiveRevision = failed ? goodRevision(input) : updateRevision;
@@ -59,8 +62,10 @@ const replicaCounts = ({ groups }: SummaryInput, verdict: Verdict) => ({
   availableReplicas: verdict.available.length,
 });
 
-const rejectionOf = ({ placements, blocked }: SummaryInput): Why | undefined => {
-  const refused = placements.findLast(({ result }) => !result.ok)?.result;
+const rejectionOf = ({ deployment, placements, blocked }: SummaryInput): Why | undefined => {
+  const refused = placements.findLast(
+    ({ index, result }) => !result.ok && index < deployment.spec.replicas,
+  )?.result;
   if (refused && !refused.ok) return { reason: refused.reason, message: refused.message };
   return blocked?.kind === 'terminal' ? blocked : undefined;
 };

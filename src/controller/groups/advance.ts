@@ -7,7 +7,7 @@ import { groupFailure } from './failure.ts';
 import { holders, nextIncarnation, nodesWithLiveRanks } from './holders.ts';
 import { observed, proven } from './observe.ts';
 import type { Owner } from './rank-id.ts';
-import { isAvailable, isHeldBack, isOutdated, rolloutStep } from './rollout.ts';
+import { isHeldBack, isOutdated, rolloutStep } from './rollout.ts';
 import type { RolloutStep } from './rollout.ts';
 import {
   draining,
@@ -226,9 +226,9 @@ export const drainLeftMs = ({ drainDeadlineTime }: GroupStatus, now: Date): numb
 
 /** A rolling update stops no group that serves before there is a place for what replaces it. */
 const givesWay = (group: GroupStatus, input: Turn, target: Target, place: Place): boolean => {
-  const { spec, now, rollout } = input;
+  const { spec, rollout } = input;
   if (!rollout.replaced.has(group.index)) return false;
-  if (spec.strategy.type === 'Recreate' || !isAvailable(group, spec, now)) return true;
+  if (spec.strategy.type === 'Recreate' || group.state !== 'Ready') return true;
   return place(group.index, target.revision)?.ok === true;
 };
 
@@ -244,7 +244,7 @@ const advanceBackoff = (group: GroupStatus, input: Turn): GroupStatus | undefine
   if (!isWanted(group, input)) return undefined;
   if (input.isForgiven && group.notBefore !== undefined) return forgiven(group);
   if (input.spec.paused) return group;
-  if (target && isOutdated(group, input.spec, target.revision)) {
+  if (target && isOutdated(group, input.spec, target.revision) && !input.rollout.isFailing) {
     return waiting(forgiven(group), { reason: 'RollingOut', message: '' }, now);
   }
   const gone = target && group.members.find(({ nodeName }) => isGone(nodeName, input));

@@ -17,6 +17,8 @@ export interface RolloutStep {
   replaced: ReadonlySet<number>;
   /** Groups that exist beyond `replicas` for now. */
   surge: ReadonlySet<number>;
+  /** What is rolled out fails: old groups that go down come back as what they were, or it would take them one by one. */
+  isFailing: boolean;
 }
 
 /** Stays at its revision: below the partition of a rolling update. */
@@ -64,22 +66,32 @@ export const isAvailable = (
 export const rolloutStep = (input: RolloutInput): RolloutStep => {
   const { groups, spec, revision, now } = input;
   const surge = surgeIndexes(input);
-  if (spec.paused || revision === undefined) return { replaced: new Set(), surge };
+  const isFailing = isRolloutFailing(input);
+  if (spec.paused || revision === undefined) return { replaced: new Set(), surge, isFailing };
   const wanted = groups.filter(({ index }) => index < spec.replicas || surge.has(index));
   const outdated = wanted
     .filter((group) => isRunningOutdated(group, input))
     .toSorted((left, right) => right.index - left.index);
-  if (spec.strategy.type === 'Recreate') return { replaced: indexes(outdated), surge };
+  if (spec.strategy.type === 'Recreate') {
+    return { replaced: indexes(outdated), surge, isFailing };
+  }
   const ready = wanted.filter(({ state }) => state === 'Ready');
   const available = ready.filter((group) => isAvailable(group, spec, now));
-  const idle = outdated.filter(({ state }) => state !== 'Ready');
+  const idle = isFailing ? [] : outdated.filter(({ state }) => state !== 'Ready');
   // Those that answer but are not available yet serve, too: they count for what must go on serving.
   const spare = Math.max(0, ready.length - minimumOf(spec));
   const young = outdated.filter((group) => ready.includes(group) && !available.includes(group));
   const old = outdated.filter((group) => available.includes(group));
   const due = old.slice(0, Math.max(0, available.length - minimumOf(spec)));
-  return { replaced: indexes([...idle, ...[...young, ...due].slice(0, spare)]), surge };
+  const replaced = indexes([...idle, ...[...young, ...due].slice(0, spare)]);
+  return { replaced, surge, isFailing };
 };
+
+const isRolloutFailing = ({ groups, spec, revision }: RolloutInput): boolean =>
+  spec.strategy.type === 'RollingUpdate' &&
+  groups.some(
+    (group) => group.state !== 'Ready' && group.restarts > 0 && group.revision === revision,
+  );
 
 const indexes = (groups: readonly GroupStatus[]): ReadonlySet<number> =>
   new Set(groups.map(({ index }) => index));
