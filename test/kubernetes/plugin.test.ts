@@ -119,6 +119,21 @@ test('pause and resume set spec.paused and nothing else', async () => {
   assert.deepEqual((await cluster.deployment('sprout')).spec, spec);
 });
 
+test('restart starts every group once, at the same revision', async () => {
+  const before = (await cluster.deployment('sprout')).status;
+  const { code, stdout } = await espalier('restart', 'sprout');
+  assert.equal(code, 0, stdout);
+  const { spec } = await cluster.deployment('sprout');
+  await eventually('it is restarted', async () => {
+    const { groups } = (await cluster.deployment('sprout')).status;
+    return groups[0]?.restartTime === spec.restartTime;
+  });
+  assert.equal((await espalier('status', 'sprout', '--wait')).code, 0);
+  const { status } = await cluster.deployment('sprout');
+  assert.equal(status.groups[0]?.incarnation, before.groups[0]!.incarnation + 1);
+  assert.equal(status.currentRevision, before.currentRevision);
+});
+
 test('what Git keeps is not changed: the change to commit is printed, and --force writes it', async () => {
   const annotation = 'argocd.argoproj.io/tracking-id';
   await annotate(annotation, '=fleet:espalier.dev/ModelDeployment:default/sprout');

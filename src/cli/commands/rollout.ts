@@ -1,8 +1,6 @@
 import { Command } from 'commander';
 import { conditionTime } from '../../resources/conditions.ts';
-import { loadSchemas } from '../../resources/schemas.ts';
 import type { ModelDeploymentSpec } from '../../resources/types.ts';
-import { CommandFailure, exitCodes } from '../exit.ts';
 import { runEdit, withEditOptions } from '../edit/run-edit.ts';
 import type { EditOptions } from '../edit/run-edit.ts';
 import { namespaceOf, openHome } from '../home/choose.ts';
@@ -66,19 +64,8 @@ Example:
     {
       done: 'restarted',
       change: () => {
-        assertRestartable();
         const restartTime = conditionTime(new Date());
         return (spec) => ({ ...spec, restartTime });
       },
     },
   );
-
-/** A store drops fields that its CRDs do not have. */
-const assertRestartable = (): void => {
-  const spec = loadSchemas().kind('ModelDeployment')?.root.properties?.['spec'];
-  if (spec?.properties?.['restartTime']) return;
-  throw new CommandFailure(
-    exitCodes.failure,
-    'restart needs spec.restartTime, which the CRDs of this release do not have yet; a new start comes with any change of a revisioned field',
-  );
-};
