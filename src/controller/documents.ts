@@ -7,6 +7,7 @@ import type {
   ModelDeployment,
   RevisionedSpec,
 } from '../resources/types.ts';
+import { deploymentsOn } from './fleet/deployments-on.ts';
 import { ownerOf, rankId } from './groups/rank-id.ts';
 import type { Store } from './ports.ts';
 
@@ -20,8 +21,7 @@ export const buildNodeDocument = (nodeName: string, desired: Desired): NodeDocum
   createNodeDocument({
     nodeName,
     epoch: desired.epoch(),
-    ranks: desired
-      .deployments()
+    ranks: deploymentsOn(nodeName, desired.deployments())
       .flatMap((deployment) => assignmentsOn(nodeName, deployment, desired))
       .toSorted((left, right) => (left.id < right.id ? -1 : 1)),
   });

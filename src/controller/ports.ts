@@ -33,9 +33,10 @@ export interface Store {
   start(onChange: (key: ObjectKey) => void): Promise<void>;
   stop(): Promise<void>;
 
-  deployments(): ModelDeployment[];
+  /** A list that was given is never changed: what is derived from it may be kept with it. */
+  deployments(): readonly ModelDeployment[];
   deployment(namespace: string, name: string): ModelDeployment | undefined;
-  nodes(): ClusterNode[];
+  nodes(): readonly ClusterNode[];
   node(name: string): ClusterNode | undefined;
   problems(): SpecProblem[];
 

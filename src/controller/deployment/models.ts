@@ -15,8 +15,10 @@ export const createModels = (readModelProfile: ReadModelProfile, clock: Clock): 
   const entries = new Map<string, { readMs: number; result: Promise<ModelProfile> }>();
 
   const dropOld = (): void => {
+    // In order of their age.
     for (const [key, { readMs }] of entries) {
-      if (clock.monotonicMs() - readMs >= modelMaxAgeMs) entries.delete(key);
+      if (clock.monotonicMs() - readMs < modelMaxAgeMs) return;
+      entries.delete(key);
     }
   };
 

@@ -191,15 +191,12 @@ const findPlan = (pass: Pass): Blocked | undefined => {
   const revision = (standingFailure(rollback) && goodRevision(rollback)) ?? pass.revision;
   const owner = ownerOf(deployment);
   const { spec } = deployment;
-  const others = context.store
-    .deployments()
-    .filter((other) => !sameKey(deploymentKey(other.metadata), deploymentKey(deployment.metadata)))
-    .flatMap(({ status }) => status.groups);
-  const corrections = correctionsFrom(context.store.deployments(), fleet);
+  const surroundings = lazily(() => surroundingsOf(pass));
   const place: Target['place'] = (index, own, wanted) => {
     const snapshot = snapshots.get(wanted);
     if (!snapshot) return modelGone(wanted);
     const beside = own.filter((group) => group.index !== index);
+    const { others, corrections } = surroundings();
     const result = context.plan({
       deployment: { namespace: owner.namespace, name: owner.deployment, spec: snapshot.spec },
       model: snapshot.profile,
@@ -221,6 +218,21 @@ const findPlan = (pass: Pass): Blocked | undefined => {
   }
   pass.target = { revision, place };
   return undefined;
+};
+
+/** What a plan must know of the other deployments. */
+const surroundingsOf = ({ context, deployment, fleet }: Pass) => {
+  const all = context.store.deployments();
+  const others = all
+    .filter((other) => !sameKey(deploymentKey(other.metadata), deploymentKey(deployment.metadata)))
+    .flatMap(({ status }) => status.groups);
+  return { others, corrections: correctionsFrom(all, fleet) };
+};
+
+/** Most reconciles plan nothing. */
+const lazily = <T>(compute: () => T): (() => T) => {
+  let value: { is: T } | undefined;
+  return () => (value ??= { is: compute() }).is;
 };
 
 const modelGone = (revision: string): PlanResult => ({

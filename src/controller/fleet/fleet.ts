@@ -25,19 +25,37 @@ export interface NodeView {
   hasAnswered: boolean;
 }
 
-export type Fleet = ReadonlyMap<string, NodeView>;
+/** By name; all in the store's order. */
+export interface Fleet {
+  get(nodeName: string): NodeView | undefined;
+  values(): Iterable<NodeView>;
+}
 
 export interface FleetSources {
-  store: Pick<Store, 'nodes'>;
+  store: Pick<Store, 'node' | 'nodes'>;
   nodeLink: Pick<NodeLink, 'latest'>;
   sinceStartMs: number;
   now: Date;
   published: (nodeName: string) => PublishedDocument | undefined;
 }
 
-/** The fleet as it is seen now, by name. */
-export const readFleet = (sources: FleetSources): Fleet =>
-  new Map(sources.store.nodes().map((node) => [node.metadata.name, viewNode(node, sources)]));
+/** The fleet as it is when it is looked at: each node once, and those that nobody asks for not at all. */
+export const readFleet = (sources: FleetSources): Fleet => {
+  const views = new Map<string, NodeView>();
+  const viewOf = (node: ClusterNode): NodeView => {
+    const { name } = node.metadata;
+    const view = views.get(name) ?? viewNode(node, sources);
+    views.set(name, view);
+    return view;
+  };
+  return {
+    get: (nodeName) => {
+      const node = sources.store.node(nodeName);
+      return views.get(nodeName) ?? (node && viewOf(node));
+    },
+    values: () => sources.store.nodes().map(viewOf),
+  };
+};
 
 export const viewNode = (
   node: ClusterNode,

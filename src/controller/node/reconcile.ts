@@ -4,14 +4,17 @@ import { findCondition } from '../../resources/conditions.ts';
 import type { Context } from '../context.ts';
 import { enqueueWaiting } from '../deployment/reconcile.ts';
 import { problemsOf } from '../deployment/readings.ts';
+import { deploymentsOn } from '../fleet/deployments-on.ts';
 import { toleranceMs } from '../fleet/fleet.ts';
 import type { NodeView } from '../fleet/fleet.ts';
 import { holdsMemory, planningHash } from '../fleet/plan-nodes.ts';
 import { isLive } from '../groups/holders.ts';
 import { parseRankId } from '../groups/rank-id.ts';
-import { deploymentKey, nodeKey } from '../keys.ts';
+import type { Owner } from '../groups/rank-id.ts';
+import { deploymentKey, keyText, nodeKey } from '../keys.ts';
 import { done } from '../loop.ts';
 import type { Outcome } from '../loop.ts';
+import type { ObjectKey } from '../ports.ts';
 import { summarizeNode } from './summarize.ts';
 
 const nodeFinalizer = 'espalier.dev/ranks';
@@ -98,35 +101,33 @@ const notePlanning = (context: Context, name: string, hash: string): void => {
   enqueueWaiting(context);
 };
 
-/** Deployments with ranks on the node, by their status or by its report. */
-const concerned = ({ store, nodeLink }: Pick<Context, 'store' | 'nodeLink'>, name: string) => {
-  const reported = new Set(
-    nodeLink.latest(name)?.report.ranks.flatMap(({ id }) => {
-      const parsed = parseRankId(id);
-      return parsed ? `${parsed.namespace}/${parsed.deployment}` : [];
-    }),
-  );
-  return store
-    .deployments()
-    .map(({ metadata, status }) => ({ key: deploymentKey(metadata), status }))
-    .filter(
-      ({ key, status }) =>
-        reported.has(`${key.namespace}/${key.name}`) ||
-        status.groups.some(({ members }) => members.some(({ nodeName }) => nodeName === name)),
-    )
-    .map(({ key }) => key);
+/** Deployments with ranks on the node, by its report or by their status. */
+const concerned = (
+  { store, nodeLink }: Pick<Context, 'store' | 'nodeLink'>,
+  name: string,
+): ObjectKey[] => {
+  const reported = nodeLink.latest(name)?.report.ranks ?? [];
+  const placed = deploymentsOn(name, store.deployments());
+  const keys = [
+    ...reported
+      .flatMap(({ id }) => parseRankId(id) ?? [])
+      .map(ownerKey)
+      .filter(({ namespace = '', name: each }) => store.deployment(namespace, each)),
+    ...placed.map(({ metadata }) => deploymentKey(metadata)),
+  ];
+  return [...new Map(keys.map((key) => [keyText(key), key])).values()];
 };
+
+const ownerKey = ({ namespace, deployment }: Owner): ObjectKey =>
+  deploymentKey({ namespace, name: deployment });
 
 /** No group counts on the node, and nothing runs there any more as far as anybody can tell. */
 const isEmpty = ({ store }: Context, view: NodeView): boolean => {
-  const isUsed = store
-    .deployments()
-    .some(({ status }) =>
-      status.groups.some(
-        (group) =>
-          holdsMemory(group) && group.members.some(({ nodeName }) => nodeName === view.name),
-      ),
-    );
+  const isUsed = deploymentsOn(view.name, store.deployments()).some(({ status }) =>
+    status.groups.some(
+      (group) => holdsMemory(group) && group.members.some(({ nodeName }) => nodeName === view.name),
+    ),
+  );
   if (isUsed) return false;
   if (view.presence === 'Lost') return true;
   const isQuiet = view.report !== undefined && !view.report.ranks.some(isLive);

@@ -19,6 +19,8 @@ const maxDeletions = 10_000;
  */
 export class ObjectCache<T extends ApiObject> {
   #objects = new Map<string, T>();
+  /** Of #objects, until they change. */
+  #list: readonly T[] | undefined;
   /** The resourceVersion at which a key was deleted. */
   #deletions = new Map<string, string>();
   /** Everything up to it is in the cache: older events are old news. */
@@ -31,7 +33,8 @@ export class ObjectCache<T extends ApiObject> {
   }
 
   list(): readonly T[] {
-    return [...this.#objects.values()];
+    this.#list ??= Object.freeze([...this.#objects.values()]);
+    return this.#list;
   }
 
   /** An event of a watch. Undefined: it says nothing new. */
@@ -82,6 +85,7 @@ export class ObjectCache<T extends ApiObject> {
         sameState(this.#objects.get(key), item) ?? frozen(item),
       ]),
     );
+    this.#list = undefined;
     this.#floor = resourceVersion;
     this.#absorbed = new Set();
     return changes;
@@ -126,10 +130,12 @@ export class ObjectCache<T extends ApiObject> {
   #put(key: string, object: T): void {
     this.#deletions.delete(key);
     this.#objects.set(key, frozen(object));
+    this.#list = undefined;
   }
 
   #drop(key: string, resourceVersion: string): void {
     this.#objects.delete(key);
+    this.#list = undefined;
     this.#deletions.delete(key);
     this.#deletions.set(key, resourceVersion);
     if (this.#deletions.size > maxDeletions) {

@@ -15,3 +15,14 @@ export const view = <T extends ApiObject | undefined>(object: T): T => {
   views.set(object, made as unknown as ApiObject);
   return made as unknown as T;
 };
+
+const viewLists = new WeakMap<readonly ApiObject[], readonly ApiObject[]>();
+
+/** The views of all; the same array for the same array. */
+export const viewAll = <T extends ApiObject>(objects: readonly T[]): readonly T[] => {
+  const known = viewLists.get(objects) as readonly T[] | undefined;
+  if (known) return known;
+  const made = Object.freeze(objects.map(view));
+  viewLists.set(objects, made);
+  return made;
+};

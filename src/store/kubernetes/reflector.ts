@@ -70,6 +70,7 @@ export interface Reflector<T extends ApiObject> {
   /** Ends the watch and resolves when nothing of it is left. */
   stop(): Promise<void>;
   get(key: string): T | undefined;
+  /** The same array until something changes. */
   list(): readonly T[];
   /**
    * Read your own writes: what the server answered enters the cache at once, unless the cache is newer. `onChange`

@@ -59,11 +59,7 @@ export const createRevisions = (options: {
   };
 
   return {
-    ownedBy: (uid) =>
-      reflector
-        .list()
-        .filter(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.uid === uid))
-        .toSorted((left, right) => left.revision - right.revision),
+    ownedBy: (uid) => [...(byOwner(reflector.list()).get(uid) ?? [])],
     create,
     renumber: async (name, revision) =>
       changeObject({
@@ -88,6 +84,24 @@ export const createRevisions = (options: {
       if (there) await remove(there);
     },
   };
+};
+
+const indexes = new WeakMap<readonly StoredRevision[], Map<string, StoredRevision[]>>();
+
+/** By the uids of their owners, in order of their numbers. Made once for each state of the cache. */
+const byOwner = (revisions: readonly StoredRevision[]): Map<string, StoredRevision[]> => {
+  const known = indexes.get(revisions);
+  if (known) return known;
+  const index = new Map<string, StoredRevision[]>();
+  for (const revision of revisions.toSorted((left, right) => left.revision - right.revision)) {
+    for (const { uid } of revision.metadata.ownerReferences ?? []) {
+      const owned = index.get(uid);
+      if (owned) owned.push(revision);
+      else index.set(uid, [revision]);
+    }
+  }
+  indexes.set(revisions, index);
+  return index;
 };
 
 /** The server gives uid, generation and time. */

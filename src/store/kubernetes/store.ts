@@ -29,7 +29,7 @@ import { keyOfName } from './objects.ts';
 import type { ApiObject, ApiResource } from './objects.ts';
 import { createReflector } from './reflector.ts';
 import type { Reflector, ReflectorStatus } from './reflector.ts';
-import { view } from './object-view.ts';
+import { view, viewAll } from './object-view.ts';
 import { createRevisions } from './revisions.ts';
 import type { Revisions } from './revisions.ts';
 import type { Term } from './term.ts';
@@ -119,16 +119,16 @@ class ApiStore implements KubernetesStore {
     );
   }
 
-  deployments(): ModelDeployment[] {
-    return this.#deployments.list().map(view);
+  deployments(): readonly ModelDeployment[] {
+    return viewAll(this.#deployments.list());
   }
 
   deployment(namespace: string, name: string): ModelDeployment | undefined {
     return view(this.#deployments.get(keyOfName({ namespace, name })));
   }
 
-  nodes(): ClusterNode[] {
-    return this.#nodes.list().map(view);
+  nodes(): readonly ClusterNode[] {
+    return viewAll(this.#nodes.list());
   }
 
   node(name: string): ClusterNode | undefined {
