@@ -53,9 +53,10 @@ const facts = (report: StatusReport, { isTerminal }: Look): string => {
   ].join('\n');
 };
 
-const revisionText = ({ revision: { current, update } }: StatusReport): string => {
+const revisionText = ({ revision: { current, update, rolledBack } }: StatusReport): string => {
   const text = (named: typeof current): string =>
     named ? `${named.number ?? '?'} (${named.name})` : 'none';
+  if (rolledBack) return `${text(current)}, back from ${text(update)}`;
   return current?.name === update?.name ? text(update) : `${text(current)} → ${text(update)}`;
 };
 

@@ -26,7 +26,12 @@ export interface StatusReport extends Verdict {
     url?: string;
     decodeTokensPerSecond?: number;
   };
-  revision: { current?: RevisionName; update?: RevisionName };
+  revision: {
+    current?: RevisionName;
+    update?: RevisionName;
+    /** strategy.onFailure went back from `update` to `current`. */
+    rolledBack: boolean;
+  };
   plan?: string;
   groups: GroupStatus[];
   /** Degraded and the like: it may serve all the same. */
@@ -106,7 +111,8 @@ const revisionOf = (
   };
   const current = named(status.currentRevision);
   const update = named(status.updateRevision);
-  return { ...(current ? { current } : {}), ...(update ? { update } : {}) };
+  const rolledBack = status.failedRevision !== undefined;
+  return { ...(current ? { current } : {}), ...(update ? { update } : {}), rolledBack };
 };
 
 const planText = (plan: NonNullable<ModelDeployment['status']['plan']>): string => {

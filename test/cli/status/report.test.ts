@@ -107,6 +107,15 @@ test('a ready deployment needs no advice, warns of nothing and says where it is'
   );
 });
 
+test('after a rollback the revision that failed is not what it moves to', () => {
+  const revisions = { currentRevision: 'm-1', updateRevision: 'm-2', effectiveRevision: 'm-1' };
+  const moving = deployment('m', { status: revisions });
+  assert.match(screen({ deployment: moving }), /^Revision {2}\? \(m-1\) → \? \(m-2\)$/m);
+  const failedRevision = { name: 'm-2', reason: 'RestartLimitExceeded', message: 'it exited' };
+  const back = deployment('m', { status: { ...revisions, failedRevision } });
+  assert.match(screen({ deployment: back }), /^Revision {2}\? \(m-1\), back from \? \(m-2\)$/m);
+});
+
 test('bars and colours are for terminals; a pipe gets one plain line per look', () => {
   assert.match(
     screen({ deployment: loading }, true),
