@@ -245,6 +245,26 @@ TEST("options that cannot work are refused before anything is opened") {
   }
 }
 
+TEST("a dialer never takes itself for the one it dials") {
+  // A port that a dialer was given once, on which nobody listens: sooner or later a dial is given that very port again,
+  // and would meet itself.
+  uint16_t port = 0;
+  {
+    transport::Socket listener, dialer;
+    CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port));
+    CHECK_OK(transport::dialOnce("127.0.0.1", port, transport::deadlineAfterMs(5'000), -1, dialer));
+    sockaddr_in own{};
+    socklen_t length = sizeof own;
+    CHECK_EQ(getsockname(dialer.fd(), reinterpret_cast<sockaddr*>(&own), &length), 0);
+    port = ntohs(own.sin_port);
+  }
+  for (int dial = 0; dial < 100'000; ++dial) {
+    transport::Socket socket;
+    const Status status = transport::dialOnce("127.0.0.1", port, transport::deadlineAfterMs(5'000), -1, socket);
+    CHECK_EQ(status.code, "Unreachable");
+  }
+}
+
 TEST("ranks without a common link say so") {
   SharedBoard board;
   runThreads(2, [&](int rank) {

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <system_error>
 
@@ -70,6 +71,23 @@ uint16_t portOf(int fd) {
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) != 0) return 0;
   return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
                                              : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+}
+
+/// A dialer whose own port, given by the system, is the port that it dials meets itself when nobody listens there (RFC
+/// 9293 §3.5: simultaneous open). Both ends of a connection cannot be one address otherwise.
+bool isOwnEnd(int fd) {
+  sockaddr_storage own{}, peer{};
+  socklen_t ownLength = sizeof own, peerLength = sizeof peer;
+  return getsockname(fd, reinterpret_cast<sockaddr*>(&own), &ownLength) == 0 &&
+         getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peerLength) == 0 && ownLength == peerLength &&
+         std::memcmp(&own, &peer, ownLength) == 0;
+}
+
+/// Frees the port at once, without TIME_WAIT: whom the dialer looks for may be about to listen on it.
+void abandon(Socket& socket) {
+  const linger atOnce{1, 0};
+  setsockopt(socket.fd(), SOL_SOCKET, SO_LINGER, &atOnce, sizeof atOnce);
+  socket.close();
 }
 
 /// 0 or an errno.
@@ -144,6 +162,10 @@ Status dialOnce(const std::string& host, uint16_t port, Deadline deadline, int w
     const Deadline share = left > 1 ? deadlineAfterMs(remainingMs(deadline) / left) : deadline;
     --left;
     code = fresh.valid() ? connectTo(fresh, *address, share, wakeFd) : errno;
+    if (code == 0 && isOwnEnd(fresh.fd())) {
+      abandon(fresh);
+      code = ECONNREFUSED;
+    }
     if (code != 0) continue;
     tune(fresh.fd());
     socket = std::move(fresh);
