@@ -13,31 +13,89 @@ export interface Network {
   rate: number;
   /** Nothing gets through: the server is down, or this process dead. */
   isDown: boolean;
+  /** No watch is answered; everything else is. */
+  hasNoWatches: boolean;
+  /** Called with every write before the server has it: somebody may be faster. */
+  onWrite: (request: ApiRequest) => void;
+  /** Ends the watches that are open. */
+  cutWatches(): void;
 }
+
+const maxWatchLagMs = 200;
+/** Longer than a Lease lives, so that another replica may lead by then. */
+const maxLateMs = 30_000;
 
 const unreachable = (isSent: boolean): EspalierError =>
   new EspalierError('ApiUnreachable', 'the network says no', { status: 0, isSent });
 
 export const faultyNetwork = (server: FakeApiServer, clock: Clock, random: Random): Network => {
+  const watches = new Set<LineStream>();
+  const follow = (response: ApiResponse, { signal }: ApiRequest): ApiResponse => {
+    const { body } = response;
+    if (!(body instanceof LineStream)) return response;
+    watches.add(body);
+    body.onEnd(() => watches.delete(body));
+    return { ...response, body: delayed(body, clock, random, signal) };
+  };
   const network: Network = {
     rate: 0,
     isDown: false,
+    hasNoWatches: false,
+    onWrite: () => undefined,
+    cutWatches: () => {
+      for (const watch of watches) watch.cut(unreachable(true));
+    },
     transport: async (request) => {
       await delay(clock, 1 + random() * 20, request.signal);
       request.signal.throwIfAborted();
       if (network.isDown) throw unreachable(false);
       const isWatch = request.path.includes('watch=1');
-      if (random() >= network.rate) return server.handle(request);
+      if (isWatch && network.hasNoWatches) throw unreachable(false);
+      if (request.method !== 'GET') network.onWrite(request);
+      if (random() >= network.rate) return follow(server.handle(request), request);
       return isWatch
-        ? disturbedWatch(server, clock, random, request)
-        : disturbed(server, random, request);
+        ? follow(disturbedWatch(server, clock, random, request), request)
+        : disturbed(server, clock, random, request);
     },
   };
   return network;
 };
 
-const disturbed = (server: FakeApiServer, random: Random, request: ApiRequest): ApiResponse => {
-  const choices: (() => ApiResponse)[] = [
+/** Events are on their way for a while: the answer to a write may be there before them. */
+async function* delayed(
+  body: AsyncIterable<Uint8Array>,
+  clock: Clock,
+  random: Random,
+  signal: AbortSignal,
+): AsyncIterable<Uint8Array> {
+  for await (const chunk of body) {
+    await delay(clock, random() * maxWatchLagMs, signal);
+    yield chunk;
+  }
+}
+
+/** Sent, and not answered. The server acts on it long after its sender has given up: what it wrote may be old. */
+const late = async (
+  server: FakeApiServer,
+  clock: Clock,
+  random: Random,
+  request: ApiRequest,
+): Promise<ApiResponse> => {
+  const { signal } = new AbortController();
+  clock.after(random() * maxLateMs, () => void server.handle({ ...request, signal }));
+  const answer = Promise.withResolvers<ApiResponse>();
+  request.signal.addEventListener('abort', () => answer.reject(request.signal.reason));
+  return answer.promise;
+};
+
+const disturbed = (
+  server: FakeApiServer,
+  clock: Clock,
+  random: Random,
+  request: ApiRequest,
+): ApiResponse | Promise<ApiResponse> => {
+  const choices: (() => ApiResponse | Promise<ApiResponse>)[] = [
+    () => late(server, clock, random, request),
     () => fail(unreachable(true)),
     () => {
       server.handle(request);

@@ -1,16 +1,25 @@
 import assert from 'node:assert/strict';
+import { delay } from '../../src/base/clock.ts';
 import type { ModelDeployment } from '../../src/resources/types.ts';
 import { nodeSpec } from '../controller/harness.ts';
-import { assertHonestConditions } from '../controller/honest-conditions.ts';
-import { spec } from '../planner/builders.ts';
-import type { SimNode } from '../support/sim-node.ts';
+import { check } from './promises.ts';
+import { rollInPeace } from './roll-in-peace.ts';
+import {
+  ask,
+  deploymentNames,
+  edit,
+  isPoisoned,
+  nowText,
+  pick,
+  poisonedContextLength,
+  randomSpec,
+  randomTemplate,
+  revert,
+} from './user.ts';
 import { World } from './world.ts';
 
 const nodeNames = ['a', 'b', 'c'];
-const deploymentNames = ['m', 'n'];
 const maxSteps = 200;
-/** The longest backoff of the controller, and of the way to the server. */
-const settlingMs = 60_000;
 
 /**
  * One seed: up to 200 steps in which users, nodes, replicas of the operator and the API server do what they do at
@@ -31,14 +40,11 @@ export const simulate = async (seed: number): Promise<void> => {
   await converge(world, lostOnce);
 };
 
-const pick = <T>(world: World, list: readonly T[]): T =>
-  list[Math.floor(world.random() * list.length)] as T;
-
 const disturb = async (world: World): Promise<void> => {
   const name = pick(world, deploymentNames);
   const node = pick(world, world.fleet.nodes);
   const replica = pick(world, [...world.replicas]);
-  const edit = () => world.apply('ModelDeployment', name, randomSpec(world));
+  const change = () => ask(world, name, randomSpec(world));
   const disturbances: (() => void | Promise<void>)[] = [
     () => killSomeRank(world),
     () => killSomeRank(world),
@@ -48,9 +54,15 @@ const disturb = async (world: World): Promise<void> => {
     () => {
       node.isCutOff = true;
     },
-    edit,
-    edit,
+    change,
+    change,
     () => revert(world, name),
+    () => revert(world, name),
+    () => edit(world, name, randomTemplate(world)),
+    () => edit(world, name, { replicas: pick(world, [1, 2, 3]) }),
+    () => edit(world, name, { paused: !world.deployment(name)?.spec.paused }),
+    () => edit(world, name, { restartTime: nowText(world) }),
+    () => race(world, name, () => edit(world, name, randomTemplate(world))),
     () => world.delete(name),
     () => world.apply('ClusterNode', node.name, randomNodeSpec(world)),
     () => replica && world.kill(replica),
@@ -62,6 +74,7 @@ const disturb = async (world: World): Promise<void> => {
     },
     () => disturbServer(world),
     () => disturbServer(world),
+    () => void loseHistory(world),
   ];
   await pick(world, disturbances)();
 };
@@ -72,29 +85,30 @@ const disturbServer = (world: World): void => {
   world.disturb();
 };
 
-const lastSpecs = new WeakMap<World, Map<string, unknown>>();
-
-/** Git revert: back to the spec before. */
-const revert = (world: World, name: string): void => {
-  const before = lastSpecs.get(world)?.get(name);
-  if (before) world.apply('ModelDeployment', name, before);
+/** Next time that the operator writes the status, the user is faster by a moment. */
+const race = (world: World, name: string, change: () => void): void => {
+  let isArmed = true;
+  world.onWrite = ({ path }) => {
+    if (!isArmed || !path.includes(`/modeldeployments/${name}/status`)) return;
+    isArmed = false;
+    change();
+  };
 };
 
-const randomSpec = (world: World) => {
-  const next = spec({
-    ...pick(world, [
-      { parallelism: { strategy: 'Tensor' as const, tensorSize: 2 } },
-      { parallelism: { strategy: 'Pipeline' as const, pipelineSize: 2 } },
-      { parallelism: { strategy: 'Single' as const } },
-    ]),
-    replicas: pick(world, [0, 1, 1, 1, 1, 2]),
-    paused: world.random() < 0.1,
-    minReadySeconds: pick(world, [0, 5]),
-    restartPolicy: { maxGroupRestarts: 50, backoffSeconds: 1 },
-  });
-  const known = lastSpecs.get(world) ?? new Map<string, unknown>();
-  lastSpecs.set(world, known.set(pick(world, deploymentNames), next));
-  return next;
+/** Nobody hears for a while what happens, and by then the server has forgotten it. */
+const loseHistory = async (world: World): Promise<void> => {
+  const networks = [...world.replicas].map(({ network }) => network);
+  world.disturb();
+  for (const network of networks) {
+    network.hasNoWatches = true;
+    network.cutWatches();
+  }
+  const revision = pick(world, world.server.objects('espalier.dev/modeldeploymentrevisions'));
+  if (revision && world.random() < 0.3) world.deleteRevision(revision.metadata.name);
+  await delay(world.clock, 1000 + world.random() * 10_000);
+  world.server.compact();
+  world.disturb();
+  for (const network of networks) network.hasNoWatches = false;
 };
 
 const randomNodeSpec = (world: World) =>
@@ -114,6 +128,7 @@ const repairEverything = (world: World): void => {
   for (const { network } of world.replicas) {
     network.rate = 0;
     network.isDown = false;
+    network.hasNoWatches = false;
   }
   for (const node of world.fleet.nodes) {
     if (!node.isUp) node.boot();
@@ -121,133 +136,87 @@ const repairEverything = (world: World): void => {
     world.apply('ClusterNode', node.name, nodeSpec());
   }
   for (const name of deploymentNames) {
-    if (!world.deployment(name)) world.apply('ModelDeployment', name, randomSpec(world));
+    if (!world.deployment(name)) ask(world, name, randomSpec(world));
   }
-};
-
-/** What must hold at every moment. */
-const check = (world: World, lostOnce: Set<string>): void => {
-  for (const node of world.fleet.nodes) noteLoss(world, node, lostOnce);
-  assertOneStartPerGroup(world, lostOnce);
-  assertOneStartPublished(world);
-  const terms = [...world.replicas].filter(({ term }) => term && !term.signal.aborted);
-  assert.ok(terms.length <= 1, 'two replicas lead');
-  for (const deployment of world.deployments()) {
-    assertHonestConditions(deployment);
-    assertReadyAsReported(world, deployment);
-  }
-};
-
-/** A node that was given up runs what it has until it hears otherwise; it counts again once it answered. */
-const noteLoss = (world: World, node: SimNode, lostOnce: Set<string>): void => {
-  const document = world.fleet.documents().find(({ nodeName }) => nodeName === node.name);
-  if (!node.isUp || node.isCutOff || !document) lostOnce.add(node.name);
-  else if (node.report().observedVersion === document.version) {
-    const listed = new Set(document.ranks.map(({ id }) => id));
-    if ([...node.ranks.keys()].every((id) => listed.has(id))) lostOnce.delete(node.name);
-  }
-};
-
-const assertOneStartPerGroup = (world: World, except: Set<string>): void => {
-  const starts = new Map<string, string>();
-  for (const node of world.fleet.nodes.filter(({ name, isUp }) => isUp && !except.has(name))) {
-    for (const [id, { state }] of node.ranks) {
-      if (state === 'Failed') continue;
-      const [namespace, deployment, index, incarnation = ''] = id.split('/');
-      const group = `${namespace}/${deployment}/${index}`;
-      const other = starts.get(group) ?? incarnation;
-      assert.equal(incarnation, other, `${group} runs as two starts`);
-      starts.set(group, incarnation);
-    }
-  }
-};
-
-const assertOneStartPublished = (world: World): void => {
-  const starts = new Map<string, number>();
-  for (const rank of world.fleet.documents().flatMap(({ ranks }) => ranks)) {
-    const group = `${rank.deployment}/${rank.groupIndex}`;
-    const other = starts.get(group) ?? rank.incarnation;
-    assert.equal(rank.incarnation, other, `documents list two starts of ${group}`);
-    starts.set(group, rank.incarnation);
-  }
-};
-
-/** Reports wait for the one worker, and its writes for the server. */
-const noticeMs = 2000;
-const wrongSince = new WeakMap<World, Map<string, number>>();
-
-/** No false Ready for longer than it takes to write it down, while a control plane leads and reaches its server. */
-const assertReadyAsReported = (world: World, deployment: ModelDeployment): void => {
-  const since = wrongSince.get(world) ?? new Map<string, number>();
-  wrongSince.set(world, since);
-  const isQuiet = world.clock.monotonicMs() - world.disturbedAtMs > settlingMs;
-  const isFaulty = [...world.replicas].some(({ network }) => network.rate > 0 || network.isDown);
-  const { name } = deployment.metadata;
-  const wrong = world.leader() && isQuiet && !isFaulty ? falseClaim(world, deployment) : undefined;
-  if (wrong === undefined) {
-    since.delete(name);
-    return;
-  }
-  const nowMs = world.clock.monotonicMs();
-  const sinceMs = since.get(name) ?? nowMs;
-  since.set(name, sinceMs);
-  assert.ok(nowMs - sinceMs <= noticeMs, `${name} is called Ready, but ${wrong}`);
-};
-
-/** What a Ready deployment's ranks say that is something else. */
-const falseClaim = (world: World, { metadata, status }: ModelDeployment): string | undefined => {
-  const ready = status.conditions.find(({ type }) => type === 'Ready');
-  if (ready?.status !== 'True' || status.observedGeneration !== metadata.generation)
-    return undefined;
-  for (const group of status.groups) {
-    if (group.state !== 'Ready') return `group ${group.index} is ${group.state}`;
-    for (const { nodeName, rank } of group.members) {
-      const id = `default/${metadata.name}/${group.index}/${group.incarnation}/${rank}`;
-      const report = world.fleet.latest(nodeName)?.report.ranks.find((each) => each.id === id);
-      if (report?.state !== 'Ready') return `${id} is ${report?.state ?? 'not reported'}`;
-    }
-  }
-  return undefined;
 };
 
 /** All faults end; the last words of the user hold, and then there is silence. */
 const converge = async (world: World, lostOnce: Set<string>): Promise<void> => {
+  world.onWrite = () => undefined;
   repairEverything(world);
   // Replicas that are under way to their end may not come back with their faults.
   await world.run(20);
   repairEverything(world);
-  for (const name of deploymentNames) {
-    const deployment = world.deployment(name);
-    if (deployment && !deployment.metadata.deletionTimestamp) {
-      world.apply('ModelDeployment', name, { ...deployment.spec, paused: false });
-    }
-  }
+  for (const name of deploymentNames) edit(world, name, lastWords(world, name));
   await world.run(10);
+  await settle(world, lostOnce);
+  await rollInPeace(world, () => check(world, lostOnce));
+  await settle(world, lostOnce);
+  await assertIdle(world);
+};
+
+/** Nothing is left to do by hand: a failure from faults is tried again, one of a poisoned revision is not. */
+const lastWords = (world: World, name: string) => {
+  const { runtime, strategy } = world.deployment(name)?.spec ?? randomSpec(world);
+  const isBad = runtime.contextLength === poisonedContextLength;
+  const maxGroupRestarts = isBad ? 1 : 50;
+  return {
+    paused: false,
+    // A partition may hold a group at a revision that fails.
+    strategy: { ...strategy, rollingUpdate: { ...strategy.rollingUpdate, partition: 0 } },
+    restartPolicy: { maxGroupRestarts, backoffSeconds: 1 },
+    ...(isBad ? {} : { restartTime: nowText(world) }),
+  };
+};
+
+const settle = async (world: World, lostOnce: Set<string>): Promise<void> => {
   await world.runUntil('everything is as the YAML says', () => isConverged(world), 900);
   check(world, lostOnce);
+};
+
+const assertIdle = async (world: World): Promise<void> => {
   await world.run(30);
-  const before = writes(world);
+  const before = sum(world.server.writes);
+  const idleBefore = sum(world.server.idleWrites);
   await world.run(120);
-  const idle = writes(world) - before;
+  const idle = sum(world.server.writes) - before;
   assert.ok(idle <= 2, `${idle} writes in two idle minutes`);
+  assert.equal(sum(world.server.idleWrites), idleBefore, 'a write changed nothing');
 };
 
 /** Leases aside: they are the heartbeat. */
-const writes = ({ server }: World): number =>
-  [...server.writes]
+const sum = (writes: ReadonlyMap<string, number>): number =>
+  [...writes]
     .filter(([collection]) => !collection.endsWith('/leases'))
-    .reduce((sum, [, count]) => sum + count, 0);
+    .reduce((total, [, count]) => total + count, 0);
 
 const isConverged = (world: World): boolean =>
   world
     .deployments()
     .every(
-      ({ metadata, status }) =>
-        !metadata.deletionTimestamp &&
-        status.observedGeneration === metadata.generation &&
-        status.conditions.some(({ type, status }) => type === 'Ready' && status === 'True') &&
-        !status.conditions.some(({ type }) => type === 'Degraded'),
+      (deployment) =>
+        !deployment.metadata.deletionTimestamp &&
+        deployment.status.observedGeneration === deployment.metadata.generation &&
+        (isTrue(deployment, 'Ready') || hasGivenUp(deployment)) &&
+        !isTrue(deployment, 'Degraded'),
     ) && hasNoOrphans(world);
+
+/** A poisoned revision does not come up: it is held, or the one before is back, if there was one. */
+const hasGivenUp = (deployment: ModelDeployment): boolean => {
+  const { spec, status } = deployment;
+  if (!isPoisoned(deployment) || !isTrue(deployment, 'Stalled')) return false;
+  const { currentRevision, updateRevision, groups } = status;
+  const mayGoBack = currentRevision !== undefined && currentRevision !== updateRevision;
+  if (spec.strategy.onFailure === 'Hold' || !mayGoBack) return true;
+  return (
+    isTrue(deployment, 'RolledBack') &&
+    groups.length === spec.replicas &&
+    groups.every(({ state }) => state === 'Ready')
+  );
+};
+
+const isTrue = ({ status }: ModelDeployment, type: string): boolean =>
+  status.conditions.some((condition) => condition.type === type && condition.status === 'True');
 
 const hasNoOrphans = (world: World): boolean => {
   const listed = new Set(world.fleet.documents().flatMap(({ ranks }) => ranks.map(({ id }) => id)));

@@ -4,6 +4,7 @@ import { seededRandom } from '../../src/base/random.ts';
 import { createController } from '../../src/controller/controller.ts';
 import type { Controller } from '../../src/controller/controller.ts';
 import { plan } from '../../src/planner/plan.ts';
+import type { NodeLink } from '../../src/controller/ports.ts';
 import type { ModelDeployment } from '../../src/resources/types.ts';
 import { loadSchemas } from '../../src/resources/schemas.ts';
 import { createApiClient } from '../../src/store/kubernetes/client.ts';
@@ -11,6 +12,7 @@ import { readGroupKey } from '../../src/store/kubernetes/group-key.ts';
 import { becomeLeader } from '../../src/store/kubernetes/leader.ts';
 import type { Leadership } from '../../src/store/kubernetes/leader.ts';
 import { createKubernetesStore } from '../../src/store/kubernetes/store.ts';
+import type { ApiRequest } from '../../src/store/kubernetes/transport.ts';
 import { builtInOnly, profile } from '../planner/builders.ts';
 import { FakeApiServer } from '../support/fake-api-server.ts';
 import { fakeClock } from '../support/fake-clock.ts';
@@ -28,6 +30,8 @@ export interface Replica {
   /** It has looked at everything, and nodes get documents from it. */
   isLeading: boolean;
   isDead: boolean;
+  /** It was fenced, or has stopped: no node may hear of it any more. */
+  isSilenced: boolean;
 }
 
 const namespace = 'espalier-system';
@@ -50,6 +54,10 @@ export class World {
   disturbedAtMs = 0;
   /** Identities used, for the log of a failing seed. */
   started = 0;
+  /** What no replica may ever do, as it was done. */
+  readonly violations: string[] = [];
+  /** Called with every write of a replica before the server has it. */
+  onWrite: (request: ApiRequest) => void = () => undefined;
 
   constructor(nodeNames: string[], seed: number) {
     this.random = seededRandom(seed);
@@ -71,6 +79,11 @@ export class World {
 
   delete(name: string): void {
     this.#request('DELETE', `${deploymentsPath}/${name}`);
+  }
+
+  deleteRevision(name: string): void {
+    const revisions = deploymentsPath.replace('modeldeployments', 'modeldeploymentrevisions');
+    this.#request('DELETE', `${revisions}/${name}`);
   }
 
   deployment(name: string): ModelDeployment | undefined {
@@ -104,6 +117,7 @@ export class World {
   async stop(replica: Replica): Promise<void> {
     this.disturb();
     await replica.controller?.stop();
+    replica.isSilenced = true;
     await replica.term?.release();
     this.kill(replica);
   }
@@ -137,7 +151,9 @@ export class World {
       network: faultyNetwork(this.server, this.clock, this.random),
       isLeading: false,
       isDead: false,
+      isSilenced: false,
     };
+    replica.network.onWrite = (request) => this.onWrite(request);
     this.replicas.add(replica);
     this.#operate(replica).catch((error: unknown) => {
       logger.warn({ identity: replica.identity, error: String(error) }, 'replica ended');
@@ -173,18 +189,39 @@ export class World {
     });
     replica.controller = createController({
       store,
-      nodeLink: this.fleet.connect(),
+      nodeLink: this.#nodeLink(replica),
       readModelProfile: async () => profile(8),
       plan: (request) => plan({ ...request, catalogue: builtInOnly }),
       clock,
       random,
       logger,
       endpointUrl: (ns, name) => `http://127.0.0.1:8080/${ns}/${name}/v1`,
-      onFenced: () => this.kill(replica),
+      onFenced: () => {
+        replica.isSilenced = true;
+        this.kill(replica);
+      },
     });
     await replica.controller.start();
     replica.isLeading = true;
     this.disturb();
+  }
+
+  #nodeLink(replica: Replica): NodeLink {
+    const link = this.fleet.connect();
+    const note = (what: string) => {
+      if (replica.isSilenced) this.violations.push(`${replica.identity} ${what} after its end`);
+    };
+    return {
+      ...link,
+      publish: (document) => {
+        note(`publishes for ${document.nodeName}`);
+        link.publish(document);
+      },
+      retract: (nodeName) => {
+        note(`retracts from ${nodeName}`);
+        link.retract(nodeName);
+      },
+    };
   }
 
   #request(method: 'PATCH' | 'DELETE', path: string, body?: unknown): void {

@@ -52,6 +52,8 @@ export class FakeApiServer {
   #uids = 0;
   /** Requests that would change something, by collection. */
   readonly writes = new Map<string, number>();
+  /** Of those, the ones that the server accepted and that changed nothing, by collection. */
+  readonly idleWrites = new Map<string, number>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -82,6 +84,12 @@ export class FakeApiServer {
         details,
       });
     }
+  }
+
+  /** As etcd does every few minutes: whoever resumes a watch from before is told 410. */
+  compact(): void {
+    this.#history = [];
+    this.#oldest = this.#version;
   }
 
   objects(collection: string): FakeObject[] {
@@ -174,7 +182,11 @@ export class FakeApiServer {
     const { resourceVersion, generation = 1 } = there.metadata;
     if (expected !== undefined && expected !== resourceVersion) throw new Refusal(409, 'Conflict');
     const changed = withDefaults({ ...next, metadata: { ...next.metadata, resourceVersion } });
-    if (canonicalJson(changed) === canonicalJson(there)) return there;
+    if (canonicalJson(changed) === canonicalJson(there)) {
+      const { collection } = target;
+      this.idleWrites.set(collection, (this.idleWrites.get(collection) ?? 0) + 1);
+      return there;
+    }
     const isNewSpec = canonicalJson(changed.spec) !== canonicalJson(there.spec);
     changed.metadata.generation = generation + (isNewSpec ? 1 : 0);
     const { deletionTimestamp, finalizers = [] } = changed.metadata;
