@@ -26,6 +26,8 @@ export class Nodes {
   readonly #nodes: SimNode[];
   readonly #byStart = new Map<string, Set<SimNode>>();
   readonly #stopped = new AbortController();
+  /** With something to do; the others only beat. A thousand that look every 50 ms would take the operator's time. */
+  readonly #busy = new Set<SimNode>();
   /** The last one that each was handed. */
   readonly documents = new Map<string, NodeDocument>();
   /** Epoch of the control plane that last let each poll. */
@@ -100,6 +102,7 @@ export class Nodes {
       this.#byStart.set(start, on.add(node));
     }
     node.receive(document);
+    this.#busy.add(node);
     this.documents.set(node.name, document);
     this.epochs.set(node.name, document.epoch);
     this.onDocument({ nodeName: node.name, document, before, atMs });
@@ -111,18 +114,22 @@ export class Nodes {
     // A thousand daemons do not start in the same instant.
     await sleep(Math.random() * 1000);
     while (!signal.aborted) {
+      await sleep(stepMs);
+      if (!this.#busy.has(node) && performance.now() - sent.atMs < heartbeatMs) continue;
       node.step();
       const report = node.report();
       const text = JSON.stringify(report);
-      if (text !== sent.text || performance.now() - sent.atMs >= heartbeatMs) {
-        try {
-          await client.report(report, signal);
-          sent = { text, atMs: performance.now() };
-        } catch {
-          await sleep(250 + Math.random() * 250);
-        }
+      const listed = this.documents.get(node.name)?.ranks.length ?? 0;
+      const isDone =
+        report.ranks.length === listed && report.ranks.every(({ state }) => state === 'Ready');
+      if (text === sent.text && isDone) this.#busy.delete(node);
+      if (text === sent.text && performance.now() - sent.atMs < heartbeatMs) continue;
+      try {
+        await client.report(report, signal);
+        sent = { text, atMs: performance.now() };
+      } catch {
+        await sleep(250 + Math.random() * 250);
       }
-      await sleep(stepMs);
     }
   }
 }

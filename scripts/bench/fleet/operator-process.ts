@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
@@ -6,12 +6,15 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { freePort } from '../../../src/cli/quickstart/ports.ts';
 
-const main = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+/** As the image runs it (manifests/Containerfile): built, and with a young generation that stays small. */
+const command = ['--max-semi-space-size=8', join(root, 'dist/cli/main.js'), 'operator'];
 const stopGraceMs = 20_000;
 
-/** `espalier operator` as a process of its own, over the API server at `apiUrl`. */
+/** `espalier operator` as a process of its own. */
 export class OperatorProcess {
   readonly #folder: string;
   readonly #ports: { hub: number; router: number; metrics: number };
@@ -29,7 +32,11 @@ export class OperatorProcess {
       profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`];
   }
 
+  /** Builds it first. */
   static async prepare(apiUrl: string, profileFolder?: string): Promise<OperatorProcess> {
+    await promisify(execFile)(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], {
+      cwd: root,
+    });
     const folder = await mkdtemp(join(tmpdir(), 'espalier-fleet-'));
     await writeFile(join(folder, 'kubeconfig'), kubeconfig(apiUrl));
     const ports = { hub: await freePort(), router: await freePort(), metrics: await freePort() };
@@ -44,7 +51,7 @@ export class OperatorProcess {
     const { hub, router, metrics } = this.#ports;
     const ports = ['--hub-port', hub, '--router-port', router, '--metrics-port', metrics];
     const config = ['--kubeconfig', join(this.#folder, 'kubeconfig')];
-    const args = [...this.#nodeArguments, main, 'operator', ...config, ...ports].map(String);
+    const args = [...this.#nodeArguments, ...command, ...config, ...ports].map(String);
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     child.stderr.pipe(createWriteStream(join(this.#folder, 'log'), { flags: 'a' }));
     this.#child = child;
