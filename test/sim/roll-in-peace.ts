@@ -45,7 +45,19 @@ export const rollInPeace = async (world: World, check: () => void): Promise<void
     }
   }
   edit(world, name, { paused: false, restartPolicy: { maxGroupRestarts: 1, backoffSeconds: 1 } });
+  editAtTheLastMoment(world, name);
   await world.run(2);
+};
+
+/** The user is faster than the write that says Ready, and nothing else happens after it that would show the edit. */
+const editAtTheLastMoment = (world: World, name: string): void => {
+  world.onWrite = ({ path, body }) => {
+    if (!path.includes(`/modeldeployments/${name}/status`)) return;
+    const { conditions } = (body as Pick<ModelDeployment, 'status'>).status;
+    if (!conditions.some(({ type, status }) => type === 'Ready' && status === 'True')) return;
+    world.onWrite = () => undefined;
+    edit(world, name, { minReadySeconds: 1 });
+  };
 };
 
 const changeMind = (world: World, name: string): void => {
