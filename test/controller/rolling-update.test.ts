@@ -246,6 +246,20 @@ test('after a rollback a restart is what tries the failed revision again', async
   assert.equal(world.deployment('m').status.failedRevision, undefined);
 });
 
+test('a restart that fails and is rolled back disturbs no group that serves', async () => {
+  const { world } = await failedRollout(withRollback);
+  await world.runUntil('all serve', () => serving(world) === 3);
+  const incarnations = groups(world).map(({ incarnation }) => incarnation);
+  const restartTime = '2030-01-01T00:00:00Z';
+  world.state.applyDeployment('m', withRollback(2048, { restartTime }));
+  const failedAt = () => world.deployment('m').status.failedRevision?.restartTime;
+  await world.runUntil('tried again', () => failedAt() === restartTime);
+  await world.runUntil('all serve again', () => serving(world) === 3);
+  await world.run(120);
+  const after = groups(world).map(({ incarnation }) => incarnation);
+  assert.deepEqual(after.slice(0, 2), incarnations.slice(0, 2));
+});
+
 test('after a rollback the old spec is Ready without a restart', async () => {
   const { world } = await failedRollout(withRollback);
   await world.runUntil('all serve', () => serving(world) === 3);

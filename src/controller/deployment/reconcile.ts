@@ -103,14 +103,17 @@ const runSteps = async (
 
 const advance = (pass: Pass): Advanced => {
   const { context, deployment, fleet, groups, now, target, resolvedModel } = pass;
-  const { status, metadata, spec } = deployment;
+  const { status, metadata } = deployment;
   const owner = ownerOf(deployment);
+  const { restartTime, ...others } = deployment.spec;
+  // The attempt that failed is what became of the restart: what serves is not disturbed for it.
+  const isSpent = restartTime === undefined || standingFailure(rollbackInput(pass)) !== undefined;
   const isModelChanged =
     status.resolvedModel !== undefined && status.resolvedModel.revision !== resolvedModel?.revision;
   return advanceGroups({
     owner,
     groups,
-    spec,
+    spec: isSpent ? others : { ...others, restartTime },
     isDeleting: metadata.deletionTimestamp !== undefined,
     isForgiven: pass.isNewGeneration || isModelChanged,
     target,

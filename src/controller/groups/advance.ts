@@ -219,7 +219,7 @@ const advanceDraining = (group: GroupStatus, input: Turn): GroupStatus => {
 /** Bounded, so that a wall clock that was set back does not keep a group for ever. */
 const maxDrainMs = 3_600_000;
 
-export const drainLeftMs = ({ drainDeadlineTime }: GroupStatus, now: Date): number =>
+const drainLeftMs = ({ drainDeadlineTime }: GroupStatus, now: Date): number =>
   drainDeadlineTime === undefined
     ? 0
     : Math.min(Date.parse(drainDeadlineTime) - now.getTime(), maxDrainMs);

@@ -116,7 +116,8 @@ const surgeIndexes = (input: RolloutInput): ReadonlySet<number> => {
       group.index >= replicas &&
       group.index < replicas + maxSurge &&
       group.state !== 'Stopping' &&
-      (revision === undefined || group.revision === revision),
+      // One that serves makes up for those that do not yet, also after the user changed their mind.
+      (revision === undefined || group.revision === revision || isAvailable(group, spec, now)),
   );
   if (paused || revision === undefined) return indexes(present);
   const own = groups.filter(({ index }) => index < replicas);

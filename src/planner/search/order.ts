@@ -6,11 +6,7 @@ const placeOf = <T>(list: readonly T[], item: T, compare: Compare<T>): number =>
   firstIndex(list, 0, (each) => compare(each, item) >= 0);
 
 /** The first index from `from` on for which it holds; it must hold for all after one for which it does. */
-export const firstIndex = <T>(
-  list: readonly T[],
-  from: number,
-  holds: (item: T) => boolean,
-): number => {
+const firstIndex = <T>(list: readonly T[], from: number, holds: (item: T) => boolean): number => {
   let low = from;
   let high = list.length;
   while (low < high) {
