@@ -197,16 +197,19 @@ const isConverged = (world: World): boolean =>
       (deployment) =>
         !deployment.metadata.deletionTimestamp &&
         deployment.status.observedGeneration === deployment.metadata.generation &&
-        (isTrue(deployment, 'Ready') || hasGivenUp(deployment)) &&
+        (isTrue(deployment, 'Ready') || hasGivenUp(world, deployment)) &&
         !isTrue(deployment, 'Degraded'),
     ) && hasNoOrphans(world);
 
-/** A poisoned revision does not come up: it is held, or the one before is back, if there was one. */
-const hasGivenUp = (deployment: ModelDeployment): boolean => {
+/** A poisoned revision does not come up: it is held, or the one before is back, if nobody deleted that. */
+const hasGivenUp = (world: World, deployment: ModelDeployment): boolean => {
   const { spec, status } = deployment;
   if (!isPoisoned(deployment) || !isTrue(deployment, 'Stalled')) return false;
   const { currentRevision, updateRevision, groups } = status;
-  const mayGoBack = currentRevision !== undefined && currentRevision !== updateRevision;
+  const mayGoBack =
+    currentRevision !== undefined &&
+    currentRevision !== updateRevision &&
+    world.hasRevision(currentRevision);
   if (spec.strategy.onFailure === 'Hold' || !mayGoBack) return true;
   return (
     isTrue(deployment, 'RolledBack') &&

@@ -86,6 +86,11 @@ export class World {
     this.#request('DELETE', `${revisions}/${name}`);
   }
 
+  hasRevision(name: string): boolean {
+    const revisions = this.server.objects('espalier.dev/modeldeploymentrevisions');
+    return revisions.some(({ metadata }) => metadata.name === name);
+  }
+
   deployment(name: string): ModelDeployment | undefined {
     return this.deployments().find(({ metadata }) => metadata.name === name);
   }
