@@ -1,17 +1,17 @@
 import type { ClusterNode, ModelDeployment, ModelDeploymentRevision } from '../resources/types.ts';
-import { notFound } from './home/edited-object.ts';
-import type { Home, Namespace } from './home/home.ts';
+import { notFound } from './backend/edited-object.ts';
+import type { Backend, Namespace } from './backend/backend.ts';
 import type { KindName } from './kinds.ts';
 
 export type AnyObject = ModelDeployment | ClusterNode | ModelDeploymentRevision;
 
 /** Objects of one kind, sorted by name; all of them, or the named one. Throws CommandFailure (not found). */
 export const findObjects = async (
-  home: Home,
+  backend: Backend,
   kind: KindName,
   { namespace, name }: { namespace: Namespace; name?: string },
 ): Promise<AnyObject[]> => {
-  const objects = (await objectsOf(home, kind, namespace)).toSorted((left, right) =>
+  const objects = (await objectsOf(backend, kind, namespace)).toSorted((left, right) =>
     left.metadata.name < right.metadata.name ? -1 : 1,
   );
   if (name === undefined) return objects;
@@ -21,23 +21,23 @@ export const findObjects = async (
 };
 
 const objectsOf = async (
-  home: Home,
+  backend: Backend,
   kind: KindName,
   namespace: Namespace,
 ): Promise<readonly AnyObject[]> => {
-  if (kind === 'ModelDeployment') return home.deployments(namespace);
-  if (kind === 'ClusterNode') return home.nodes();
-  return home.revisions(namespace);
+  if (kind === 'ModelDeployment') return backend.deployments(namespace);
+  if (kind === 'ClusterNode') return backend.nodes();
+  return backend.revisions(namespace);
 };
 
 /** The named deployment; "mdep/sprout" is "sprout". Throws CommandFailure (not found). */
 export const findDeployment = async (
-  home: Home,
+  backend: Backend,
   text: string,
   namespace: string,
 ): Promise<ModelDeployment> => {
   const name = bareName(text);
-  const all = await home.deployments(namespace);
+  const all = await backend.deployments(namespace);
   return (
     all.find(({ metadata }) => metadata.name === name) ??
     notFound('ModelDeployment', name, all, namespace)
@@ -45,9 +45,9 @@ export const findDeployment = async (
 };
 
 /** The named node; "cnode/mini-1" is "mini-1". Throws CommandFailure (not found). */
-export const findNode = async (home: Home, text: string): Promise<ClusterNode> => {
+export const findNode = async (backend: Backend, text: string): Promise<ClusterNode> => {
   const name = bareName(text);
-  const all = await home.nodes();
+  const all = await backend.nodes();
   return all.find(({ metadata }) => metadata.name === name) ?? notFound('ClusterNode', name, all);
 };
 

@@ -3,7 +3,7 @@ import type { ClusterNodeSpec } from '../../resources/types.ts';
 import { runEdit, withEditOptions } from '../edit/run-edit.ts';
 import type { EditOptions } from '../edit/run-edit.ts';
 import { drainTaintKey } from '../fleet/node-table.ts';
-import { openHome } from '../home/choose.ts';
+import { openBackend } from '../backend/choose.ts';
 import { bareName } from '../objects.ts';
 
 const nodeCommand = (
@@ -12,8 +12,12 @@ const nodeCommand = (
 ): Command =>
   withEditOptions(command.argument('<node>', 'name of the ClusterNode, or cnode/<name>')).action(
     async (name: string, options: EditOptions) => {
-      const home = await openHome(options);
-      await runEdit(home, { kind: 'ClusterNode', name: bareName(name), change }, { options, done });
+      const backend = await openBackend(options);
+      await runEdit(
+        backend,
+        { kind: 'ClusterNode', name: bareName(name), change },
+        { options, done },
+      );
     },
   );
 

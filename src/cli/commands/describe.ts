@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import { stringify } from 'yaml';
 import type { Condition } from '../../resources/types.ts';
-import { namespaceOf, openHome, withHomeOptions } from '../home/choose.ts';
-import type { HomeOptions } from '../home/choose.ts';
+import { namespaceOf, openBackend, withBackendOptions } from '../backend/choose.ts';
+import type { BackendOptions } from '../backend/choose.ts';
 import { eventRows } from './events.ts';
 import { kindAndName } from '../kinds.ts';
 import { findObjects } from '../objects.ts';
@@ -11,13 +11,13 @@ import { age, print, table } from '../output.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
 
 export const describeCommand = (): Command =>
-  withHomeOptions(
+  withBackendOptions(
     new Command('describe')
       .description('Everything known of one resource: spec, conditions, plan, groups, events')
       .argument('<kind>', 'mdep, cnode or mdrev, or <kind>/<name>')
       .argument('[name]')
       .addHelpText('after', '\nExample:\n  espalier describe mdep sprout')
-      .action(async (kind: string, name: string | undefined, options: HomeOptions) =>
+      .action(async (kind: string, name: string | undefined, options: BackendOptions) =>
         describe(kind, name, options),
       ),
   );
@@ -25,17 +25,17 @@ export const describeCommand = (): Command =>
 const describe = async (
   kindText: string,
   nameText: string | undefined,
-  options: HomeOptions,
+  options: BackendOptions,
 ): Promise<void> => {
   const { kind, name } = kindAndName(kindText, nameText);
   if (name === undefined) {
     throw new CommandFailure(exitCodes.usage, `describe ${kind} needs a name`);
   }
-  const home = await openHome(options);
-  const namespace = namespaceOf(home, options);
-  const objects = await findObjects(home, kind, { namespace, name });
+  const backend = await openBackend(options);
+  const namespace = namespaceOf(backend, options);
+  const objects = await findObjects(backend, kind, { namespace, name });
   for (const object of objects) print(describeObject(object));
-  const events = (await home.events(kind === 'ClusterNode' ? undefined : namespace)).filter(
+  const events = (await backend.events(kind === 'ClusterNode' ? undefined : namespace)).filter(
     ({ regarding }) => regarding.kind === kind && regarding.name === name,
   );
   print(events.length === 0 ? 'Events: none' : `Events:\n${indent(eventRows(events))}`);

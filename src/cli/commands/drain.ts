@@ -7,8 +7,8 @@ import type { EditOptions } from '../edit/run-edit.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
 import { brokenPromises, drainTaint, groupsOn, liveRanks, tolerating } from '../fleet/eviction.ts';
 import type { Evicted } from '../fleet/eviction.ts';
-import { openHome } from '../home/choose.ts';
-import type { Home } from '../home/home.ts';
+import { openBackend } from '../backend/choose.ts';
+import type { Backend } from '../backend/backend.ts';
 import { programName } from '../invocation.ts';
 import { findNode } from '../objects.ts';
 import { secondsOption } from '../options.ts';
@@ -46,10 +46,10 @@ Examples:
   ).action(async (name: string, options: DrainOptions) => drain(name, options));
 
 const drain = async (text: string, options: DrainOptions): Promise<void> => {
-  const home = await openHome(options);
-  const node = await findNode(home, text);
+  const backend = await openBackend(options);
+  const node = await findNode(backend, text);
   const { name } = node.metadata;
-  const deployments = await home.deployments(undefined);
+  const deployments = await backend.deployments(undefined);
   const before = groupsOn(name, deployments);
   const staying = tolerating(node, deployments);
   if (staying.length > 0) {
@@ -61,13 +61,13 @@ const drain = async (text: string, options: DrainOptions): Promise<void> => {
   const promises = brokenPromises(name, deployments);
   if (promises.length > 0 && !options.allowDisruption) refuse(name, promises);
   const edit = { kind: 'ClusterNode' as const, name, change: drained };
-  const result = await runEdit(home, edit, { options, done: 'draining', isQuiet: true });
+  const result = await runEdit(backend, edit, { options, done: 'draining', isQuiet: true });
   if (options.dryRun) {
     for (const group of before) note(`would move ${describe(group)}`);
     return;
   }
-  await waitUntilEmpty(home, name, options.timeout);
-  await sayWhere(home, { before, result, options });
+  await waitUntilEmpty(backend, name, options.timeout);
+  await sayWhere(backend, { before, result, options });
 };
 
 const drained = (spec: ClusterNodeSpec): ClusterNodeSpec => ({
@@ -87,12 +87,16 @@ const refuse = (name: string, promises: readonly string[]): never => {
 
 const pollMs = 500;
 
-const waitUntilEmpty = async (home: Home, name: string, timeoutSeconds: number): Promise<void> => {
+const waitUntilEmpty = async (
+  backend: Backend,
+  name: string,
+  timeoutSeconds: number,
+): Promise<void> => {
   const deadlineMs = systemClock.monotonicMs() + timeoutSeconds * 1000;
   let told = '';
   for (;;) {
-    const deployments = await home.deployments(undefined);
-    const node = await findNode(home, name);
+    const deployments = await backend.deployments(undefined);
+    const node = await findNode(backend, name);
     const left = [
       ...groupsOn(name, deployments).map((group) => `${describe(group)} ${group.state}`),
       ...liveRanks(node).map(({ deployment, group, rank }) => `${deployment}/${group}/${rank}`),
@@ -112,14 +116,14 @@ const waitUntilEmpty = async (home: Home, name: string, timeoutSeconds: number):
 
 /** Where the groups are that were there: on other nodes, or waiting for room, and why. */
 const sayWhere = async (
-  home: Home,
+  backend: Backend,
   {
     before,
     result,
     options,
   }: { before: readonly Evicted[]; result: object; options: DrainOptions },
 ): Promise<void> => {
-  const deployments = await home.deployments(undefined);
+  const deployments = await backend.deployments(undefined);
   const moved = before.map(({ namespace, deployment, group, nodeNames }) => {
     const now = deployments
       .find(({ metadata }) => metadata.namespace === namespace && metadata.name === deployment)

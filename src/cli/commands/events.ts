@@ -1,19 +1,19 @@
 import { Command } from 'commander';
 import type { StoredEvent } from '../../controller/ports.ts';
-import { namespaceOf, openHome, withHomeOptions } from '../home/choose.ts';
-import type { HomeOptions } from '../home/choose.ts';
+import { namespaceOf, openBackend, withBackendOptions } from '../backend/choose.ts';
+import type { BackendOptions } from '../backend/choose.ts';
 import { kindAndName } from '../kinds.ts';
 import { age, note, outputOption, print, printValue, table } from '../output.ts';
 import type { OutputFormat } from '../output.ts';
 
-interface EventsOptions extends HomeOptions {
+interface EventsOptions extends BackendOptions {
   for?: string;
   allNamespaces: boolean;
   output: OutputFormat;
 }
 
 export const eventsCommand = (): Command =>
-  withHomeOptions(
+  withBackendOptions(
     new Command('events')
       .description('What happened, oldest first, equal events counted')
       .option('--for <kind/name>', 'only events of this object, for instance mdep/sprout')
@@ -21,9 +21,9 @@ export const eventsCommand = (): Command =>
       .addOption(outputOption(['table', 'json', 'yaml']))
       .addHelpText('after', '\nExamples:\n  espalier events\n  espalier events --for mdep/sprout')
       .action(async (options: EventsOptions) => {
-        const home = await openHome(options);
-        const namespace = options.allNamespaces ? undefined : namespaceOf(home, options);
-        const events = (await home.events(namespace)).filter(
+        const backend = await openBackend(options);
+        const namespace = options.allNamespaces ? undefined : namespaceOf(backend, options);
+        const events = (await backend.events(namespace)).filter(
           (event) => options.for === undefined || isFor(event, options.for),
         );
         if (options.output === 'json' || options.output === 'yaml') {

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { loadSchemas } from '../../resources/schemas.ts';
-import { namespaceOf, openHome, withHomeOptions } from '../home/choose.ts';
-import type { HomeOptions } from '../home/choose.ts';
+import { namespaceOf, openBackend, withBackendOptions } from '../backend/choose.ts';
+import type { BackendOptions } from '../backend/choose.ts';
 import { kindAndName } from '../kinds.ts';
 import { findObjects } from '../objects.ts';
 import type { AnyObject } from '../objects.ts';
@@ -9,13 +9,13 @@ import { note, outputOption, print, printValue, table } from '../output.ts';
 import type { OutputFormat } from '../output.ts';
 import { printerCell } from '../printer-columns.ts';
 
-interface GetOptions extends HomeOptions {
+interface GetOptions extends BackendOptions {
   allNamespaces: boolean;
   output: OutputFormat;
 }
 
 export const getCommand = (): Command =>
-  withHomeOptions(
+  withBackendOptions(
     new Command('get')
       .description('List resources, or show one, with the columns that kubectl would print')
       .argument('<kind>', 'mdep, cnode or mdrev, or <kind>/<name>')
@@ -41,9 +41,9 @@ const get = async (
   options: GetOptions,
 ): Promise<void> => {
   const { kind, name } = kindAndName(kindText, nameText);
-  const home = await openHome(options);
-  const namespace = namespaceOf(home, options);
-  const objects = await findObjects(home, kind, {
+  const backend = await openBackend(options);
+  const namespace = namespaceOf(backend, options);
+  const objects = await findObjects(backend, kind, {
     namespace: options.allNamespaces ? undefined : namespace,
     ...(name === undefined ? {} : { name }),
   });
@@ -61,7 +61,7 @@ const get = async (
   } else {
     print(objectTable(kind, objects, options));
   }
-  for (const problem of await home.problems()) {
+  for (const problem of await backend.problems()) {
     note(`warning: ${problem.file}:${problem.line}: ${problem.message}`);
   }
 };

@@ -3,8 +3,8 @@ import { stringify } from 'yaml';
 import { changeText, fieldChanges } from '../edit/merge-patch.ts';
 import { historyOf, revisionsOf, targetRevision } from '../edit/revisions.ts';
 import type { HistoryEntry } from '../edit/revisions.ts';
-import { namespaceOf, openHome, withHomeOptions } from '../home/choose.ts';
-import type { HomeOptions } from '../home/choose.ts';
+import { namespaceOf, openBackend, withBackendOptions } from '../backend/choose.ts';
+import type { BackendOptions } from '../backend/choose.ts';
 import { programName } from '../invocation.ts';
 import { findDeployment } from '../objects.ts';
 import { wholeNumber } from '../options.ts';
@@ -13,13 +13,13 @@ import type { OutputFormat } from '../output.ts';
 import type { ModelDeployment, ModelDeploymentRevision } from '../../resources/types.ts';
 import { revisionedFields } from '../../resources/revision.ts';
 
-interface HistoryOptions extends HomeOptions {
+interface HistoryOptions extends BackendOptions {
   revision?: number;
   output: OutputFormat;
 }
 
 export const historyCommand = (): Command =>
-  withHomeOptions(
+  withBackendOptions(
     new Command('history')
       .description('Revisions of a deployment: what changed, which one runs, where its weights are')
       .argument('<deployment>', 'name of the ModelDeployment, or mdep/<name>')
@@ -43,13 +43,13 @@ Examples:
   );
 
 const history = async (name: string, options: HistoryOptions): Promise<void> => {
-  const home = await openHome(options);
-  const deployment = await findDeployment(home, name, namespaceOf(home, options));
-  const revisions = await revisionsOf(home, deployment);
+  const backend = await openBackend(options);
+  const deployment = await findDeployment(backend, name, namespaceOf(backend, options));
+  const revisions = await revisionsOf(backend, deployment);
   if (options.revision !== undefined) {
     return showOne(deployment, targetRevision(deployment, revisions, options.revision), options);
   }
-  const entries = historyOf(deployment, revisions, await home.nodes());
+  const entries = historyOf(deployment, revisions, await backend.nodes());
   if (options.output === 'json' || options.output === 'yaml') printValue(entries, options.output);
   else if (entries.length === 0) note('No revision is recorded yet.');
   else print(historyTable(entries, new Date()));

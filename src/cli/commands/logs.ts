@@ -4,20 +4,20 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeReport, RankReport } from '../../nodedoc/types.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
-import { namespaceOf, openHome, withHomeOptions } from '../home/choose.ts';
-import type { HomeOptions } from '../home/choose.ts';
-import type { Home } from '../home/home.ts';
+import { namespaceOf, openBackend, withBackendOptions } from '../backend/choose.ts';
+import type { BackendOptions } from '../backend/choose.ts';
+import type { Backend } from '../backend/backend.ts';
 import { wholeNumber } from '../options.ts';
 import { bareName } from '../objects.ts';
 
-interface LogsOptions extends HomeOptions {
+interface LogsOptions extends BackendOptions {
   rank: number;
   group: number;
   follow: boolean;
 }
 
 export const logsCommand = (): Command =>
-  withHomeOptions(
+  withBackendOptions(
     new Command('logs')
       .description("A rank's log, from the node that runs it (this host's nodes only, for now)")
       .argument('<deployment>', 'name of the ModelDeployment, or mdep/<name>')
@@ -32,10 +32,10 @@ export const logsCommand = (): Command =>
   );
 
 const logs = async (deploymentText: string, options: LogsOptions): Promise<void> => {
-  const home = await openHome(options);
-  const namespace = namespaceOf(home, options);
+  const backend = await openBackend(options);
+  const namespace = namespaceOf(backend, options);
   const deployment = bareName(deploymentText);
-  const reports = (await home.reports()) ?? noReports(home);
+  const reports = (await backend.reports()) ?? noReports(backend);
   const prefix = `${namespace}/${deployment}/${options.group}/`;
   const found = reports
     .flatMap(({ report }) => report.ranks.map((rank) => ({ report, rank })))
@@ -52,10 +52,10 @@ const logs = async (deploymentText: string, options: LogsOptions): Promise<void>
 };
 
 /** Logs never leave their Mac: prompts may be in what an engine writes. */
-const noReports = (home: Home): never => {
+const noReports = (backend: Backend): never => {
   throw new CommandFailure(
     exitCodes.failure,
-    `logs stay on the node that wrote them, and ${home.place} does not have them; ` +
+    `logs stay on the node that wrote them, and ${backend.place} does not have them; ` +
       "on that Mac look into logs/ of its daemon's data directory (.espalier/nodes/<name>)",
   );
 };

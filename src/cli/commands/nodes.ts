@@ -1,12 +1,12 @@
 import { Command } from 'commander';
 import { nodeEntries, nodeTable } from '../fleet/node-table.ts';
-import { openHome, withHomeOptions } from '../home/choose.ts';
-import type { HomeOptions } from '../home/choose.ts';
+import { openBackend, withBackendOptions } from '../backend/choose.ts';
+import type { BackendOptions } from '../backend/choose.ts';
 import { note, outputOption, print, printValue } from '../output.ts';
 import type { OutputFormat } from '../output.ts';
 
 export const nodesCommand = (): Command =>
-  withHomeOptions(
+  withBackendOptions(
     new Command('nodes')
       .description('The machines: present or lost, memory planned and free, links, ranks')
       .addOption(outputOption())
@@ -20,9 +20,12 @@ Examples:
   espalier nodes
   espalier nodes -o wide`,
       )
-      .action(async (options: HomeOptions & { output: OutputFormat }) => {
-        const home = await openHome(options);
-        const [nodes, deployments] = await Promise.all([home.nodes(), home.deployments(undefined)]);
+      .action(async (options: BackendOptions & { output: OutputFormat }) => {
+        const backend = await openBackend(options);
+        const [nodes, deployments] = await Promise.all([
+          backend.nodes(),
+          backend.deployments(undefined),
+        ]);
         const entries = nodeEntries(nodes, deployments);
         const { output } = options;
         if (output === 'json' || output === 'yaml') printValue(entries, output);

@@ -10,9 +10,9 @@ import { EspalierError } from '../../base/errors.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
 import { planLive } from '../fleet/live-plan.ts';
 import type { LivePlanOptions } from '../fleet/live-plan.ts';
-import { namespaceOf, openHome, withHomeOptions } from '../home/choose.ts';
-import type { HomeOptions } from '../home/choose.ts';
-import type { Home } from '../home/home.ts';
+import { namespaceOf, openBackend, withBackendOptions } from '../backend/choose.ts';
+import type { BackendOptions } from '../backend/choose.ts';
+import type { Backend } from '../backend/backend.ts';
 import { findDeployment } from '../objects.ts';
 import { renderRunning } from '../plan/running.ts';
 import { note, outputOption, print, printValue } from '../output.ts';
@@ -23,7 +23,7 @@ import type { PlannedFiles } from '../plan-files.ts';
 import { renderPlan } from '../plan/render.ts';
 import { applyWhatIf, whatIfHelp } from '../plan/what-if.ts';
 
-interface Options extends HomeOptions {
+interface Options extends BackendOptions {
   filename?: string[];
   output: OutputFormat;
   whatIf: string[];
@@ -35,7 +35,7 @@ interface Options extends HomeOptions {
 }
 
 export const planCommand = (): Command =>
-  withHomeOptions(
+  withBackendOptions(
     new Command('plan')
       .description(
         'How a deployment is cut, or how each in the YAML would be, how fast, and why every other option lost',
@@ -102,20 +102,20 @@ const planAndPrint = async (name: string | undefined, options: Options): Promise
     workload: { promptTokens: options.promptTokens, generatedTokens: options.generatedTokens },
   };
   if (filename !== undefined) return show(await planFiles(filename, how), options);
-  const home = await openHome(options);
-  const deployment = await findDeployment(home, name ?? '', namespaceOf(home, options));
+  const backend = await openBackend(options);
+  const deployment = await findDeployment(backend, name ?? '', namespaceOf(backend, options));
   if (options.output === 'table' && !options.dot) print(renderRunning(deployment));
-  return show(await livePlan(home, deployment, how), options);
+  return show(await livePlan(backend, deployment, how), options);
 };
 
 const livePlan = async (
-  home: Home,
+  backend: Backend,
   deployment: ModelDeployment,
   how: LivePlanOptions,
 ): Promise<PlannedFiles> => {
   const { name, namespace = 'default' } = deployment.metadata;
   try {
-    const { model, nodes, result } = await planLive(home, deployment, how);
+    const { model, nodes, result } = await planLive(backend, deployment, how);
     return { plans: [{ namespace, name, model, result }], nodes, problems: [] };
   } catch (error) {
     if (!(error instanceof EspalierError)) throw error;

@@ -3,7 +3,7 @@ import { conditionTime } from '../../resources/conditions.ts';
 import type { ModelDeploymentSpec } from '../../resources/types.ts';
 import { runEdit, withEditOptions } from '../edit/run-edit.ts';
 import type { EditOptions } from '../edit/run-edit.ts';
-import { namespaceOf, openHome } from '../home/choose.ts';
+import { namespaceOf, openBackend } from '../backend/choose.ts';
 import { bareName } from '../objects.ts';
 
 /** A command that changes the spec of one deployment and needs nothing but its name. */
@@ -17,12 +17,12 @@ const specCommand = (
   withEditOptions(
     command.argument('<deployment>', 'name of the ModelDeployment, or mdep/<name>'),
   ).action(async (name: string, options: EditOptions) => {
-    const home = await openHome(options);
+    const backend = await openBackend(options);
     await runEdit(
-      home,
+      backend,
       {
         kind: 'ModelDeployment',
-        namespace: namespaceOf(home, options),
+        namespace: namespaceOf(backend, options),
         name: bareName(name),
         change: change(),
       },

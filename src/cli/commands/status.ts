@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { systemClock } from '../../base/clock.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
-import { namespaceOf, openHome, withHomeOptions } from '../home/choose.ts';
-import type { HomeOptions } from '../home/choose.ts';
-import type { Home } from '../home/home.ts';
+import { namespaceOf, openBackend, withBackendOptions } from '../backend/choose.ts';
+import type { BackendOptions } from '../backend/choose.ts';
+import type { Backend } from '../backend/backend.ts';
 import { findDeployment } from '../objects.ts';
 import { secondsOption } from '../options.ts';
 import { outputOption, print, printValue } from '../output.ts';
@@ -13,7 +13,7 @@ import { renderStatus, statusLine } from '../status/render.ts';
 import { reportStatus } from '../status/report.ts';
 import type { StatusReport } from '../status/report.ts';
 
-interface StatusOptions extends HomeOptions {
+interface StatusOptions extends BackendOptions {
   watch: boolean;
   wait: boolean;
   timeout: number;
@@ -21,7 +21,7 @@ interface StatusOptions extends HomeOptions {
 }
 
 export const statusCommand = (): Command =>
-  withHomeOptions(
+  withBackendOptions(
     new Command('status')
       .description('Is it serving, what is in the way and since when, and what to do about it')
       .argument('<deployment>', 'name of the ModelDeployment, or mdep/<name>')
@@ -50,21 +50,21 @@ Examples:
 const pollMs = 1_000;
 
 const status = async (name: string, options: StatusOptions): Promise<void> => {
-  const home = await openHome(options);
-  const namespace = namespaceOf(home, options);
-  const look = async () => lookAt(home, name, namespace);
+  const backend = await openBackend(options);
+  const namespace = namespaceOf(backend, options);
+  const look = async () => lookAt(backend, name, namespace);
   if (options.watch) return watch(look, options);
   const report = options.wait ? await waitForEnd(look, options.timeout) : await look();
   show(report, options.output);
   judge(report);
 };
 
-const lookAt = async (home: Home, name: string, namespace: string): Promise<StatusReport> => {
-  const deployment = await findDeployment(home, name, namespace);
+const lookAt = async (backend: Backend, name: string, namespace: string): Promise<StatusReport> => {
+  const deployment = await findDeployment(backend, name, namespace);
   const [nodes, revisions, events] = await Promise.all([
-    home.nodes(),
-    home.revisions(namespace),
-    home.events(namespace),
+    backend.nodes(),
+    backend.revisions(namespace),
+    backend.events(namespace),
   ]);
   return reportStatus({ deployment, nodes, revisions, events });
 };
@@ -95,7 +95,7 @@ const watch = async (look: Look, { output }: StatusOptions): Promise<never> => {
 
 const watchedText = (report: StatusReport): string => {
   if (!process.stdout.isTTY) return statusLine(report);
-  // Home and clear below, rather than clear all: nothing flickers.
+  // Backend and clear below, rather than clear all: nothing flickers.
   return `\u001B[H\u001B[J${renderStatus(report, { now: new Date(), isTerminal: true })}`;
 };
 

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { runEdit, withEditOptions } from '../edit/run-edit.ts';
 import type { EditOptions } from '../edit/run-edit.ts';
 import { revisionsOf, targetRevision } from '../edit/revisions.ts';
-import { namespaceOf, openHome } from '../home/choose.ts';
+import { namespaceOf, openBackend } from '../backend/choose.ts';
 import { findDeployment } from '../objects.ts';
 import { wholeNumber } from '../options.ts';
 import { note } from '../output.ts';
@@ -34,14 +34,14 @@ Examples:
   ).action(async (name: string, options: UndoOptions) => undo(name, options));
 
 const undo = async (text: string, options: UndoOptions): Promise<void> => {
-  const home = await openHome(options);
-  const namespace = namespaceOf(home, options);
-  const deployment = await findDeployment(home, text, namespace);
+  const backend = await openBackend(options);
+  const namespace = namespaceOf(backend, options);
+  const deployment = await findDeployment(backend, text, namespace);
   const { name } = deployment.metadata;
-  const revisions = await revisionsOf(home, deployment);
+  const revisions = await revisionsOf(backend, deployment);
   const { revision, data } = targetRevision(deployment, revisions, options.toRevision);
   await runEdit(
-    home,
+    backend,
     { kind: 'ModelDeployment', namespace, name, change: (spec) => ({ ...spec, ...data }) },
     { options, done: `back at revision ${revision}` },
   );

@@ -1,7 +1,7 @@
 import type { Argument, Command, Option } from 'commander';
-import { openHome } from '../home/choose.ts';
-import type { HomeOptions } from '../home/choose.ts';
-import type { Home } from '../home/home.ts';
+import { openBackend } from '../backend/choose.ts';
+import type { BackendOptions } from '../backend/choose.ts';
+import type { Backend } from '../backend/backend.ts';
 import { kindAndName } from '../kinds.ts';
 import { findObjects } from '../objects.ts';
 
@@ -16,12 +16,12 @@ export interface Completion {
 /** `words`: what stands after the program's name, the last of them unfinished. Asks the control plane for names. */
 export const complete = async (root: Command, words: readonly string[]): Promise<Completion> => {
   const current = words.at(-1) ?? '';
-  const { command, position, pendingOption, homeOptions } = walk(root, words.slice(0, -1));
+  const { command, position, pendingOption, backendOptions } = walk(root, words.slice(0, -1));
   const completion = pendingOption
-    ? await optionValues(pendingOption, homeOptions)
+    ? await optionValues(pendingOption, backendOptions)
     : current.startsWith('-')
       ? only(optionNames(command))
-      : await argumentValues(command, position, homeOptions, words);
+      : await argumentValues(command, position, backendOptions, words);
   return {
     ...completion,
     candidates: completion.candidates.filter(({ word }) => word.startsWith(current)),
@@ -34,11 +34,11 @@ interface Walk {
   position: number;
   /** The last word is its value. */
   pendingOption: Option | undefined;
-  homeOptions: HomeOptions;
+  backendOptions: BackendOptions;
 }
 
 const walk = (root: Command, words: readonly string[]): Walk => {
-  const state: Walk = { command: root, position: 0, pendingOption: undefined, homeOptions: {} };
+  const state: Walk = { command: root, position: 0, pendingOption: undefined, backendOptions: {} };
   for (const word of words) {
     if (state.pendingOption) {
       remember(state, state.pendingOption, word);
@@ -65,7 +65,7 @@ const find = ({ commands }: Command, name: string): Command | undefined =>
 const remember = (state: Walk, option: Option, value: string): void => {
   const name = option.attributeName();
   if (['namespace', 'kubeconfig', 'context', 'stateDir'].includes(name)) {
-    state.homeOptions = { ...state.homeOptions, [name]: value };
+    state.backendOptions = { ...state.backendOptions, [name]: value };
   }
 };
 
@@ -79,18 +79,18 @@ const optionNames = ({ options }: Command): Completion['candidates'] =>
     .filter(({ hidden, long }) => !hidden && long)
     .map(({ long, description }) => ({ word: long!, description }));
 
-const optionValues = async (option: Option, home: HomeOptions): Promise<Completion> => {
+const optionValues = async (option: Option, backend: BackendOptions): Promise<Completion> => {
   if (option.argChoices) return only(option.argChoices.map((word) => ({ word })));
   const name = option.attributeName();
   if (name === 'output') return only(option.description.split(' | ').map((word) => ({ word })));
-  if (name === 'namespace') return only(await namespaces(home));
+  if (name === 'namespace') return only(await namespaces(backend));
   return { candidates: [], takesFiles: true };
 };
 
 const argumentValues = async (
   command: Command,
   position: number,
-  home: HomeOptions,
+  backend: BackendOptions,
   words: readonly string[],
 ): Promise<Completion> => {
   const children = command.commands.filter(
@@ -104,14 +104,14 @@ const argumentValues = async (
   const argument = command.registeredArguments[position];
   if (!argument) return { candidates: [], takesFiles: false };
   if (argument.argChoices) return only(argument.argChoices.map((word) => ({ word })));
-  return namesFor(argument, home, words);
+  return namesFor(argument, backend, words);
 };
 
 const kinds = ['mdep', 'cnode', 'mdrev'];
 
 const namesFor = async (
   argument: Argument,
-  options: HomeOptions,
+  options: BackendOptions,
   words: readonly string[],
 ): Promise<Completion> => {
   switch (argument.name()) {
@@ -128,16 +128,21 @@ const namesFor = async (
   }
 };
 
-const named = async (options: HomeOptions, kindText: string): Promise<Completion['candidates']> => {
+const named = async (
+  options: BackendOptions,
+  kindText: string,
+): Promise<Completion['candidates']> => {
   const { kind } = kindAndName(kindText);
-  const home = await openHome(options);
-  const namespace = options.namespace ?? home.defaultNamespace;
-  const objects = await findObjects(home, kind, { namespace });
+  const backend = await openBackend(options);
+  const namespace = options.namespace ?? backend.defaultNamespace;
+  const objects = await findObjects(backend, kind, { namespace });
   return objects.map(({ metadata }) => ({ word: metadata.name }));
 };
 
-const namespaces = async (options: HomeOptions): Promise<Completion['candidates']> => {
-  const home: Home = await openHome(options);
-  const all = (await home.deployments(undefined)).map(({ metadata }) => metadata.namespace ?? '');
+const namespaces = async (options: BackendOptions): Promise<Completion['candidates']> => {
+  const backend: Backend = await openBackend(options);
+  const all = (await backend.deployments(undefined)).map(
+    ({ metadata }) => metadata.namespace ?? '',
+  );
   return [...new Set(all)].toSorted().map((word) => ({ word }));
 };

@@ -1,5 +1,5 @@
 import { loadSchemas } from '../../resources/schemas.ts';
-import type { SpecEdit } from '../home/home.ts';
+import type { SpecEdit } from '../backend/backend.ts';
 import { changeText, fieldChanges } from './merge-patch.ts';
 
 interface ChangedSpec {

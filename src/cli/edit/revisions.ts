@@ -5,15 +5,15 @@ import type {
   ModelDeploymentRevision,
 } from '../../resources/types.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
-import type { Home } from '../home/home.ts';
+import type { Backend } from '../backend/backend.ts';
 import { changeText, fieldChanges } from './merge-patch.ts';
 
 /** The revisions of a deployment, oldest number first. */
 export const revisionsOf = async (
-  home: Home,
+  backend: Backend,
   { metadata }: ModelDeployment,
 ): Promise<ModelDeploymentRevision[]> =>
-  (await home.revisions(metadata.namespace))
+  (await backend.revisions(metadata.namespace))
     .filter(({ metadata: { ownerReferences = [] } }) =>
       ownerReferences.some(({ name, uid }) => name === metadata.name && uid === metadata.uid),
     )

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
 import { CommandFailure, exitCodes } from '../exit.ts';
-import { withHomeOptions } from '../home/choose.ts';
-import type { HomeOptions } from '../home/choose.ts';
-import type { Home, Proposal, SpecEdit } from '../home/home.ts';
+import { withBackendOptions } from '../backend/choose.ts';
+import type { BackendOptions } from '../backend/choose.ts';
+import type { Backend, Proposal, SpecEdit } from '../backend/backend.ts';
 import { note, outputOption, print, printValue } from '../output.ts';
 import type { OutputFormat } from '../output.ts';
 
-export interface EditOptions extends HomeOptions {
+export interface EditOptions extends BackendOptions {
   dryRun: boolean;
   write: boolean;
   force: boolean;
@@ -21,7 +21,7 @@ Exit code 0: done, or so already; 8: refused, nothing was written; 5: not found.
 
 /** For every command that changes a spec. */
 export const withEditOptions = (command: Command): Command =>
-  withHomeOptions(
+  withBackendOptions(
     command
       .option('--dry-run', 'show the change, let the API server check it, keep nothing', false)
       .option('--write', 'over a state directory: change the YAML file', false)
@@ -45,11 +45,11 @@ export interface EditResult {
  * Throws CommandFailure (refused) when it must not be written without a further option.
  */
 export const runEdit = async (
-  home: Home,
+  backend: Backend,
   edit: SpecEdit,
   { options, done, isQuiet = false }: { options: EditOptions; done: string; isQuiet?: boolean },
 ): Promise<EditResult> => {
-  const proposal = await home.propose(edit);
+  const proposal = await backend.propose(edit);
   const { changes, diff } = proposal;
   const refused = changes.length > 0 && !options.dryRun ? refusal(proposal, options) : undefined;
   const written = changes.length > 0 && !options.dryRun && refused === undefined;

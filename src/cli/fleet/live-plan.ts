@@ -8,7 +8,7 @@ import { plan } from '../../planner/plan.ts';
 import type { ModelProfile, PlanNode, PlanResult, Workload } from '../../planner/types.ts';
 import { findCondition } from '../../resources/conditions.ts';
 import type { ClusterNode, GroupStatus, ModelDeployment } from '../../resources/types.ts';
-import type { Home } from '../home/home.ts';
+import type { Backend } from '../backend/backend.ts';
 
 export interface LivePlan {
   model: ModelProfile;
@@ -27,18 +27,18 @@ export interface LivePlanOptions {
  * runs. Throws EspalierError when the model's config.json cannot be read on this host.
  */
 export const planLive = async (
-  home: Home,
+  backend: Backend,
   deployment: ModelDeployment,
   { catalogueFiles = [], workload, changeNodes = (nodes) => nodes }: LivePlanOptions,
 ): Promise<LivePlan> => {
   const { metadata, spec } = deployment;
   const model = await readModelProfile(spec.model.uri);
-  const beside = (await home.deployments(undefined)).flatMap((other) =>
+  const beside = (await backend.deployments(undefined)).flatMap((other) =>
     other.status.groups.filter((group) => !isPlanned(other, group)),
   );
-  const reports = await home.reports().catch(() => undefined);
+  const reports = await backend.reports().catch(() => undefined);
   const usage = usageOf(beside);
-  const nodes = changeNodes((await home.nodes()).map((node) => liveNode(node, usage, reports)));
+  const nodes = changeNodes((await backend.nodes()).map((node) => liveNode(node, usage, reports)));
   const result = plan({
     deployment: { namespace: metadata.namespace ?? 'default', name: metadata.name, spec },
     model,

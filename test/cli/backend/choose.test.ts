@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chooseHome } from '../../../src/cli/home/choose.ts';
-import type { HomeOptions, Surroundings } from '../../../src/cli/home/choose.ts';
+import { chooseBackend } from '../../../src/cli/backend/choose.ts';
+import type { BackendOptions, Surroundings } from '../../../src/cli/backend/choose.ts';
 
 const bare: Surroundings = {
   isPlugin: false,
@@ -15,8 +15,8 @@ const all: Surroundings = {
   hasUsualState: true,
   hasKubeConfig: true,
 };
-const chosen = (options: HomeOptions, around: Surroundings): string => {
-  const choice = chooseHome(options, around);
+const chosen = (options: BackendOptions, around: Surroundings): string => {
+  const choice = chooseBackend(options, around);
   return choice.kind === 'directory' ? choice.stateDirectory : choice.kind;
 };
 

@@ -14,7 +14,7 @@ export type Namespace = string | undefined;
  * Where a control plane keeps its objects, as commands see it: a state directory or an API server. Reads give
  * what is there now, defaulted; every request to a server has a deadline.
  */
-export interface Home {
+export interface Backend {
   readonly kind: 'directory' | 'kubernetes';
   /** For messages: "the state directory .espalier/state", "context lab of ~/.kube/config". */
   readonly place: string;

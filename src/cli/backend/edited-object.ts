@@ -1,7 +1,7 @@
 import type { ObjectKey } from '../../controller/ports.ts';
 import type { ClusterNode, ModelDeployment } from '../../resources/types.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
-import type { SpecEdit } from './home.ts';
+import type { SpecEdit } from './backend.ts';
 
 export const keyOf = (edit: SpecEdit): ObjectKey =>
   edit.kind === 'ClusterNode'

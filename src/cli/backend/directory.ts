@@ -15,11 +15,11 @@ import { unifiedDiff } from '../edit/unified-diff.ts';
 import { editYaml } from '../edit/yaml-edit.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
 import { fetchReports } from '../reports.ts';
-import type { Home, Namespace, Proposal, SpecEdit } from './home.ts';
+import type { Backend, Namespace, Proposal, SpecEdit } from './backend.ts';
 import { editedObject, keyOf } from './edited-object.ts';
 
 /** Reads a state directory, whether its control plane runs or not. Edits go to the YAML that it was read from. */
-export const openDirectoryHome = (stateDirectory: string): Home => {
+export const openDirectoryBackend = (stateDirectory: string): Backend => {
   const view = (): StateView => openReadOnly(stateDirectory);
   view();
   return {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { gitOwner } from '../../../src/cli/home/git-owner.ts';
+import { gitOwner } from '../../../src/cli/backend/git-owner.ts';
 
 const nameOf = (metadata: Parameters<typeof gitOwner>[0]) => gitOwner(metadata)?.name;
 

@@ -5,18 +5,18 @@ import { Option } from 'commander';
 import type { Command } from 'commander';
 import { CommandFailure, exitCodes } from '../exit.ts';
 import { isKubectlPlugin } from '../invocation.ts';
-import { openDirectoryHome } from './directory.ts';
-import type { Home } from './home.ts';
+import { openDirectoryBackend } from './directory.ts';
+import type { Backend } from './backend.ts';
 
 /** What every command that looks at a control plane's objects can be told. */
-export interface HomeOptions {
+export interface BackendOptions {
   namespace?: string;
   kubeconfig?: string;
   context?: string;
   stateDir?: string;
 }
 
-export type HomeChoice =
+export type BackendChoice =
   { kind: 'directory'; stateDirectory: string } | { kind: 'kubernetes' } | { kind: 'unknown' };
 
 /** What the choice depends on beside the options. */
@@ -33,12 +33,12 @@ export interface Surroundings {
 const usualStateDirectory = '.espalier/state';
 
 /** For `--help` of every command that has these options. */
-const homeHelp = `
+const backendHelp = `
 Where to look: --kubeconfig or --context name an API server, --state-dir the state directory of "espalier up".
 Without them "kubectl espalier" takes kubectl's current context; "espalier" takes ESPALIER_STATE_DIR, then
 ${usualStateDirectory} if it is here, then kubectl's current context.`;
 
-export const withHomeOptions = (command: Command): Command =>
+export const withBackendOptions = (command: Command): Command =>
   command
     .option('-n, --namespace <namespace>', "namespace (default: the context's, or default)")
     .addOption(new Option('--kubeconfig <file>', 'kubeconfig file, as kubectl has it'))
@@ -49,10 +49,10 @@ export const withHomeOptions = (command: Command): Command =>
         'context',
       ]),
     )
-    .addHelpText('after', homeHelp);
+    .addHelpText('after', backendHelp);
 
 /** The one place that decides between a state directory and an API server. */
-export const chooseHome = (options: HomeOptions, around: Surroundings): HomeChoice => {
+export const chooseBackend = (options: BackendOptions, around: Surroundings): BackendChoice => {
   if (options.stateDir !== undefined) {
     return { kind: 'directory', stateDirectory: options.stateDir };
   }
@@ -66,9 +66,9 @@ export const chooseHome = (options: HomeOptions, around: Surroundings): HomeChoi
 };
 
 /** Opens what the options and the surroundings say. Throws CommandFailure when they say nothing. */
-export const openHome = async (options: HomeOptions): Promise<Home> => {
-  const choice = chooseHome(options, surroundings());
-  if (choice.kind === 'directory') return openDirectoryHome(choice.stateDirectory);
+export const openBackend = async (options: BackendOptions): Promise<Backend> => {
+  const choice = chooseBackend(options, surroundings());
+  if (choice.kind === 'directory') return openDirectoryBackend(choice.stateDirectory);
   if (choice.kind === 'unknown') {
     throw new CommandFailure(
       exitCodes.usage,
@@ -76,8 +76,8 @@ export const openHome = async (options: HomeOptions): Promise<Home> => {
     );
   }
   // The client takes as long to load as all the rest.
-  const { openKubernetesHome } = await import('./kubernetes.ts');
-  return openKubernetesHome(options);
+  const { openKubernetesBackend } = await import('./kubernetes.ts');
+  return openKubernetesBackend(options);
 };
 
 const surroundings = (): Surroundings => {
@@ -91,5 +91,5 @@ const surroundings = (): Surroundings => {
 };
 
 /** The namespace that a command is for. */
-export const namespaceOf = (home: Home, { namespace }: HomeOptions): string =>
-  namespace ?? home.defaultNamespace;
+export const namespaceOf = (backend: Backend, { namespace }: BackendOptions): string =>
+  namespace ?? backend.defaultNamespace;

@@ -15,8 +15,8 @@ import type { ApiClient } from '../../store/kubernetes/client.ts';
 import { kinds } from '../../store/kubernetes/kinds.ts';
 import type { ApiObject, ApiResource } from '../../store/kubernetes/objects.ts';
 import { createApiConnection } from '../../store/kubernetes/transport.ts';
-import type { HomeOptions } from './choose.ts';
-import type { Home } from './home.ts';
+import type { BackendOptions } from './choose.ts';
+import type { Backend } from './backend.ts';
 import { eventsFrom } from './kubernetes-events.ts';
 import { proposeOnServer } from './kubernetes-edit.ts';
 
@@ -24,7 +24,7 @@ import { proposeOnServer } from './kubernetes-edit.ts';
  * The control plane of kubectl's context, or of the one named. Its idle sockets do not keep the process alive.
  * Throws KubeconfigInvalid.
  */
-export const openKubernetesHome = ({ kubeconfig, context }: HomeOptions): Home => {
+export const openKubernetesBackend = ({ kubeconfig, context }: BackendOptions): Backend => {
   const connection = createApiConnection({ kubeconfig, context, userAgent: 'espalier-cli' });
   const { transport, server, namespace: ownNamespace } = connection;
   const random = seededRandom(randomInt(2 ** 32));

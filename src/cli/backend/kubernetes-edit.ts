@@ -14,7 +14,7 @@ import { CommandFailure, exitCodes } from '../exit.ts';
 import { keyOf, notFound } from './edited-object.ts';
 import { gitOwner, isKubectlApplied } from './git-owner.ts';
 import type { GitOwner, OwnedMetadata } from './git-owner.ts';
-import type { Hold, Proposal, SpecEdit } from './home.ts';
+import type { Hold, Proposal, SpecEdit } from './backend.ts';
 import { kinds } from '../../store/kubernetes/kinds.ts';
 
 interface Server {
