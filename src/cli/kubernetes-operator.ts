@@ -31,8 +31,6 @@ export interface KubernetesOperatorOptions extends Pick<
   identity: string;
   /** Where the cluster reaches the router of this replica; the Service espalier-router leads there. */
   advertise?: { host: string; port: number } | undefined;
-  /** Renew a Lease per node while it reports. */
-  hasNodeLeases?: boolean;
   /** Where /metrics, /healthz and /readyz are served, by a standby too. */
   health: { host: string; port: number };
 }
@@ -92,11 +90,8 @@ const connect = (options: KubernetesOperatorOptions, metrics: Metrics): ApiConne
   return { ...connection, transport: countRequests(transport, metrics, server) };
 };
 
-const newClient = ({ transport }: ApiConnection, perSecond?: number) => {
-  const random = seededRandom(randomInt(2 ** 32));
-  const rateLimit = perSecond === undefined ? {} : { rateLimit: { perSecond, burst: perSecond } };
-  return createApiClient({ transport, clock, random, ...rateLimit });
-};
+const newClient = ({ transport }: ApiConnection) =>
+  createApiClient({ transport, clock, random: seededRandom(randomInt(2 ** 32)) });
 
 const lead = async (
   { namespace, identity, logger }: KubernetesOperatorOptions,
@@ -107,9 +102,6 @@ const lead = async (
   const client = newClient(connection);
   return becomeLeader({ client, namespace, identity, clock, random, logger }, signal);
 };
-
-/** As many as a thousand nodes need in ten seconds. */
-const nodeLeasesPerSecond = 100;
 
 const startLeading = async (
   options: KubernetesOperatorOptions & { metrics: Metrics; progress: Progress },
@@ -144,9 +136,6 @@ const startLeading = async (
   const { signal } = leadership;
   const beside = { namespace, clock, random, logger, signal };
   if (options.advertise) void advertiseRouter({ ...beside, client, address: options.advertise });
-  if (options.hasNodeLeases) {
-    const ownClient = newClient(connection, nodeLeasesPerSecond);
-    void renewNodeLeases({ ...beside, client: ownClient, store, nodeLink });
-  }
+  void renewNodeLeases({ ...beside, client, store, nodeLink });
   return { hubUrl, routerUrl };
 };

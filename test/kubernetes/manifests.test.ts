@@ -131,7 +131,6 @@ const startOperator = async (): Promise<Run> => {
     hub: { host: '127.0.0.1', port: 0 },
     router: { host: '127.0.0.1', port: 0 },
     advertise: { host: '10.9.8.7', port: 8080 },
-    hasNodeLeases: true,
     health: { host: '127.0.0.1', port: 0 },
     catalogueFiles: [],
     logger: createLogger({ name: 'test', destination: { write: (line) => lines.push(line) } }),

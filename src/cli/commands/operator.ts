@@ -17,7 +17,6 @@ interface OperatorCommandOptions {
   routerHost: string;
   routerPort: number;
   routerAdvertise?: { host: string; port: number };
-  nodeLeases: boolean;
   metricsHost: string;
   metricsPort: number;
   catalogue: string[];
@@ -56,7 +55,6 @@ export const operatorCommand = (): Command =>
         'where pods reach the router of this replica; the Service espalier-router leads there',
       ).argParser(reachableAddress),
     )
-    .option('--node-leases', 'renew a Lease per node every 10 s while it reports, for tools', false)
     .option(
       '--metrics-host <host>',
       'where /metrics, /healthz and /readyz are served; 0.0.0.0 for the probes of a pod',
@@ -92,7 +90,6 @@ const operate = async (options: OperatorCommandOptions): Promise<void> => {
     hub: { host: options.hubHost, port: options.hubPort },
     router: { host: options.routerHost, port: options.routerPort },
     advertise: options.routerAdvertise,
-    hasNodeLeases: options.nodeLeases,
     health: { host: options.metricsHost, port: options.metricsPort },
     catalogueFiles: options.catalogue,
     logger,
