@@ -81,6 +81,10 @@ export class World {
     this.#request('DELETE', `${deploymentsPath}/${name}`);
   }
 
+  deleteNode(name: string): void {
+    this.#request('DELETE', `${nodesPath}/${name}`);
+  }
+
   deleteRevision(name: string): void {
     const revisions = deploymentsPath.replace('modeldeployments', 'modeldeploymentrevisions');
     this.#request('DELETE', `${revisions}/${name}`);

@@ -92,6 +92,14 @@ export class FakeApiServer {
     this.#oldest = this.#version;
   }
 
+  /** As a server that starts over the etcd of another one: with their uids, generations and times. */
+  restore(collection: string, objects: readonly FakeObject[]): void {
+    for (const object of objects) {
+      const { namespace, name } = object.metadata;
+      this.#store('ADDED', { collection, namespace, name, subresource: undefined }, object);
+    }
+  }
+
   objects(collection: string): FakeObject[] {
     return [...this.#objects]
       .filter(([key]) => key.startsWith(`${collection}/`))

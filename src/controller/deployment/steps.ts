@@ -6,8 +6,10 @@ import type {
   ModelDeploymentSpec,
   ModelDeploymentStatus,
 } from '../../resources/types.ts';
+import { findCondition } from '../../resources/conditions.ts';
 import type { Context } from '../context.ts';
 import { correctionsFrom } from '../fleet/corrections.ts';
+import { isExpected } from '../fleet/fleet.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { holdsMemory, planNodes, usageOf } from '../fleet/plan-nodes.ts';
 import type { Target } from '../groups/advance.ts';
@@ -203,7 +205,11 @@ const findPlan = (pass: Pass): Blocked | undefined => {
       nodes: planNodes(fleet, usageOf([...others, ...beside])),
       corrections,
     });
-    return patiently(result, fleet);
+    return patiently(
+      result,
+      pass,
+      own.find((group) => group.index === index),
+    );
   };
   const isOld = (group: GroupStatus) => group.revision !== revision && holdsMemory(group);
   const isRecreate = spec.strategy.type === 'Recreate';
@@ -211,8 +217,11 @@ const findPlan = (pass: Pass): Blocked | undefined => {
     const own = groups.filter((group) => !isOld(group));
     const result = place(0, own, revision);
     if (!result.ok) {
-      const { reason, terminal } = result;
-      const message = `revision ${revision} has no plan, the one before keeps running: ${result.message}`;
+      const noPlan = `revision ${revision} has no plan, the one before keeps running: `;
+      const known = findCondition(deployment.status.conditions, 'Ready');
+      const said = known?.message.startsWith(noPlan) ? known : undefined;
+      const refusal = asBefore(pass, { ...result, message: noPlan + result.message }, said);
+      const { reason, message, terminal } = refusal;
       return { kind: terminal ? 'terminal' : 'waiting', reason, message };
     }
   }
@@ -244,11 +253,28 @@ const modelGone = (revision: string): PlanResult => ({
   options: [],
 });
 
+/**
+ * A refusal of before stands, word for word, until the nodes have reported that had reported to the control plane
+ * before this one.
+ */
+const asBefore = <T extends { reason: string; message: string; terminal: boolean }>(
+  { fleet, isNewGeneration, deployment }: Pass,
+  refusal: T,
+  said: { reason?: string; message?: string } | undefined,
+): T => {
+  if (refusal.terminal || isNewGeneration || !said?.reason || !said.message) return refusal;
+  if (![...fleet.values()].some(isExpected)) return refusal;
+  const { reason, message } = said;
+  const stalled = findCondition(deployment.status.conditions, 'Stalled');
+  return { ...refusal, reason, message, terminal: stalled?.message === message };
+};
+
 /** Nothing is given up for want of a node that may still be about to report. */
-const patiently = (result: PlanResult, fleet: Fleet): PlanResult => {
-  if (!result.ok || result.plan.degradedBy.length === 0) return result;
-  const unheard = [...fleet.values()].filter(({ presence }) => presence === 'Unheard');
-  if (unheard.length === 0) return result;
+const patiently = (result: PlanResult, pass: Pass, group: GroupStatus | undefined): PlanResult => {
+  if (!result.ok) return asBefore(pass, result, group?.state === 'Waiting' ? group : undefined);
+  const views = [...pass.fleet.values()];
+  const unheard = views.filter(({ presence }) => presence === 'Unheard');
+  if (result.plan.degradedBy.length === 0 || unheard.length === 0) return result;
   return {
     ok: false,
     reason: 'AwaitingFirstReport',

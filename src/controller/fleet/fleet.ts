@@ -1,11 +1,13 @@
 import type { NodeReport } from '../../nodedoc/types.ts';
+import { findCondition } from '../../resources/conditions.ts';
 import type { ClusterNode, Toleration } from '../../resources/types.ts';
 import type { NodeLink, Store } from '../ports.ts';
 import type { PublishedDocument } from '../publisher.ts';
 
 /**
- * Present: reported within its tolerance. Lost: silent for longer. Unheard: silent since this control plane
- * started or the node was declared, which was not longer ago than the tolerance; nothing is concluded from that.
+ * Present: reported within its tolerance. Lost: silent for longer, or since a control plane before this one found it
+ * so. Unheard: silent since this control plane started or the node was declared, which was not longer ago than the
+ * tolerance; nothing is concluded from that.
  */
 export type Presence = 'Present' | 'Unheard' | 'Lost';
 
@@ -65,7 +67,7 @@ export const viewNode = (
   const received = nodeLink.latest(name);
   const document = published(name);
   const silentMs = received?.ageMs ?? Math.min(sinceStartMs, ageOf(node, now));
-  const isLost = silentMs > toleranceMs(node);
+  const isLost = silentMs > toleranceMs(node) || (!received && wasLost(node));
   return {
     name,
     node,
@@ -79,6 +81,13 @@ export const viewNode = (
       received.ageMs < document.ageMs,
   };
 };
+
+const wasLost = ({ status }: ClusterNode): boolean =>
+  findCondition(status.conditions, 'Ready')?.reason === 'NodeLost';
+
+/** Of a node that did report, to a control plane before this one. */
+export const isExpected = ({ presence, node }: NodeView): boolean =>
+  presence === 'Unheard' && node.status.hostInfo !== undefined;
 
 /** Bounded below, for a wall clock that was set back. */
 const ageOf = (node: ClusterNode, now: Date): number =>

@@ -61,6 +61,7 @@ const planNode = (view: NodeView, usedMemoryBytes: number): PlanNode => {
 const unavailableReason = ({ node, presence }: NodeView): string | undefined => {
   if (node.metadata.deletionTimestamp) return 'the node is being deleted';
   if (presence === 'Present') return undefined;
+  if (!node.status.hostInfo) return 'the node has not reported yet';
   return presence === 'Lost'
     ? `the node is lost: no report for more than ${node.spec.nodeLostToleranceSeconds} s`
     : 'the node has not reported to this control plane yet';
