@@ -61,6 +61,7 @@ export const decide = (
     plan: { ...decided, degradedBy, ...(predicted ? { predicted } : {}) },
     isOnGPU: engine.runsOn === 'AppleGPU',
     otherGroups: Math.max(...candidates.map(({ seat }) => seat.groups)),
+    sharedNames: candidates.filter(({ siblings }) => siblings > 0).map(({ node }) => node.name),
     rdmaGap: gap ?? `engine ${engine.name} cannot exchange over RDMA yet`,
     ...(runnerUp?.predicted
       ? { runnerUp: { shape: runnerUp.shape, predicted: runnerUp.predicted } }

@@ -42,7 +42,7 @@ const howToLift = ({ node, reserveBytes, spareBytes }: Candidate, shortBytes: nu
     ? ''
     : `; it would fit without the ${formatBytes(spareBytes)} that keep it at 80 % of the ${formatBytes(node.memoryBytes - reserveBytes)} that the GPU may wire: to use them give the exact cut in spec.parallelism, or spec.reservedMemory on the node`;
 
-/** "29.7 GiB free of 48.0 GiB (4.8 GiB reserved, 8.0 GiB headroom, 5.5 GiB held by other deployments)". */
+/** "29.7 GiB free of 48.0 GiB (4.8 GiB reserved, 8.0 GiB headroom, 5.5 GiB held by other groups)". */
 const describeRoom = (candidate: Candidate, leftBytes: number): string => {
   const { node, reserveBytes, headroomBytes, spareBytes } = candidate;
   const ownBytes =
@@ -51,7 +51,7 @@ const describeRoom = (candidate: Candidate, leftBytes: number): string => {
     [reserveBytes, 'reserved'],
     [headroomBytes, 'headroom'],
     [spareBytes, 'kept beside the GPU'],
-    [node.usedMemoryBytes, 'held by other deployments'],
+    [node.usedMemoryBytes, 'held by other groups'],
     [ownBytes - leftBytes, 'taken by other ranks on the same host'],
   ] as const;
   const shown = parts
@@ -73,6 +73,8 @@ export interface Choice {
   isOnGPU: boolean;
   /** Other groups on the busiest of its nodes. */
   otherGroups: number;
+  /** Names of its nodes that hold other groups of the same deployment. */
+  sharedNames: readonly string[];
   /** Why not RDMA, in case it is TCP. */
   rdmaGap: string;
   /** The best of what was not chosen. */
@@ -178,8 +180,14 @@ const degradationSentences = ({ plan }: Choice): string[] =>
       ];
 
 /** Fields that ask for what planning cannot weigh yet are never passed over in silence. */
-const noteSentences = ({ spec, model, plan }: Choice): string[] => {
+const noteSentences = ({ spec, model, plan, sharedNames }: Choice): string[] => {
   const notes: string[] = [];
+  if (sharedNames.length > 0) {
+    const [verb, them] = sharedNames.length === 1 ? ['holds', 'it'] : ['hold', 'any of them'];
+    notes.push(
+      `${sharedNames.join(', ')} also ${verb} another group of this deployment: both are lost with ${them}.`,
+    );
+  }
   if (plan.contextLength < spec.runtime.contextLength) {
     notes.push(
       `Context is ${plan.contextLength} tokens, not ${spec.runtime.contextLength}: the model has ${model.maxPositions} positions.`,

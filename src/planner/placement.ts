@@ -9,30 +9,58 @@ export interface Shortfall {
   leftBytes: number;
 }
 
+/** What breaks ties between options that are as good as each other. */
+export interface Leaning {
+  /** Where the group runs now, by rank: it stays. */
+  current: readonly string[];
+  /** Where the other groups of its deployment are, once for each of them: it keeps apart, so that they are not lost together. */
+  siblings: readonly string[];
+}
+
+export const unbiased: Leaning = { current: [], siblings: [] };
+
 export type Placement = { ok: true; candidates: Candidate[] } | { ok: false; shortfall: Shortfall };
 
 /**
  * Finds a node for each rank, at most one rank to a node: `needs[rank]` bytes each, and candidates[rank] is
  * its node. Needs at least as many candidates as ranks. Two searches, each of which an additional node can
  * only help: ranks that all count as the largest one, hosts filled one after another; then ranks of unequal
- * need on hosts of their own, largest on the roomiest.
+ * need on hosts of their own, largest on the roomiest: first on hosts without siblings.
  */
 export const placeRanks = (
   needs: readonly number[],
   capacity: Capacity,
-  currentNames: readonly string[] = [],
+  leaning: Leaning = unbiased,
 ): Placement => {
   const leastRoom = capacity.candidates[needs.length - 1]?.freeBytes ?? -Infinity;
   if (leastRoom < Math.min(...needs)) {
     return { ok: false, shortfall: shortfallOf(needs, capacity) };
   }
+  const siblings = countOnHosts(leaning.siblings, capacity);
+  const apart = capacity.candidates.filter(({ host }) => !siblings.has(host));
   const candidates =
-    placeOn(needs, capacity, currentNames) ??
-    placeEqual(needs, capacity, currentNames) ??
-    placeOnePerHost(needs, capacity);
+    placeOn(needs, { ...capacity, candidates: apart }, leaning.current) ??
+    placeEqual(needs, capacity, leaning.current, siblings) ??
+    placeOnePerHost(needs, apart) ??
+    placeOnePerHost(needs, capacity.candidates);
   return candidates
     ? { ok: true, candidates }
     : { ok: false, shortfall: shortfallOf(needs, capacity) };
+};
+
+/** How many of these names are on each host. */
+const countOnHosts = (
+  names: readonly string[],
+  { candidates }: Pick<Capacity, 'candidates'>,
+): Map<string, number> => {
+  const count = new Map<string, number>();
+  if (names.length === 0) return count;
+  const hosts = new Map(candidates.map(({ node, host }) => [node.name, host]));
+  for (const name of names) {
+    const host = hosts.get(name);
+    if (host !== undefined) count.set(host, (count.get(host) ?? 0) + 1);
+  }
+  return count;
 };
 
 /** Exactly these nodes in this order, when all are candidates and have the room. */
@@ -58,11 +86,17 @@ const placeEqual = (
   needs: readonly number[],
   capacity: Capacity,
   currentNames: readonly string[],
+  siblings: ReadonlyMap<string, number>,
 ): Candidate[] | undefined => {
   const need = Math.max(...needs);
   const room = createRoom(capacity);
   const chosen: Candidate[] = [];
-  for (const candidate of inOrder(needs.length, need, capacity, currentNames)) {
+  for (const candidate of inOrder(capacity, {
+    ranks: needs.length,
+    need,
+    currentNames,
+    siblings,
+  })) {
     if (chosen.length === needs.length) break;
     if (room.take(candidate, need)) chosen.push(candidate);
   }
@@ -70,20 +104,31 @@ const placeEqual = (
 };
 
 /**
- * Nodes that run the group now come first, then their hosts; where there are none, hosts that hold the whole
- * group. Then the roomiest; ties by name. Losing a node that is not chosen leaves the choice as it is.
+ * Nodes that run the group now, and no sibling, come first, then their hosts; where there are none, hosts that hold
+ * the whole group. Then those with the fewest siblings; the roomiest; ties by name. Losing a node that is not chosen leaves
+ * the choice as it is.
  */
 const inOrder = (
-  ranks: number,
-  need: number,
   { candidates, hostFreeBytes, sharesHosts }: Capacity,
-  currentNames: readonly string[],
+  {
+    ranks,
+    need,
+    currentNames,
+    siblings,
+  }: {
+    ranks: number;
+    need: number;
+    currentNames: readonly string[];
+    siblings: ReadonlyMap<string, number>;
+  },
 ): readonly Candidate[] => {
-  if (currentNames.length === 0 && !sharesHosts) return candidates;
-  const current = currentNames.flatMap((name) =>
+  if (currentNames.length === 0 && siblings.size === 0 && !sharesHosts) return candidates;
+  const running = currentNames.flatMap((name) =>
     candidates.filter(({ node }) => node.name === name),
   );
-  const currentHosts = new Set(current.map(({ host }) => host));
+  const currentHosts = new Set(running.map(({ host }) => host));
+  const current = running.filter(({ host }) => !siblings.has(host));
+  const keptHosts = new Set(current.map(({ host }) => host));
   const hosts = Map.groupBy(candidates, ({ host }) => host);
   const holdsAll = ([host, members]: [string, Candidate[]]): boolean =>
     (hostFreeBytes.get(host) ?? 0) >= need * ranks &&
@@ -92,9 +137,16 @@ const inOrder = (
   const rest = [...hosts]
     .map((entry) => ({
       members: entry[1],
-      preferred: current.length > 0 ? currentHosts.has(entry[0]) : holdsAll(entry),
+      siblings: siblings.get(entry[0]) ?? 0,
+      isCurrent: currentHosts.has(entry[0]),
+      preferred: current.length > 0 ? keptHosts.has(entry[0]) : holdsAll(entry),
     }))
-    .toSorted((a, b) => Number(b.preferred) - Number(a.preferred))
+    .toSorted(
+      (a, b) =>
+        Number(b.preferred) - Number(a.preferred) ||
+        a.siblings - b.siblings ||
+        Number(b.isCurrent) - Number(a.isCurrent),
+    )
     .flatMap(({ members }) => members)
     .filter((candidate) => !current.includes(candidate));
   return [...current, ...rest];
@@ -103,7 +155,7 @@ const inOrder = (
 /** Exact for hosts of one node each: the largest rank goes to the roomiest host, and so on down. */
 const placeOnePerHost = (
   needs: readonly number[],
-  { candidates }: Capacity,
+  candidates: readonly Candidate[],
 ): Candidate[] | undefined => {
   const best = [...Map.groupBy(candidates, ({ host }) => host).values()].flatMap(([first]) =>
     first ? [first] : [],

@@ -18,6 +18,11 @@ export interface PlanInput {
   corrections?: readonly Correction[];
   /** Where the group runs now, by rank: kept when it still fits, so that a replan moves nothing without need. */
   current?: CurrentPlacement;
+  /**
+   * Nodes of the other groups of this deployment, once for each group: of equal options the one that shares the
+   * fewest is taken, so that one lost node takes as few groups as may be. Never at the price of speed.
+   */
+  siblings?: readonly string[];
 }
 
 /** What changes from one plan to the next. */
@@ -53,7 +58,7 @@ export interface PlanNode {
   osVersion: string;
   cpuCount: number;
   memoryBytes: number;
-  /** Planned memory of other deployments' ranks on this node. */
+  /** Planned memory of other groups' ranks on this node. */
   usedMemoryBytes: number;
   /** Empty: not reported yet, and assumed to be there. */
   engines: { name: string; version: string }[];

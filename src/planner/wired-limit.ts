@@ -1,6 +1,6 @@
 import type { EngineFacts } from '../catalogue/facts.ts';
 import { gpuShare, reserveBytesOf } from './capacity.ts';
-import type { Placeable } from './search/pool.ts';
+import type { Placeable } from './search/placeable.ts';
 import type { MemoryBreakdown } from './types.ts';
 
 const MiB = 2 ** 20;

@@ -221,7 +221,7 @@ describe('memory', () => {
     assert.deepEqual([result.reason, result.terminal], ['InsufficientMemory', false]);
     assert.match(
       result.message,
-      /^Single on mini-1: needs [\d.]+ GiB \(weights 60\.0 GiB \+ KV cache 4\.0 GiB \+ workspace [\d.]+ MiB\) on mini-1, 25\.2 GiB free of 48\.0 GiB \(4\.8 GiB reserved, 8\.0 GiB headroom, 10\.0 GiB held by other deployments\): short by [\d.]+ GiB \([\d,]+ bytes\)$/,
+      /^Single on mini-1: needs [\d.]+ GiB \(weights 60\.0 GiB \+ KV cache 4\.0 GiB \+ workspace [\d.]+ MiB\) on mini-1, 25\.2 GiB free of 48\.0 GiB \(4\.8 GiB reserved, 8\.0 GiB headroom, 10\.0 GiB held by other groups\): short by [\d.]+ GiB \([\d,]+ bytes\)$/,
     );
   });
 

@@ -13,6 +13,7 @@ import { isExpected } from '../fleet/fleet.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { holdsMemory, planNodes, usageOf } from '../fleet/plan-nodes.ts';
 import type { Target } from '../groups/advance.ts';
+import { currentPlace } from '../groups/current-place.ts';
 import { ownerOf } from '../groups/rank-id.ts';
 import { isHeldBack } from '../groups/rollout.ts';
 import { deploymentKey, sameKey } from '../keys.ts';
@@ -199,17 +200,18 @@ const findPlan = (pass: Pass): Blocked | undefined => {
     if (!snapshot) return modelGone(wanted);
     const beside = own.filter((group) => group.index !== index);
     const { others, corrections } = surroundings();
+    const current = currentPlace(groups.find((group) => group.index === index));
+    const siblings = beside.filter(holdsMemory).flatMap(nodesOf);
     const result = context.plan({
       deployment: { namespace: owner.namespace, name: owner.deployment, spec: snapshot.spec },
       model: snapshot.profile,
       nodes: planNodes(fleet, usageOf([...others, ...beside])),
       corrections,
+      siblings,
+      ...(current ? { current } : {}),
     });
-    return patiently(
-      result,
-      pass,
-      own.find((group) => group.index === index),
-    );
+    const group = own.find((each) => each.index === index);
+    return patiently(result, pass, { group, siblings });
   };
   const isOld = (group: GroupStatus) => group.revision !== revision && holdsMemory(group);
   const isRecreate = spec.strategy.type === 'Recreate';
@@ -228,6 +230,8 @@ const findPlan = (pass: Pass): Blocked | undefined => {
   pass.target = { revision, place };
   return undefined;
 };
+
+const nodesOf = ({ members }: GroupStatus): string[] => members.map(({ nodeName }) => nodeName);
 
 /** What a plan must know of the other deployments. */
 const surroundingsOf = ({ context, deployment, fleet }: Pass) => {
@@ -269,16 +273,26 @@ const asBefore = <T extends { reason: string; message: string; terminal: boolean
   return { ...refusal, reason, message, terminal: stalled?.message === message };
 };
 
-/** Nothing is given up for want of a node that may still be about to report. */
-const patiently = (result: PlanResult, pass: Pass, group: GroupStatus | undefined): PlanResult => {
+/** Nothing is given up, and no node shared, for want of one that may still be about to report. */
+const patiently = (
+  result: PlanResult,
+  pass: Pass,
+  { group, siblings }: { group: GroupStatus | undefined; siblings: readonly string[] },
+): PlanResult => {
   if (!result.ok) return asBefore(pass, result, group?.state === 'Waiting' ? group : undefined);
+  const { degradedBy, ranks } = result.plan;
+  const shared = ranks.flatMap(({ nodeName }) => (siblings.includes(nodeName) ? [nodeName] : []));
   const views = [...pass.fleet.values()];
   const unheard = views.filter(({ presence }) => presence === 'Unheard');
-  if (result.plan.degradedBy.length === 0 || unheard.length === 0) return result;
+  if (degradedBy.length + shared.length === 0 || unheard.length === 0) return result;
+  const loss =
+    degradedBy.length > 0
+      ? `giving up ${degradedBy.join(', ')}`
+      : `sharing ${shared.join(', ')} with another group of this deployment`;
   return {
     ok: false,
     reason: 'AwaitingFirstReport',
-    message: `waiting for ${unheard.map(({ name }) => name).join(', ')} to report before giving up ${result.plan.degradedBy.join(', ')}`,
+    message: `waiting for ${unheard.map(({ name }) => name).join(', ')} to report before ${loss}`,
     terminal: false,
     rejected: result.plan.rejected,
     options: result.options,

@@ -58,6 +58,7 @@ export const planFleet = (
   }
   return sorted.map((deployment, index) => {
     const { spec } = deployment;
+    const siblings = (kept[index] ?? []).flatMap((result) => nodesOf(result));
     const results = Array.from({ length: Math.max(1, spec.replicas) }, (_, group): PlanResult => {
       const known = kept[index]?.[group];
       if (known) return known;
@@ -67,13 +68,18 @@ export const planFleet = (
         model: deployment.model,
         ...(workload ? { workload } : {}),
         ...(previous?.ok ? { current: placementOf(previous.plan) } : {}),
+        siblings: [...siblings],
       });
+      siblings.push(...nodesOf(result));
       if (result.ok && spec.replicas > 0) reserve(inventory, result.plan.ranks);
       return result;
     });
     return { ...deployment, results };
   });
 };
+
+const nodesOf = (result: PlanResult | undefined): string[] =>
+  result?.ok ? result.plan.ranks.map(({ nodeName }) => nodeName) : [];
 
 const keyOf = ({ namespace, name }: Pick<FleetDeployment, 'namespace' | 'name'>): string =>
   `${namespace}/${name}`;

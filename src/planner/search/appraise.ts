@@ -7,7 +7,7 @@ import type { Shape } from '../shapes.ts';
 import { slowestOf } from '../topology/link-facts.ts';
 import type { LinkTable } from '../topology/link-facts.ts';
 import type { Evaluator, Staffing } from './evaluate.ts';
-import type { Placeable } from './pool.ts';
+import type { Placeable } from './placeable.ts';
 
 /** A cut on nodes that have the room for it. */
 export interface Placed {

@@ -3,7 +3,8 @@ import type { ModelDeploymentSpec } from '../../resources/types.ts';
 import type { Inventory } from '../inventory.ts';
 import { rdmaPairs } from '../interconnect.ts';
 import type { Plan } from '../types.ts';
-import type { Placeable, Pool } from './pool.ts';
+import type { Placeable } from './placeable.ts';
+import type { Pool } from './pool.ts';
 
 /** A plan that was made before, for a deployment that has not changed since. */
 export interface Claim {

@@ -12,6 +12,8 @@ import { contextLengthOf } from '../memory.ts';
 import type { Demand } from '../memory.ts';
 import { moveMargin } from '../objective.ts';
 import type { Correction } from '../performance/correction.ts';
+import { unbiased } from '../placement.ts';
+import type { Leaning } from '../placement.ts';
 import type { Refusal } from '../refusal.ts';
 import { requestRefusal } from '../request.ts';
 import { shapeLabel } from '../shapes.ts';
@@ -69,17 +71,19 @@ export const createGroupPlanner = (
     }),
   });
   const plan: GroupPlanner['plan'] = (request) => {
-    const { model, current, workload } = request;
+    const { model, workload } = request;
     const { spec } = request.deployment;
     const refusal = requestRefusal(spec);
     if (refusal) return refuse([refusal], [], { exact: true });
     const { engines, refusals } = enginesFor(spec, model, inventory.catalogue, nodes);
     if (engines.length === 0) return refuse(refusals, [], { exact: true });
-    pools.prefer(current?.nodeNames ?? none);
+    const leaning = leaningOf(request);
+    pools.lean(leaning);
     const engagements = engines.map((engine) =>
       engage(spec, demandOf(spec, model, engine), workload),
     );
-    return planWith({ inventory, request, engagements, refusals: [...refusals], options: [] });
+    const found = { refusals: [...refusals], options: [] };
+    return planWith({ inventory, request, leaning, engagements, ...found });
   };
   const claim = createClaims(inventory, ({ spec, model, plan: { engine: name } }) => {
     const engine = inventory.catalogue.engines.find((each) => each.name === name);
@@ -99,11 +103,13 @@ const demandOf = (
   maxConcurrentRequests: spec.runtime.maxConcurrentRequests,
 });
 
-const none: readonly string[] = [];
+const leaningOf = ({ current, siblings = [] }: GroupRequest): Leaning =>
+  current || siblings.length > 0 ? { current: current?.nodeNames ?? [], siblings } : unbiased;
 
 interface Search {
   inventory: Inventory;
   request: GroupRequest;
+  leaning: Leaning;
   engagements: Engagement[];
   /** Grow while options are tried. */
   refusals: Refusal[];
@@ -158,7 +164,7 @@ const searchOver = (search: Search, transport: Transport): Option | undefined =>
     });
   const tried = attempt(search, transport, asked, []);
   const kept = keepCurrent(search, transport, asked);
-  if (kept && !(tried && tried.score > kept.score * (1 + moveMargin))) return kept;
+  if (kept && !(tried && isWorthMoving(tried, kept))) return kept;
   if (tried) return tried;
   // The ladder is for nodes that are missing or full; a cut that can never work is for the user to change.
   const exact = exactShape(spec.parallelism);
@@ -180,6 +186,14 @@ const searchOver = (search: Search, transport: Transport): Option | undefined =>
   }
   return undefined;
 };
+
+/** Apart from the other groups of its deployment is worth it too, where that costs no speed. */
+const isWorthMoving = (tried: Option, kept: Option): boolean =>
+  tried.score > kept.score * (1 + moveMargin) ||
+  (tried.score >= kept.score && sharedBy(tried) < sharedBy(kept));
+
+const sharedBy = ({ candidates }: Option): number =>
+  candidates.reduce((sum, { siblings }) => sum + siblings, 0);
 
 const allSizes = (engagements: readonly Engagement[]): number[] =>
   [
@@ -203,7 +217,7 @@ const attempt = (
     links: inventory.links,
     objective,
     transport,
-    currentNames: request.current?.nodeNames ?? none,
+    leaning: search.leaning,
   };
   const found = engagements.flatMap((engagement) => {
     const tried = optionsFor(engagement, shapesOf(engagement), degradedBy, asked);

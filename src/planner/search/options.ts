@@ -3,6 +3,7 @@ import { impossible } from '../engine-limits.ts';
 import type { Transport } from '../interconnect.ts';
 import type { Rung } from '../ladder.ts';
 import type { Demand } from '../memory.ts';
+import type { Leaning } from '../placement.ts';
 import type { Refusal } from '../refusal.ts';
 import { shapeLabel } from '../shapes.ts';
 import type { Shape } from '../shapes.ts';
@@ -24,7 +25,7 @@ export interface Attempt {
   links: LinkTable;
   objective: ModelDeploymentSpec['objective'];
   transport: Transport;
-  currentNames: readonly string[];
+  leaning: Leaning;
 }
 
 /**
@@ -53,7 +54,7 @@ export const optionsFor = (
   const covered = new Set(options.map(({ shape }) => shapeLabel(shape)));
   const left = isPredicted ? smallestOfEach(open) : open;
   for (const shape of left.filter((each) => !covered.has(shapeLabel(each)))) {
-    const outcome = placePlainly(engagement, shape, attempt.transport, attempt.currentNames);
+    const outcome = placePlainly(engagement, shape, attempt.transport, attempt.leaning);
     if ('refusal' in outcome) refusals.push(outcome.refusal);
     else options.push(finish(outcome.placed));
     if ('placed' in outcome && !isPredicted) break;

@@ -1,5 +1,6 @@
 import type { Island, Topology } from '../topology/topology.ts';
-import type { Placeable, Pool } from './pool.ts';
+import type { Placeable } from './placeable.ts';
+import type { Pool } from './pool.ts';
 
 /** More paths of one island than this are not all tried; rings and chains of up to 16 nodes have fewer. */
 const mostPaths = 256;

@@ -6,6 +6,7 @@ import { interconnectsOf } from '../engine-limits.ts';
 import { partitionLayers } from '../partition.ts';
 import type { LayerRange } from '../partition.ts';
 import { placeOn, placeRanks } from '../placement.ts';
+import type { Leaning } from '../placement.ts';
 import type { Refusal } from '../refusal.ts';
 import { shapeLabel, worldSize } from '../shapes.ts';
 import type { Shape } from '../shapes.ts';
@@ -25,7 +26,7 @@ export const placePlainly = (
   engagement: Engagement,
   shape: Shape,
   transport: Transport,
-  currentNames: readonly string[] = [],
+  leaning?: Leaning,
 ): Outcome => {
   const { pool, evaluator } = engagement;
   const { engine, model } = evaluator.demand;
@@ -44,7 +45,7 @@ export const placePlainly = (
   const placement = placeRanks(
     cut.map(({ memory }) => memory.totalBytes),
     pool,
-    currentNames,
+    leaning,
   );
   if (placement.ok) {
     const names = namesOf(placement.candidates);

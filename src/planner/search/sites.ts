@@ -1,12 +1,14 @@
 import { interconnectsOf } from '../engine-limits.ts';
-
 import type { Shape } from '../shapes.ts';
 import type { Topology } from '../topology/topology.ts';
 import type { Placed } from './appraise.ts';
 import type { Evaluator } from './evaluate.ts';
 import { headsOf } from './order.ts';
-import { byLikeness, isIdle } from './pool.ts';
-import type { Mesh, MeshList, Placeable, Pool } from './pool.ts';
+import { byLikeness } from './meshes.ts';
+import type { Mesh, MeshList } from './meshes.ts';
+import { isIdle } from './placeable.ts';
+import type { Placeable } from './placeable.ts';
+import type { Pool } from './pool.ts';
 
 export interface SiteSearch {
   topology: Topology;
@@ -88,17 +90,21 @@ interface Found {
   isShared: boolean;
 }
 
-/** Idle nodes before busy ones; the mesh that is left with the least; the first by name. */
+/** Idle nodes before busy ones; the mesh that is left with the least; apart from siblings; the first by name. */
 const byCost = (a: Found, b: Found): number =>
   Number(a.isShared) - Number(b.isShared) ||
   a.mesh.idle - b.mesh.idle ||
   a.mesh.members.length - b.mesh.members.length ||
+  Number(a.mesh.isNearSibling) - Number(b.mesh.isNearSibling) ||
   (a.members[0]?.seat.index ?? 0) - (b.members[0]?.seat.index ?? 0);
 
 /** Busy meshes of one make that are looked into; the roomiest are the likeliest. */
 const mostBusy = 16;
 
-/** In the mesh with the fewest idle nodes that are enough; among busy nodes only if there is none. */
+/**
+ * In the mesh with the fewest idle nodes that are enough; among busy nodes only if there is none: those of the
+ * fewest other groups, then of the fewest siblings.
+ */
 const bestInMeshes = (
   { byIdle, busy }: MeshList,
   size: number,
@@ -111,13 +117,23 @@ const bestInMeshes = (
     const members = pick(mesh.members.filter(isIdle), size, slowest, needBytes);
     if (members) return { members, mesh, isShared: false };
   }
+  let best: Found | undefined;
   for (const mesh of busy.slice(0, mostBusy)) {
     if (mesh.freeBytes < size * needBytes) break;
     const members = pick(mesh.members, size, slowest, needBytes);
-    if (members) return { members, mesh, isShared: true };
+    if (members && !(best && byCrowd(best.members, members) <= 0)) {
+      best = { members, mesh, isShared: true };
+    }
   }
-  return undefined;
+  return best;
 };
+
+const byCrowd = (a: readonly Placeable[], b: readonly Placeable[]): number =>
+  Math.max(...a.map(({ groups }) => groups)) - Math.max(...b.map(({ groups }) => groups)) ||
+  sumOf(a) - sumOf(b);
+
+const sumOf = (members: readonly Placeable[]): number =>
+  members.reduce((sum, { siblings }) => sum + siblings, 0);
 
 /** Members of the slowest kind first: a faster one would only wait for it. Then idle ones, roomy ones, by name. */
 const pick = (
@@ -136,6 +152,7 @@ const pick = (
         kindId(a) - kindId(b) ||
         Number(b.isCurrent) - Number(a.isCurrent) ||
         a.seat.groups - b.seat.groups ||
+        a.siblings - b.siblings ||
         b.freeBytes - a.freeBytes ||
         a.seat.index - b.seat.index,
     )

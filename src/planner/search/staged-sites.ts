@@ -1,7 +1,9 @@
 import { interconnectsOf, mostRanks } from '../engine-limits.ts';
 import { headsOf } from './order.ts';
-import { byLikeness } from './pool.ts';
-import type { Mesh, Placeable, Pool } from './pool.ts';
+import { byLikeness } from './meshes.ts';
+import type { Mesh } from './meshes.ts';
+import type { Placeable } from './placeable.ts';
+import type { Pool } from './pool.ts';
 import type { Placed } from './appraise.ts';
 import { rdmaPaths } from './paths.ts';
 import type { Group, SiteSearch } from './sites.ts';
@@ -224,6 +226,7 @@ const teamsIn = (
     (a, b) =>
       (b.seat.kind?.id ?? 0) - (a.seat.kind?.id ?? 0) ||
       b.freeBytes - a.freeBytes ||
+      a.siblings - b.siblings ||
       a.seat.index - b.seat.index,
   );
   return Array.from({ length: Math.floor(sorted.length / tensorSize) }, (_, index) =>
