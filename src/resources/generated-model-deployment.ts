@@ -171,7 +171,7 @@ export interface ModelDeploymentSpec {
   minReadySeconds: number;
   /** Old revisions that are kept for going back. One that a group still runs is always kept. */
   revisionHistoryLimit: number;
-  /** Keeps what runs and rolls out nothing new. */
+  /** Moves no group to another revision and restarts none for restartTime. What is there is still scaled and healed. */
   paused: boolean;
   /** Set it to now to restart every group once, as strategy says. A group is restarted when this is later than what it was when the group was started; an earlier time or none restarts nothing. */
   restartTime?: string;

@@ -1,55 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { routesFrom } from '../../src/controller/routes.ts';
-import type { GroupStatus, ModelDeploymentSpec } from '../../src/resources/types.ts';
+import type { ModelDeploymentSpec } from '../../src/resources/types.ts';
 import { profile, spec } from '../planner/builders.ts';
 import { harness } from './harness.ts';
 import type { Harness } from './harness.ts';
-
-type RollingUpdate = ModelDeploymentSpec['strategy']['rollingUpdate'];
-
-const rolling = (
-  rollingUpdate: Partial<RollingUpdate>,
-  contextLength: number,
-  overrides: Partial<ModelDeploymentSpec> = {},
-): ModelDeploymentSpec =>
-  spec({
-    replicas: 3,
-    parallelism: { strategy: 'Single' },
-    runtime: { ...spec().runtime, contextLength },
-    ...overrides,
-    strategy: {
-      type: 'RollingUpdate',
-      rollingUpdate: { maxUnavailable: 1, maxSurge: 0, partition: 0, ...rollingUpdate },
-      onFailure: overrides.strategy?.onFailure ?? 'Hold',
-    },
-  });
-
-const groups = (world: Harness): GroupStatus[] => world.deployment('m').status.groups;
-const serving = (world: Harness): number => groups(world).filter(isReady).length;
-const isReady = ({ state }: GroupStatus): boolean => state === 'Ready';
-const contexts = (world: Harness): (number | undefined)[] =>
-  groups(world).map(({ contextLength }) => contextLength);
-
-/** Half seconds of simulated time until the probe holds; tells the fewest groups that served and the most that were. */
-const extremesUntil = async (world: Harness, probe: () => boolean) => {
-  const seen = { fewest: Infinity, most: 0 };
-  for (let step = 0; step < 2000 && !probe(); step += 1) {
-    await world.run(0.5);
-    seen.fewest = Math.min(seen.fewest, serving(world));
-    seen.most = Math.max(seen.most, groups(world).length);
-  }
-  assert.ok(probe(), JSON.stringify(world.deployment('m').status, null, 1));
-  return seen;
-};
-
-const rolledOut = async (nodes: string[], first: ModelDeploymentSpec): Promise<Harness> => {
-  const world = harness(nodes);
-  world.state.applyDeployment('m', first);
-  await world.startControlPlane();
-  await world.runUntil('first revision', () => world.isReady('m'));
-  return world;
-};
+import {
+  contexts,
+  crashNodeOf,
+  extremesUntil,
+  groups,
+  killGroup,
+  rolledOut,
+  rolling,
+  serving,
+} from './rolling.ts';
 
 test('a rolling update leaves at most maxUnavailable groups missing', async () => {
   const world = await rolledOut(['a', 'b', 'c'], rolling({}, 1024));
@@ -95,9 +60,7 @@ test('a partition holds the groups below it at their revision, restarts included
   assert.equal(world.deployment('m').status.currentRevision, first);
   assert.equal(world.deployment('m').status.updatedReplicas, 1);
 
-  for (const node of world.fleet.nodes) {
-    for (const id of node.ranks.keys()) if (id.includes('/0/')) node.kill(id);
-  }
+  killGroup(world, 0);
   await world.runUntil('down', () => groups(world)[0]?.state !== 'Ready');
   await world.runUntil('again', () => world.isReady('m'));
   assert.deepEqual(contexts(world), [1024, 1024, 2048]);
@@ -351,8 +314,7 @@ test('a draining group whose node dies, or whose deployment is deleted, stops an
       );
       continue;
     }
-    const { nodeName = '' } = groups(world)[2]?.members[0] ?? {};
-    world.fleet.node(nodeName).crash();
+    crashNodeOf(world, 2);
     await world.runUntil('not draining', () => groups(world)[2]?.state !== 'Draining', 120);
     assert.equal(groups(world)[2]?.restarts, 0);
   }
@@ -360,9 +322,7 @@ test('a draining group whose node dies, or whose deployment is deleted, stops an
 
 test('while the new revision fails, an old group that goes down comes back as what it was', async () => {
   const { world } = await failedRollout(withHold);
-  for (const node of world.fleet.nodes) {
-    for (const id of node.ranks.keys()) if (id.startsWith('default/m/0/')) node.kill(id);
-  }
+  killGroup(world, 0);
   await world.runUntil('down', () => groups(world)[0]?.state !== 'Ready');
   await world.runUntil('again', () => serving(world) === 2);
   assert.deepEqual(contexts(world), [1024, 1024, 2048]);

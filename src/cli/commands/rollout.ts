@@ -33,7 +33,7 @@ const specCommand = (
 export const pauseCommand = (): Command =>
   specCommand(
     new Command('pause')
-      .description('Keep what runs and roll out nothing new, until resume')
+      .description('Roll out nothing new until resume; what runs is still scaled and healed')
       .addHelpText(
         'after',
         '\nExamples:\n  espalier pause sprout\n  espalier pause sprout --dry-run',
@@ -57,6 +57,7 @@ export const restartCommand = (): Command =>
         'after',
         `
 Sets spec.restartTime to now. The revision stays the same; with strategy RollingUpdate groups go one after another.
+A paused deployment restarts when it is resumed.
 
 Example:
   espalier restart sprout`,

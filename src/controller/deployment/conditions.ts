@@ -100,11 +100,11 @@ const available = ({ deployment, verdict }: ConditionsInput): State => {
     : fails('MinimumUnavailable', message);
 };
 
-const progressing = ({ deployment, verdict }: ConditionsInput): State => {
-  const { pending, stalled } = verdict;
+const progressing = ({ verdict }: ConditionsInput): State => {
+  const { pending, stalled, paused } = verdict;
   if (!pending) return holds('RolledOut', 'this generation is fully rolled out');
   if (stalled) return fails(stalled.reason, stalled.message);
-  if (deployment.spec.paused) return unknown('Paused', 'spec.paused is true');
+  if (paused) return unknown('Paused', paused.message);
   return holds('RollingOut', pending.message);
 };
 
@@ -156,10 +156,10 @@ const runningMembers = ({ groups }: ConditionsInput): GroupMember[] =>
 const describe = (members: readonly GroupMember[]): string =>
   members.map(({ rank, nodeName, state }) => `rank ${rank} on ${nodeName} (${state})`).join(', ');
 
-/** Never beside Stalled; and not while paused, when nothing goes on. */
-const reconciling = ({ deployment, verdict }: ConditionsInput): State | undefined => {
-  const { pending, stalled } = verdict;
-  if (!pending || stalled || deployment.spec.paused) return undefined;
+/** Never beside Stalled; and not while nothing but a pause is in the way, when nothing goes on. */
+const reconciling = ({ verdict }: ConditionsInput): State | undefined => {
+  const { pending, stalled, paused } = verdict;
+  if (!pending || stalled || pending === paused) return undefined;
   return abnormal(pending);
 };
 

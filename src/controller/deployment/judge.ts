@@ -43,6 +43,8 @@ export interface Verdict {
   stalled?: Why;
   /** Why it is not complete. */
   pending?: Why;
+  /** What spec.paused keeps from happening; what is there may be scaled and healed meanwhile. */
+  paused?: Why;
 }
 
 export const judge = (input: JudgeInput): Verdict => {
@@ -62,8 +64,9 @@ export const judge = (input: JudgeInput): Verdict => {
     groups.every((group) => available.includes(group) && !isOutdated(group, spec, updateRevision));
   const base = { wanted, ready, available, updated, isComplete, ...(failure ? { failure } : {}) };
   if (isComplete) return base;
-  const pending = stalled ?? pendingWhy(input, available);
-  return stalled ? { ...base, stalled, pending } : { ...base, pending };
+  const paused = pausedWhy(input);
+  const pending = stalled ?? pendingWhy(input, available, paused);
+  return { ...base, pending, ...(stalled ? { stalled } : {}), ...(paused ? { paused } : {}) };
 };
 
 const stall = (input: JudgeInput, failure: Why | undefined): Why | undefined => {
@@ -130,26 +133,45 @@ export const deadlineInMs = (
     : Math.max(...times) + deployment.spec.progressDeadlineSeconds * 1000 - now.getTime();
 };
 
-const pendingWhy = (input: JudgeInput, available: readonly GroupStatus[]): Why => {
+const pendingWhy = (
+  input: JudgeInput,
+  available: readonly GroupStatus[],
+  paused: Why | undefined,
+): Why => {
   const { deployment, blocked, groups, effectiveRevision } = input;
   const { spec, metadata } = deployment;
   if (metadata.deletionTimestamp) {
     return { reason: 'Deleting', message: `${groups.length} groups are being stopped` };
   }
   if (blocked) return blocked;
-  if (spec.paused) return { reason: 'Paused', message: 'spec.paused is true' };
   const first = groups.find((group) => !available.includes(group));
   if (first?.state === 'Ready') {
     const message = `group ${first.index} is Ready, but not yet for ${spec.minReadySeconds} s`;
     return { reason: 'AwaitingGroups', message };
   }
   if (first) return groupWhy(first);
-  const outdated = groups.filter((group) => isOutdated(group, spec, effectiveRevision));
+  if (paused) return paused;
+  const outdated = outdatedOf(input);
   if (outdated.length > 0) {
     const left = `${groups.length - outdated.length} of ${groups.length} groups are`;
     return { reason: 'RollingOut', message: `${left} at revision ${effectiveRevision ?? ''}` };
   }
   return { reason: 'AwaitingGroups', message: `${groups.length} of ${spec.replicas} groups exist` };
+};
+
+const outdatedOf = ({ groups, deployment, effectiveRevision }: JudgeInput): GroupStatus[] =>
+  groups.filter((group) => isOutdated(group, deployment.spec, effectiveRevision));
+
+const pausedWhy = (input: JudgeInput): Why | undefined => {
+  const { deployment, groups } = input;
+  const { paused, replicas } = deployment.spec;
+  const outdated = outdatedOf(input).length;
+  if (!paused || (outdated === 0 && groups.length >= replicas)) return undefined;
+  const message =
+    groups.length === 0
+      ? 'spec.paused is true, and nothing was rolled out before'
+      : `spec.paused is true: ${outdated} of ${groups.length} groups stay as they are`;
+  return { reason: 'Paused', message };
 };
 
 const groupWhy = ({ index, state, reason, message, notBefore }: GroupStatus): Why => {

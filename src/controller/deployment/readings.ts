@@ -4,7 +4,7 @@ import { rankId } from '../groups/rank-id.ts';
 import type { Owner } from '../groups/rank-id.ts';
 import { sameKey } from '../keys.ts';
 import type { ObjectKey, SpecProblem, Store } from '../ports.ts';
-import type { Pass } from './steps.ts';
+import type { Pass } from './pass.ts';
 
 /** What is wrong with the newest YAML of an object. */
 export const problemsOf = (store: Pick<Store, 'problems'>, key: ObjectKey): SpecProblem[] =>

@@ -14,10 +14,12 @@ import { done } from '../loop.ts';
 import type { Outcome } from '../loop.ts';
 import type { Blocked } from './judge.ts';
 import { goodRevision, standingFailure } from './rollback.ts';
+import { knownRevisions, rollbackInput } from './pass.ts';
+import type { Pass } from './pass.ts';
+import { planBeside } from './planning.ts';
 import { decodeSpeed, dueReturns, problemsOf } from './readings.ts';
 import { surplusRevisions } from './revisions.ts';
-import { deploymentFinalizer, knownRevisions, rollbackInput, steps } from './steps.ts';
-import type { Pass } from './steps.ts';
+import { deploymentFinalizer, steps } from './steps.ts';
 import { summarize } from './summarize.ts';
 import { compareAge, wantsPlace } from './turns.ts';
 import { nextLookMs } from './wake.ts';
@@ -58,6 +60,10 @@ const reconcile = async (
 ): Promise<Outcome> => {
   const pass = newPass(context, deployment);
   const { blocked, failure } = await runSteps(pass, logger);
+  if (!deployment.metadata.deletionTimestamp) {
+    // Whatever stands in the way of the newest spec does not keep what ran from being healed.
+    pass.target ??= { revision: undefined, place: await planBeside(pass) };
+  }
   const advanced = advance(pass);
   const status = statusOf(pass, advanced, blocked);
   await persist(pass, status, logger);

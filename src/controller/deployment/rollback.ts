@@ -32,7 +32,8 @@ export const freshFailure = (
 ): FailedRevision | undefined => {
   const { updateRevision, deployment } = input;
   if (failure === undefined || updateRevision === undefined) return undefined;
-  if (goodRevision(input) === undefined) return undefined;
+  // Going back is a rollout, too.
+  if (deployment.spec.paused || goodRevision(input) === undefined) return undefined;
   const { restartTime } = deployment.spec;
   return {
     name: updateRevision,

@@ -67,7 +67,10 @@ const rejectionOf = ({ deployment, placements, blocked }: SummaryInput): Why | u
     ({ index, result }) => !result.ok && index < deployment.spec.replicas,
   )?.result;
   if (refused && !refused.ok) return { reason: refused.reason, message: refused.message };
-  return blocked?.kind === 'terminal' ? blocked : undefined;
+  const isRolling =
+    deployment.spec.strategy.type === 'RollingUpdate' && !deployment.metadata.deletionTimestamp;
+  const isRefused = blocked?.kind === 'terminal' || (blocked?.kind === 'waiting' && isRolling);
+  return isRefused ? blocked : undefined;
 };
 
 /** Of the first group that was planned now, else what it was: groups keep their plan. */

@@ -36,7 +36,7 @@ export const createTurns = (): Turns => {
 
 /** Whether the deployment could start a group if it found room. */
 export const wantsPlace = ({ metadata, spec, status }: ModelDeployment): boolean => {
-  if (metadata.deletionTimestamp || spec.paused) return false;
+  if (metadata.deletionTimestamp) return false;
   if (status.observedGeneration !== metadata.generation) return spec.replicas > 0;
   return (
     status.groups.length < spec.replicas || status.groups.some(({ state }) => state === 'Waiting')

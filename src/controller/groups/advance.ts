@@ -31,9 +31,9 @@ export interface AdvanceInput {
   isDeleting: boolean;
   /** The user changed spec, or the model's folder changed: failures of before no longer count. */
   isForgiven: boolean;
-  /** What new starts run, and what older revisions give way to; undefined while something is in the way. */
+  /** How groups are planned, and what older revisions give way to; undefined while the deployment is being deleted. */
   target: Target | undefined;
-  /** What was fully rolled out last: new groups that a partition holds back run it. */
+  /** What was fully rolled out last: new groups that are not to run the newest revision run it. */
   currentRevision: string | undefined;
   /** Revisions that exist; a group cannot run one that does not. */
   knownRevisions: ReadonlySet<string>;
@@ -47,7 +47,8 @@ export interface AdvanceInput {
 }
 
 export interface Target {
-  revision: string;
+  /** Undefined while something is in the way of it: groups are then healed as what they are. */
+  revision: string | undefined;
   /** A plan for one group of this revision beside all others. */
   place: (index: number, groups: readonly GroupStatus[], revision: string) => PlanResult;
 }
@@ -70,9 +71,9 @@ export const advanceGroups = (input: AdvanceInput): Advanced => {
   const groups = new Map(input.groups.map((group) => [group.index, group]));
   const rollout = rolloutStep({ ...input, revision: input.target?.revision });
   for (const index of wantedIndexes(input, rollout)) {
-    if (!groups.has(index) && input.target && !input.spec.paused) {
-      groups.set(index, newGroup(index, firstRevision(index, input, input.target), input.now));
-    }
+    if (groups.has(index) || !input.target) continue;
+    const revision = firstRevision(index, { ...input, rollout }, input.target);
+    if (revision !== undefined) groups.set(index, newGroup(index, revision, input.now));
   }
   const place = (index: number, revision: string): PlanResult | undefined => {
     const result = input.target?.place(index, [...groups.values()], revision);
@@ -103,26 +104,55 @@ const mustBeTold = (before: GroupStatus | undefined, after: GroupStatus): boolea
 const wantedIndexes = ({ spec, isDeleting }: AdvanceInput, { surge }: RolloutStep): number[] =>
   isDeleting ? [] : [...Array.from({ length: spec.replicas }, (_, index) => index), ...surge];
 
+/** Of a group that does not exist yet; undefined: there is nothing that it may run. */
 const firstRevision = (
   index: number,
-  { spec, currentRevision, knownRevisions }: AdvanceInput,
-  target: Target,
-): string =>
-  isHeldBack({ index }, spec) &&
-  currentRevision !== undefined &&
-  knownRevisions.has(currentRevision)
-    ? currentRevision
-    : target.revision;
+  { groups, spec, currentRevision, knownRevisions, rollout }: Turn,
+  { revision }: Target,
+): string | undefined => {
+  if (!rollout.isHeld && !isHeldBack({ index }, spec)) return revision;
+  const standing = [currentRevision, ...groups.map((group) => group.revision)];
+  const known = standing.find((each) => each !== undefined && knownRevisions.has(each));
+  return known ?? (rollout.isHeld ? undefined : revision);
+};
 
-/** What a group runs when it starts next. */
+/** What a group runs when it starts next: what it ran, where the rollout must not take it. */
 const nextRevision = (
   group: GroupStatus,
-  { spec, knownRevisions }: AdvanceInput,
-  target: Target,
-): string =>
-  isHeldBack(group, spec) && knownRevisions.has(group.revision) ? group.revision : target.revision;
+  { spec, knownRevisions, rollout }: Turn,
+  { revision = group.revision }: Target,
+): string => {
+  const isKept = rollout.isHeld || rollout.isFailing || isHeldBack(group, spec);
+  return isKept && knownRevisions.has(group.revision) ? group.revision : revision;
+};
 
 type Place = (index: number, revision: string) => PlanResult | undefined;
+
+/**
+ * Whether the rollout has a group that does not serve start anew. While others of the old ones serve it needs a place
+ * first, or else it would be given up for nothing.
+ */
+const isTaken = (group: GroupStatus, input: Turn, place: Place): boolean => {
+  const { spec, rollout, target } = input;
+  if (rollout.isHeld || rollout.isFailing || target?.revision === undefined) return false;
+  if (!isOutdated(group, spec, target.revision)) return false;
+  return !rollout.isOldServing || place(group.index, target.revision)?.ok === true;
+};
+
+/** For the revision that it is to run, or, while others of the old ones serve, for the one that it ran. */
+const placeSomehow = (
+  group: GroupStatus,
+  input: Turn,
+  target: Target,
+  place: Place,
+): { revision: string; result: PlanResult | undefined } => {
+  const revision = nextRevision(group, input, target);
+  const result = place(group.index, revision);
+  const mayStay = input.rollout.isOldServing && input.knownRevisions.has(group.revision);
+  if (!result || result.ok || !mayStay || revision === group.revision) return { revision, result };
+  const asBefore = place(group.index, group.revision);
+  return asBefore?.ok ? { revision: group.revision, result: asBefore } : { revision, result };
+};
 
 interface Turn extends AdvanceInput {
   rollout: RolloutStep;
@@ -141,9 +171,9 @@ const advance = (group: GroupStatus, input: Turn, place: Place): GroupStatus | u
     case 'Stopping':
       return advanceStopping(group, input);
     case 'Backoff':
-      return advanceBackoff(group, input);
+      return advanceBackoff(group, input, place);
     default:
-      return advanceFailed(group, input);
+      return advanceFailed(group, input, place);
   }
 };
 
@@ -155,15 +185,13 @@ const advanceWaiting = (group: GroupStatus, input: Turn, place: Place): GroupSta
   if (!isWanted(group, input)) return undefined;
   const stay = (why: { reason: string; message: string }): GroupStatus =>
     group.reason === why.reason && group.message === why.message ? group : waiting(group, why, now);
-  if (input.spec.paused) return stay({ reason: 'Paused', message: 'spec.paused is true' });
   if (!target) return group;
   const leftovers = nodesWithLiveRanks(owner, group.index, fleet);
   if (leftovers.length > 0) {
     const message = `ranks of an earlier start still run on ${leftovers.join(', ')}`;
     return stay({ reason: 'AwaitingRanks', message });
   }
-  const revision = nextRevision(group, input, target);
-  const result = place(group.index, revision);
+  const { revision, result } = placeSomehow(group, input, target, place);
   if (!result) return group;
   if (!result.ok) return stay({ reason: result.reason, message: result.message });
   const incarnation = nextIncarnation(owner, group, fleet);
@@ -183,12 +211,13 @@ const advanceRunning = (group: GroupStatus, input: Turn, place: Place): GroupSta
   if (!input.knownRevisions.has(group.revision)) {
     return replan('PlanChanged', `its revision ${group.revision} does not exist any more`);
   }
-  if (target && givesWay(group, input, target, place)) {
-    return group.revision === target.revision
+  const { revision } = target ?? {};
+  if (revision !== undefined && givesWay(group, input, revision, place)) {
+    return group.revision === revision
       ? replan('RollingOut', `spec.restartTime is ${spec.restartTime ?? ''}`)
-      : replan('RollingOut', `makes room for revision ${target.revision}`);
+      : replan('RollingOut', `makes room for revision ${revision}`);
   }
-  if (!spec.paused && input.returnable.has(group.index)) {
+  if (input.returnable.has(group.index)) {
     return replan('PlanChanged', 'the plan that was asked for is possible again');
   }
   const current = observed(owner, proven(group, now), fleet, now);
@@ -225,11 +254,10 @@ const drainLeftMs = ({ drainDeadlineTime }: GroupStatus, now: Date): number =>
     : Math.min(Date.parse(drainDeadlineTime) - now.getTime(), maxDrainMs);
 
 /** A rolling update stops no group that serves before there is a place for what replaces it. */
-const givesWay = (group: GroupStatus, input: Turn, target: Target, place: Place): boolean => {
-  const { spec, rollout } = input;
+const givesWay = (group: GroupStatus, input: Turn, revision: string, place: Place): boolean => {
+  const { rollout } = input;
   if (!rollout.replaced.has(group.index)) return false;
-  if (spec.strategy.type === 'Recreate' || group.state !== 'Ready') return true;
-  return place(group.index, target.revision)?.ok === true;
+  return !rollout.isOldServing || place(group.index, revision)?.ok === true;
 };
 
 const advanceStopping = (group: GroupStatus, input: Turn): GroupStatus | undefined => {
@@ -239,15 +267,15 @@ const advanceStopping = (group: GroupStatus, input: Turn): GroupStatus | undefin
   return observed(owner, group, fleet, now);
 };
 
-const advanceBackoff = (group: GroupStatus, input: Turn): GroupStatus | undefined => {
+const advanceBackoff = (group: GroupStatus, input: Turn, place: Place): GroupStatus | undefined => {
   const { owner, fleet, now, target } = input;
   if (!isWanted(group, input)) return undefined;
   if (input.isForgiven && group.notBefore !== undefined) return forgiven(group);
-  if (input.spec.paused) return group;
-  if (target && isOutdated(group, input.spec, target.revision) && !input.rollout.isFailing) {
+  if (!target) return group;
+  if (isTaken(group, input, place)) {
     return waiting(forgiven(group), { reason: 'RollingOut', message: '' }, now);
   }
-  const gone = target && group.members.find(({ nodeName }) => isGone(nodeName, input));
+  const gone = group.members.find(({ nodeName }) => isGone(nodeName, input));
   if (gone) {
     // What looked like a failure of the group was the end of a node: no pause, and no mark against the group.
     const why = { reason: 'NodeLost', message: `${gone.nodeName} is lost or being deleted` };
@@ -257,10 +285,7 @@ const advanceBackoff = (group: GroupStatus, input: Turn): GroupStatus | undefine
   if (nodesWithLiveRanks(owner, group.index, fleet).length > 0) return group;
   const mayStay = group.degradedBy === undefined && input.knownRevisions.has(group.revision);
   const places = group.members.every(({ nodeName }) => canStart(nodeName, input));
-  if (places && (mayStay || !target)) {
-    return restarted(group, nextIncarnation(owner, group, fleet), now);
-  }
-  if (!target) return group;
+  if (places && mayStay) return restarted(group, nextIncarnation(owner, group, fleet), now);
   const why = { reason: group.reason ?? 'GroupBackoff', message: group.message ?? '' };
   return waiting(group, why, now);
 };
@@ -284,11 +309,10 @@ const canStart = (nodeName: string, { fleet, spec }: AdvanceInput): boolean => {
   );
 };
 
-const advanceFailed = (group: GroupStatus, input: Turn): GroupStatus | undefined => {
+const advanceFailed = (group: GroupStatus, input: Turn, place: Place): GroupStatus | undefined => {
   if (!isWanted(group, input)) return undefined;
   const { target, now } = input;
-  if (!target || input.spec.paused) return group;
-  if (!input.isForgiven && !isOutdated(group, input.spec, target.revision)) return group;
+  if (!target || (!input.isForgiven && !isTaken(group, input, place))) return group;
   const why = { reason: 'RollingOut', message: '' };
   return waiting(forgiven(group), why, now);
 };

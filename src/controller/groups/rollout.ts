@@ -17,6 +17,10 @@ export interface RolloutStep {
   replaced: ReadonlySet<number>;
   /** Groups that exist beyond `replicas` for now. */
   surge: ReadonlySet<number>;
+  /** Nothing is moved: groups start again as what they were. */
+  isHeld: boolean;
+  /** Groups that the rollout has not reached serve: they are worth keeping until there is a place for it. */
+  isOldServing: boolean;
   /** What is rolled out fails: old groups that go down come back as what they were, or it would take them one by one. */
   isFailing: boolean;
 }
@@ -64,17 +68,34 @@ export const isAvailable = (
  * from the highest index down, as StatefulSets do. Pure.
  */
 export const rolloutStep = (input: RolloutInput): RolloutStep => {
-  const { groups, spec, revision, now } = input;
+  const { groups, spec } = input;
   const surge = surgeIndexes(input);
   const isFailing = isRolloutFailing(input);
-  if (spec.paused || revision === undefined) return { replaced: new Set(), surge, isFailing };
+  const isHeld = isRolloutHeld(input);
   const wanted = groups.filter(({ index }) => index < spec.replicas || surge.has(index));
   const outdated = wanted
     .filter((group) => isRunningOutdated(group, input))
     .toSorted((left, right) => right.index - left.index);
-  if (spec.strategy.type === 'Recreate') {
-    return { replaced: indexes(outdated), surge, isFailing };
-  }
+  const isOldServing =
+    spec.strategy.type === 'RollingUpdate' && outdated.some(({ state }) => state === 'Ready');
+  const replaced = isHeld
+    ? new Set<number>()
+    : indexes(dueOf(input, { wanted, outdated, isFailing }));
+  return { replaced, surge, isHeld, isOldServing, isFailing };
+};
+
+interface Standing {
+  wanted: readonly GroupStatus[];
+  /** From the highest index down. */
+  outdated: readonly GroupStatus[];
+  isFailing: boolean;
+}
+
+const dueOf = (
+  { spec, now }: RolloutInput,
+  { wanted, outdated, isFailing }: Standing,
+): readonly GroupStatus[] => {
+  if (spec.strategy.type === 'Recreate') return outdated;
   const ready = wanted.filter(({ state }) => state === 'Ready');
   const available = ready.filter((group) => isAvailable(group, spec, now));
   const idle = isFailing ? [] : outdated.filter(({ state }) => state !== 'Ready');
@@ -83,9 +104,12 @@ export const rolloutStep = (input: RolloutInput): RolloutStep => {
   const young = outdated.filter((group) => ready.includes(group) && !available.includes(group));
   const old = outdated.filter((group) => available.includes(group));
   const due = old.slice(0, Math.max(0, available.length - minimumOf(spec)));
-  const replaced = indexes([...idle, ...[...young, ...due].slice(0, spare)]);
-  return { replaced, surge, isFailing };
+  return [...idle, ...[...young, ...due].slice(0, spare)];
 };
+
+/** As with Deployments, a pause is for the rollout: what is there is scaled and healed meanwhile. */
+const isRolloutHeld = ({ spec, revision }: RolloutInput): boolean =>
+  spec.paused || revision === undefined;
 
 const isRolloutFailing = ({ groups, spec, revision }: RolloutInput): boolean =>
   spec.strategy.type === 'RollingUpdate' &&
@@ -108,23 +132,27 @@ const isRunningOutdated = (group: GroupStatus, { spec, revision }: RolloutInput)
  */
 const surgeIndexes = (input: RolloutInput): ReadonlySet<number> => {
   const { groups, spec, revision, now } = input;
-  const { strategy, replicas, paused } = spec;
+  const { strategy, replicas } = spec;
   if (strategy.type !== 'RollingUpdate') return new Set();
   const { maxSurge } = strategy.rollingUpdate;
+  const isHeld = isRolloutHeld(input);
   const present = groups.filter(
     (group) =>
       group.index >= replicas &&
       group.index < replicas + maxSurge &&
       group.state !== 'Stopping' &&
       // One that serves makes up for those that do not yet, also after the user changed their mind.
-      (revision === undefined || group.revision === revision || isAvailable(group, spec, now)),
+      (isHeld || group.revision === revision || isAvailable(group, spec, now)),
   );
-  if (paused || revision === undefined) return indexes(present);
   const own = groups.filter(({ index }) => index < replicas);
-  const outdated = own.filter((group) => isRunningOutdated(group, input)).length;
+  const outdated =
+    revision === undefined ? 0 : own.filter((group) => isRunningOutdated(group, input)).length;
   const isShort =
     own.filter((group) => isAvailable(group, spec, now)).length < minimumOf(spec) &&
     own.some((group) => group.state !== 'Waiting' && !isAvailable(group, spec, now));
-  const fresh = Array.from({ length: Math.min(maxSurge, outdated) }, (_, nth) => replicas + nth);
-  return new Set([...(outdated > 0 || isShort ? indexes(present) : []), ...fresh]);
+  const fresh = isHeld ? 0 : Math.min(maxSurge, outdated);
+  return new Set([
+    ...(outdated > 0 || isShort ? indexes(present) : []),
+    ...Array.from({ length: fresh }, (_, nth) => replicas + nth),
+  ]);
 };
