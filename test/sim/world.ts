@@ -1,23 +1,19 @@
 import { pino } from 'pino';
 import type { Random } from '../../src/base/random.ts';
 import { seededRandom } from '../../src/base/random.ts';
-import { createController } from '../../src/controller/controller.ts';
 import type { Controller } from '../../src/controller/controller.ts';
-import { plan } from '../../src/planner/plan.ts';
 import type { NodeLink } from '../../src/controller/ports.ts';
 import type { ModelDeployment } from '../../src/resources/types.ts';
-import { loadSchemas } from '../../src/resources/schemas.ts';
 import { createApiClient } from '../../src/store/kubernetes/client.ts';
 import { readGroupKey } from '../../src/store/kubernetes/group-key.ts';
 import { becomeLeader } from '../../src/store/kubernetes/leader.ts';
 import type { Leadership } from '../../src/store/kubernetes/leader.ts';
-import { createKubernetesStore } from '../../src/store/kubernetes/store.ts';
 import type { ApiRequest } from '../../src/store/kubernetes/transport.ts';
-import { builtInOnly, profile } from '../planner/builders.ts';
 import { FakeApiServer } from '../support/fake-api-server.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import { simFleet } from '../support/sim-fleet.ts';
 import type { SimFleet } from '../support/sim-fleet.ts';
+import { controllerOver } from './controller-over.ts';
 import { faultyNetwork } from './faulty-network.ts';
 import type { Network } from './faulty-network.ts';
 
@@ -38,7 +34,6 @@ const namespace = 'espalier-system';
 const replicas = 2;
 /** As a Deployment restarts a container. */
 const restartMs = 5000;
-const schemas = loadSchemas();
 const logger = pino({ level: process.env['SIM_LOG'] ?? 'silent' });
 const deploymentsPath = '/apis/espalier.dev/v1alpha1/namespaces/default/modeldeployments';
 const nodesPath = '/apis/espalier.dev/v1alpha1/clusternodes';
@@ -186,25 +181,15 @@ export class World {
     term.signal.addEventListener('abort', () => this.kill(replica));
     const client = newClient();
     const groupSecretKey = await readGroupKey(client, namespace, term.signal);
-    const store = createKubernetesStore({
+    replica.controller = controllerOver({
       client,
-      schemas,
       term,
       groupSecretKey,
-      clock,
-      random,
-      logger,
-      instance: identity,
-    });
-    replica.controller = createController({
-      store,
+      identity,
       nodeLink: this.#nodeLink(replica),
-      readModelProfile: async () => profile(8),
-      plan: (request) => plan({ ...request, catalogue: builtInOnly }),
       clock,
       random,
       logger,
-      endpointUrl: (ns, name) => `http://127.0.0.1:8080/${ns}/${name}/v1`,
       onFenced: () => {
         replica.isSilenced = true;
         this.kill(replica);

@@ -1,7 +1,7 @@
 import type { Random } from '../../src/base/random.ts';
 import type { NodeLink, ReceivedReport } from '../../src/controller/ports.ts';
 import type { NodeDocument, NodeReport, RankError } from '../../src/nodedoc/types.ts';
-import type { FakeClock } from './fake-clock.ts';
+import type { Clock } from '../../src/base/clock.ts';
 import { SimNode } from './sim-node.ts';
 
 /** Simulated nodes and the hub between them and a control plane. */
@@ -20,7 +20,7 @@ export interface SimFleet {
   poison: Map<string, RankError>;
 }
 
-export const simFleet = (names: string[], clock: FakeClock, random: Random): SimFleet => {
+export const simFleet = (names: string[], clock: Clock, random: Random): SimFleet => {
   const poison = new Map<string, RankError>();
   const world = {
     nowMs: () => clock.monotonicMs(),
@@ -70,7 +70,7 @@ export const simFleet = (names: string[], clock: FakeClock, random: Random): Sim
   };
 };
 
-const newHub = (clock: FakeClock) => {
+const newHub = (clock: Clock) => {
   const documents = new Map<string, NodeDocument>();
   const reports = new Map<string, { report: NodeReport; text: string; atMs: number }>();
   const listeners: ((nodeName: string) => void)[] = [];

@@ -20,6 +20,8 @@ export interface ApiServerOptions {
 export interface ApiServer {
   /** `https://127.0.0.1:<port>`, the same after a restart. */
   readonly url: string;
+  /** Of etcd's gateway to JSON: what is written there was never looked at by the server. */
+  readonly etcdUrl: string;
   /** PEM. */
   readonly certificateAuthority: string;
   /** Administrator's. */
@@ -151,6 +153,7 @@ export const startApiServer = async ({ users = {} }: ApiServerOptions = {}): Pro
 
 class LocalApiServer implements ApiServer {
   readonly url: string;
+  readonly etcdUrl: string;
   readonly kubeconfigPath: string;
   readonly adminToken: string;
   readonly folder: string;
@@ -166,6 +169,7 @@ class LocalApiServer implements ApiServer {
     this.adminToken = adminToken;
     this.#userTokens = userTokens;
     this.url = `https://127.0.0.1:${ports.apiserver}`;
+    this.etcdUrl = `http://127.0.0.1:${ports.etcd}`;
     this.kubeconfigPath = join(folder, 'admin.kubeconfig');
     const part = (name: ServerPart, args: string[]): RestartableProcess =>
       new RestartableProcess(program, args, join(folder, `${name}.log`));

@@ -50,26 +50,30 @@ export class Cluster {
 
   /**
    * A replica of this name, started again if it is not running. Only the one that leads listens, so all have the
-   * same ports. Of one name it leads again at once, as the Pods of a StatefulSet do.
+   * same ports. Of one name it leads again at once, as the Pods of a StatefulSet do. `checkout`: of another version.
    */
-  async launchOperator(name = 'operator-0'): Promise<void> {
+  async launchOperator(name = 'operator-0', checkout = root): Promise<void> {
     const known = this.#operators.get(name);
     const replica =
       known ??
-      this.#espalier(name, [
-        'operator',
-        ...['--kubeconfig', this.#server.kubeconfigPath, '--namespace', operatorNamespace],
-        ...['--identity', name],
-        ...['--hub-port', String(this.#ports.hub), '--router-port', String(this.#ports.router)],
-        ...['--metrics-port', String(await restartablePort())],
-      ]);
+      this.#espalier(
+        name,
+        [
+          'operator',
+          ...['--kubeconfig', this.#server.kubeconfigPath, '--namespace', operatorNamespace],
+          ...['--identity', name],
+          ...['--hub-port', String(this.#ports.hub), '--router-port', String(this.#ports.router)],
+          ...['--metrics-port', String(await restartablePort())],
+        ],
+        checkout,
+      );
     this.#operators.set(name, replica);
     replica.start();
   }
 
   /** Resolves when the hub answers: this replica or another leads, and has read everything. */
-  async startOperator(name?: string): Promise<void> {
-    await this.launchOperator(name);
+  async startOperator(name?: string, checkout?: string): Promise<void> {
+    await this.launchOperator(name, checkout);
     await this.untilLed();
   }
 
@@ -87,6 +91,11 @@ export class Cluster {
     const path = `/apis/coordination.k8s.io/v1/namespaces/${operatorNamespace}/leases/espalier-operator`;
     const { body } = await this.#server.request('GET', path);
     return (body as { spec?: { holderIdentity?: string } }).spec?.holderIdentity;
+  }
+
+  /** SIGTERM: it gives the Lease up. */
+  async endOperator(name: string): Promise<void> {
+    await this.#operators.get(name)?.end(stopGraceMs);
   }
 
   async killOperator(name = 'operator-0'): Promise<void> {
@@ -144,8 +153,8 @@ export class Cluster {
     await Promise.all([...this.#operators.values()].map(async (each) => each.end(stopGraceMs)));
   }
 
-  #espalier(name: string, args: string[]): RestartableProcess {
-    const command = [join(root, 'src/cli/main.ts'), ...args];
+  #espalier(name: string, args: string[], checkout = root): RestartableProcess {
+    const command = [join(checkout, 'src/cli/main.ts'), ...args];
     const log = join(this.#server.folder, `${name}.log`);
     return new RestartableProcess(process.execPath, command, log, true);
   }

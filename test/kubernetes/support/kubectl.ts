@@ -71,10 +71,10 @@ export const kubectlOk = async (
   return stdout;
 };
 
-/** The CRDs of crds/, and served: a client that starts now finds every kind. */
-export const installCRDs = async (server: ApiServer): Promise<void> => {
-  await kubectlOk(server, ['apply', '--server-side', '-f', 'crds']);
-  await kubectlOk(server, ['wait', '--for=condition=Established', '--timeout=60s', '-f', 'crds']);
+/** The CRDs of crds/, or of another version's, and served: a client that starts now finds every kind. */
+export const installCRDs = async (server: ApiServer, crds = 'crds'): Promise<void> => {
+  await kubectlOk(server, ['apply', '--server-side', '-f', crds]);
+  await kubectlOk(server, ['wait', '--for=condition=Established', '--timeout=60s', '-f', crds]);
   // Established comes before the paths answer.
   for (const resource of ['modeldeployments', 'clusternodes', 'modeldeploymentrevisions']) {
     await eventually(`${resource} are served`, async () => {
