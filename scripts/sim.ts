@@ -2,11 +2,12 @@
  * Seeded fault runs of the whole control plane in simulated time: two replicas of the operator over an API server in
  * memory, simulated nodes, and everything that can go wrong between them. Prints a line per failing seed and a count.
  *   npm run sim -- --seeds 500           seeds 1 to 500
- *   npm run sim -- --seed 17             one of them, with its error
+ *   npm run sim -- --seed 17             one of them: its last steps, if it fails
  *   npm run sim -- --seeds 500 --from 1001
  */
 import { parseArgs } from 'node:util';
 import { simulate } from '../test/sim/simulate.ts';
+import type { Run } from '../test/sim/simulate.ts';
 
 const { values } = parseArgs({
   options: {
@@ -28,19 +29,28 @@ if (!Number.isSafeInteger(first) || !Number.isSafeInteger(count) || count < 1) {
   process.exit(2);
 }
 
-const startedMs = performance.now();
-const failed: number[] = [];
-for (let seed = first; seed < first + count; seed += 1) {
-  try {
-    await simulate(seed);
-  } catch (error) {
-    failed.push(seed);
-    const message = error instanceof Error ? error.message : String(error);
-    process.stdout.write(`seed ${seed} FAILED: ${message.split('\n')[0]}\n`);
-    if (count === 1) process.stdout.write(`${error instanceof Error ? error.stack : message}\n`);
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+const report = (seed: number, { failure, steps, seconds, digest }: Run): void => {
+  if (!failure) {
+    if (count === 1) print(`seed ${seed} passed: ${steps} steps, ${seconds} s, trace ${digest}`);
+    return;
   }
+  const where = `seed ${seed} FAILED at step ${steps}, ${seconds} s: ${failure.message}`;
+  if (count > 1) return print(`${where}; replay: npm run sim -- --seed ${seed}`);
+  for (const line of failure.trace) print(line);
+  if (failure.error instanceof Error) print(failure.error.stack ?? failure.error.message);
+  print(`${where}; trace ${digest}`);
+};
+
+const startedMs = performance.now();
+let failed = 0;
+for (let seed = first; seed < first + count; seed += 1) {
+  const run = await simulate(seed);
+  if (run.failure) failed += 1;
+  report(seed, run);
 }
-const seconds = ((performance.now() - startedMs) / 1000).toFixed(0);
-process.stdout.write(`${count} seeds, ${failed.length} failed, ${seconds} s\n`);
+const elapsed = ((performance.now() - startedMs) / 1000).toFixed(0);
+print(`${count} seeds, ${failed} failed, ${elapsed} s`);
 // Replicas of a failed seed may still wait for something.
-process.exit(failed.length === 0 ? 0 : 1);
+process.exit(failed === 0 ? 0 : 1);

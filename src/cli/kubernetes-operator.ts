@@ -12,6 +12,7 @@ import { renewNodeLeases } from '../store/kubernetes/node-leases.ts';
 import { countRequests } from '../store/kubernetes/request-metrics.ts';
 import { advertiseRouter, routerServiceUrl } from '../store/kubernetes/router-service.ts';
 import { createKubernetesStore } from '../store/kubernetes/store.ts';
+import { underTerm } from '../store/kubernetes/term.ts';
 import { createApiConnection } from '../store/kubernetes/transport.ts';
 import type { ApiConnection } from '../store/kubernetes/transport.ts';
 import { startControlPlane } from './control-plane.ts';
@@ -111,7 +112,8 @@ const startLeading = async (
 ): Promise<Addresses> => {
   const { logger, namespace, identity, progress } = options;
   const random = seededRandom(randomInt(2 ** 32));
-  const client = newClient(connection);
+  const ours = { ...connection, transport: underTerm(connection.transport, leadership) };
+  const client = newClient(ours);
   const store = createKubernetesStore({
     client,
     term: leadership,

@@ -61,7 +61,10 @@ export interface Store {
   recordEvent(event: EventInput): void;
   events(): StoredEvent[];
 
-  /** Start count of the control plane over this state, taken once at start; never goes back. */
+  /**
+   * Start count of the control plane over this state, taken once at start; never goes back. Throws EpochFenced when
+   * another may have taken over: then no node may hear of this one any more.
+   */
   epoch(): number;
   /** Key from which group secrets are derived; created once, mode 0600, never leaves the control plane. */
   groupSecretKey(): Buffer;

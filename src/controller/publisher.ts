@@ -41,6 +41,8 @@ export const createPublisher = (store: Store, nodeLink: NodeLink, clock: Clock):
     publishAll: () => publish(store.nodes().map(({ metadata }) => metadata.name)),
     retract: (nodeName) => {
       if (isStopped) return;
+      // Throws when this control plane is over, as building a document does.
+      store.epoch();
       documents.delete(nodeName);
       nodeLink.retract(nodeName);
     },

@@ -5,6 +5,7 @@ import { createController } from '../../src/controller/controller.ts';
 import type { Controller } from '../../src/controller/controller.ts';
 import type { NodeLink } from '../../src/controller/ports.ts';
 import { plan } from '../../src/planner/plan.ts';
+import type { ModelProfile } from '../../src/planner/types.ts';
 import { loadSchemas } from '../../src/resources/schemas.ts';
 import type { ApiClient } from '../../src/store/kubernetes/client.ts';
 import { createKubernetesStore } from '../../src/store/kubernetes/store.ts';
@@ -13,7 +14,7 @@ import { builtInOnly, profile } from '../planner/builders.ts';
 
 const schemas = loadSchemas();
 
-/** What a replica that leads runs, for simulated nodes: every model is a Llama of 8 GiB. */
+/** What a replica that leads runs, for simulated nodes: every model is a Llama of 8 GiB unless it is given. */
 export const controllerOver = (options: {
   client: ApiClient;
   term: Term;
@@ -24,13 +25,14 @@ export const controllerOver = (options: {
   random: Random;
   logger: Logger;
   onFenced: () => void;
+  model?: ModelProfile;
 }): Controller => {
-  const { identity, nodeLink, onFenced, ...parts } = options;
+  const { identity, nodeLink, onFenced, model = profile(8), ...parts } = options;
   const { clock, random, logger } = parts;
   return createController({
     store: createKubernetesStore({ ...parts, schemas, instance: identity }),
     nodeLink,
-    readModelProfile: async () => profile(8),
+    readModelProfile: async () => model,
     plan: (request) => plan({ ...request, catalogue: builtInOnly }),
     clock,
     random,

@@ -5,103 +5,122 @@ import type { Random } from '../../src/base/random.ts';
 import type { ApiRequest, ApiResponse, Transport } from '../../src/store/kubernetes/transport.ts';
 import type { FakeApiServer } from '../support/fake-api-server.ts';
 import { LineStream } from '../support/line-stream.ts';
+import { faultyStream } from './faulty-stream.ts';
+import type { ReplicaClock } from './replica-clock.ts';
 
 /** The way from one control plane to the API server. */
 export interface Network {
   transport: Transport;
-  /** Of requests that go wrong, 0 to 1. */
+  /** Of requests and of chunks of watches that go wrong, 0 to 1. */
   rate: number;
-  /** Nothing gets through: the server is down, or this process dead. */
+  /** Nothing gets through. */
   isDown: boolean;
   /** No watch is answered; everything else is. */
   hasNoWatches: boolean;
-  /** Called with every write before the server has it: somebody may be faster. */
-  onWrite: (request: ApiRequest) => void;
   /** Ends the watches that are open. */
   cutWatches(): void;
 }
 
-const maxWatchLagMs = 200;
+export interface NetworkOptions {
+  server: FakeApiServer;
+  /** Of the world: what is on its way does not wait for who sent it. */
+  clock: Clock;
+  /** Of the process that sends and hears. */
+  ownClock: ReplicaClock;
+  random: Random;
+  /** False: the server is down, for everybody. */
+  isServerUp: () => boolean;
+  /** The process sends it now. */
+  onSend: (request: ApiRequest) => void;
+  /** The server has it next: somebody may be faster, or this process dead before. False: it gets lost. */
+  onArrival: (request: ApiRequest) => boolean;
+  /** What became of it at the server; who sent it does not know yet. */
+  onOutcome: (request: ApiRequest, outcome: string) => void;
+}
+
+const maxTransitMs = 20;
 /** Longer than a Lease lives, so that another replica may lead by then. */
 const maxLateMs = 30_000;
 
 const unreachable = (isSent: boolean): EspalierError =>
   new EspalierError('ApiUnreachable', 'the network says no', { status: 0, isSent });
 
-export const faultyNetwork = (server: FakeApiServer, clock: Clock, random: Random): Network => {
+export const faultyNetwork = (options: NetworkOptions): Network => {
+  const { clock, ownClock, random, isServerUp, onSend, onOutcome } = options;
   const watches = new Set<LineStream>();
-  const follow = (response: ApiResponse, { signal }: ApiRequest): ApiResponse => {
+
+  const followed = (response: ApiResponse, { signal }: ApiRequest): ApiResponse => {
     const { body } = response;
     if (!(body instanceof LineStream)) return response;
     watches.add(body);
     body.onEnd(() => watches.delete(body));
-    return { ...response, body: delayed(body, clock, random, signal) };
+    const faults = { clock, ownClock, random, signal, rate: () => network.rate };
+    return { ...response, body: faultyStream(body, faults) };
   };
+
+  const reach = async (request: ApiRequest): Promise<ApiResponse> => {
+    const isWatch = request.path.includes('watch=1');
+    if (!options.onArrival(request)) throw unreachable(false);
+    if (random() >= network.rate) return options.server.handle(request);
+    return isWatch ? disturbedWatch(options, request) : disturbed(options, request);
+  };
+
   const network: Network = {
     rate: 0,
     isDown: false,
     hasNoWatches: false,
-    onWrite: () => undefined,
     cutWatches: () => {
       for (const watch of watches) watch.cut(unreachable(true));
     },
     transport: async (request) => {
-      await delay(clock, 1 + random() * 20, request.signal);
-      request.signal.throwIfAborted();
-      if (network.isDown) throw unreachable(false);
-      const isWatch = request.path.includes('watch=1');
-      if (isWatch && network.hasNoWatches) throw unreachable(false);
-      if (request.method !== 'GET') network.onWrite(request);
-      if (random() >= network.rate) return follow(server.handle(request), request);
-      return isWatch
-        ? follow(disturbedWatch(server, clock, random, request), request)
-        : disturbed(server, clock, random, request);
+      onSend(request);
+      await delay(clock, 1 + random() * maxTransitMs);
+      const isCut = () => network.isDown || !isServerUp();
+      if (isCut() || (network.hasNoWatches && request.path.includes('watch=1'))) {
+        await ownClock.awake();
+        throw unreachable(false);
+      }
+      const answer = await reach(request).catch((error: unknown) => ({ error }));
+      onOutcome(request, 'error' in answer ? 'no answer' : `${answer.status}`);
+      // Who is cut off in between does not learn what the server did.
+      await delay(clock, random() * maxTransitMs);
+      await ownClock.awake();
+      if ('error' in answer) throw answer.error;
+      if (request.signal.aborted || isCut()) {
+        if (answer.body instanceof LineStream) answer.body.end();
+        request.signal.throwIfAborted();
+        throw unreachable(true);
+      }
+      return followed(answer, request);
     },
   };
   return network;
 };
 
-/** Events are on their way for a while: the answer to a write may be there before them. */
-async function* delayed(
-  body: AsyncIterable<Uint8Array>,
-  clock: Clock,
-  random: Random,
-  signal: AbortSignal,
-): AsyncIterable<Uint8Array> {
-  for await (const chunk of body) {
-    await delay(clock, random() * maxWatchLagMs, signal);
-    yield chunk;
-  }
-}
-
 /** Sent, and not answered. The server acts on it long after its sender has given up: what it wrote may be old. */
-const late = async (
-  server: FakeApiServer,
-  clock: Clock,
-  random: Random,
-  request: ApiRequest,
-): Promise<ApiResponse> => {
+const late = async ({ server, clock, random, onOutcome }: NetworkOptions, request: ApiRequest) => {
   const { signal } = new AbortController();
-  clock.after(random() * maxLateMs, () => void server.handle({ ...request, signal }));
+  clock.after(random() * maxLateMs, () => {
+    onOutcome(request, `late ${server.handle({ ...request, signal }).status}`);
+  });
   const answer = Promise.withResolvers<ApiResponse>();
   request.signal.addEventListener('abort', () => answer.reject(request.signal.reason));
   return answer.promise;
 };
 
 const disturbed = (
-  server: FakeApiServer,
-  clock: Clock,
-  random: Random,
+  options: NetworkOptions,
   request: ApiRequest,
 ): ApiResponse | Promise<ApiResponse> => {
+  const { server, random } = options;
   const choices: (() => ApiResponse | Promise<ApiResponse>)[] = [
-    () => late(server, clock, random, request),
+    () => late(options, request),
     () => fail(unreachable(true)),
     () => {
       server.handle(request);
       return fail(unreachable(true));
     },
-    () => refusal(429, 'TooManyRequests', { 'retry-after': '1' }),
+    () => overloaded(random),
     () => refusal(500, 'InternalError'),
     () => refusal(503, 'ServiceUnavailable'),
     () => (request.method === 'PATCH' ? refusal(409, 'Conflict') : refusal(410, 'Expired')),
@@ -112,6 +131,9 @@ const disturbed = (
 const fail = (error: Error): never => {
   throw error;
 };
+
+const overloaded = (random: Random): ApiResponse =>
+  refusal(429, 'TooManyRequests', { 'retry-after': `${Math.ceil(random() * 5)}` });
 
 const refusal = (status: number, reason: string, headers = {}): ApiResponse => ({
   status,
@@ -125,14 +147,12 @@ async function* once(text: string): AsyncIterable<Uint8Array> {
 
 /** Refused, silent from some moment on, or cut at some moment. */
 const disturbedWatch = (
-  server: FakeApiServer,
-  clock: Clock,
-  random: Random,
+  { server, clock, random }: NetworkOptions,
   request: ApiRequest,
 ): ApiResponse => {
   const choice = random();
   if (choice < 0.2) return refusal(410, 'Expired');
-  if (choice < 0.4) return refusal(429, 'TooManyRequests', { 'retry-after': '1' });
+  if (choice < 0.4) return overloaded(random);
   if (choice < 0.5) throw unreachable(true);
   const response = server.handle(request);
   if (!(response.body instanceof LineStream)) return response;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { holds } from './broken-promise.ts';
 import type { ModelDeployment } from '../../src/resources/types.ts';
 import {
   contextOf,
@@ -93,5 +94,7 @@ const assertFloor = (world: World, floors: Map<string, number>, name: string): v
   const floor = Math.min(before ?? 0, promised);
   floors.set(name, floor);
   const now = serving(deployment);
-  assert.ok(now >= floor, `${name}: ${now} groups serve, ${floor} were promised`);
+  holds('no fewer groups than promised', () => {
+    assert.ok(now >= floor, `${name}: ${now} groups serve, ${floor} were promised`);
+  });
 };

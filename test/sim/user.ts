@@ -1,6 +1,7 @@
 import { revisionHash, revisionName } from '../../src/resources/revision.ts';
 import type { ModelDeployment, ModelDeploymentSpec } from '../../src/resources/types.ts';
 import { spec } from '../planner/builders.ts';
+import { specOf } from './describe.ts';
 import type { World } from './world.ts';
 
 type Strategy = ModelDeploymentSpec['strategy'];
@@ -16,51 +17,34 @@ export const isPoisoned = ({ spec: { runtime } }: Pick<ModelDeployment, 'spec'>)
 export const pick = <T>({ random }: Pick<World, 'random'>, list: readonly T[]): T =>
   list[Math.floor(random() * list.length)] as T;
 
-interface Asked {
-  spec: ModelDeploymentSpec;
-  atMs: number;
-}
-
-/** Of each deployment, what was asked for, oldest first. */
-const histories = new WeakMap<World, Map<string, Asked[]>>();
-
-const historyOf = (world: World, name: string): Asked[] => {
-  const known = histories.get(world) ?? new Map<string, Asked[]>();
-  histories.set(world, known);
-  const history = known.get(name) ?? [];
-  known.set(name, history);
-  return history;
-};
-
-/** What was asked for at any moment since then. */
-export const askedSince = (world: World, name: string, sinceMs: number): ModelDeploymentSpec[] => {
-  const history = historyOf(world, name);
-  return history
-    .filter((_, index) => (history[index + 1]?.atMs ?? Infinity) >= sinceMs)
-    .map(({ spec: asked }) => asked);
-};
-
 /** What a user writes with kubectl apply. */
 export const ask = (world: World, name: string, next: ModelDeploymentSpec): void => {
-  historyOf(world, name).push({ spec: next, atMs: world.clock.monotonicMs() });
   if (isPoisoned({ spec: next })) {
     const revision = revisionName(name, revisionHash(next));
     world.fleet.poison.set(revision, { code: 'RankExited', message: 'poisoned', terminal: false });
   }
+  world.trace.note(`a user applies ${name}: ${specOf(next)}`);
   world.apply('ModelDeployment', name, next);
+  world.intents.asked(name, next, world.deployment(name)!.metadata);
+};
+
+export const remove = (world: World, name: string): void => {
+  if (!world.deployment(name)) return;
+  world.trace.note(`a user deletes ${name}`);
+  world.intents.deleted(name);
+  world.delete(name);
 };
 
 /** Git revert: back to the spec before. */
 export const revert = (world: World, name: string): void => {
-  const before = historyOf(world, name).at(-2);
-  if (before && world.deployment(name)) ask(world, name, before.spec);
+  const before = world.intents.before(name);
+  if (before && world.intents.wanted(name)) ask(world, name, before);
 };
 
 /** Changes some fields of what is asked for. */
 export const edit = (world: World, name: string, fields: Partial<ModelDeploymentSpec>): void => {
-  const deployment = world.deployment(name);
-  if (!deployment || deployment.metadata.deletionTimestamp) return;
-  ask(world, name, { ...deployment.spec, ...fields });
+  const wanted = world.intents.wanted(name);
+  if (wanted) ask(world, name, { ...wanted, ...fields });
 };
 
 export const randomSpec = (world: World): ModelDeploymentSpec =>

@@ -50,6 +50,8 @@ export class FakeApiServer {
   #version = 1000;
   #oldest = 1000;
   #uids = 0;
+  /** Called with everything that is stored or deleted. */
+  onChange: (type: EventType, object: FakeObject) => void = () => undefined;
   /** Requests that would change something, by collection. */
   readonly writes = new Map<string, number>();
   /** Of those, the ones that the server accepted and that changed nothing, by collection. */
@@ -100,10 +102,11 @@ export class FakeApiServer {
     }
   }
 
+  /** As they are kept: never change one in place. */
   objects(collection: string): FakeObject[] {
     return [...this.#objects]
       .filter(([key]) => key.startsWith(`${collection}/`))
-      .map(([, object]) => structuredClone(object));
+      .map(([, object]) => object);
   }
 
   #act(request: ApiRequest, target: Target): unknown {
@@ -243,6 +246,7 @@ export class FakeApiServer {
     for (const watch of this.#watches) {
       if (isIn(keyOf(target), watch)) watch.stream.push(line(type, stored));
     }
+    this.onChange(type, stored);
     return stored;
   }
 

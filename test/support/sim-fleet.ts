@@ -4,12 +4,19 @@ import type { NodeDocument, NodeReport, RankError } from '../../src/nodedoc/type
 import type { Clock } from '../../src/base/clock.ts';
 import { SimNode } from './sim-node.ts';
 
+/** The process that a hub is in. */
+export interface HubHost {
+  isGone: () => boolean;
+  /** False: it is stopped, and answers when it goes on. */
+  isAnswering: () => boolean;
+}
+
 /** Simulated nodes and the hub between them and a control plane. */
 export interface SimFleet {
   nodes: SimNode[];
   node(name: string): SimNode;
-  /** A hub for a new control plane; the one before gets no reports any more. */
-  connect(): NodeLink;
+  /** A hub for a new control plane; those before get no reports any more, unless they have a host that goes on. */
+  connect(host?: HubHost): NodeLink;
   /** Documents that nodes may fetch now, by node. */
   documents(): NodeDocument[];
   /** What the control plane was told last, by node. */
@@ -37,14 +44,22 @@ export const simFleet = (names: string[], clock: Clock, random: Random): SimFlee
       poison.get(revision) ?? poison.get(deployment),
   };
   const nodes: SimNode[] = names.map((name) => new SimNode(name, world));
-  let hub = newHub(clock);
+  let hubs: { hub: Hub; host: HubHost | undefined }[] = [];
+  const current = (): Hub | undefined => hubs.findLast(({ host }) => !host?.isGone())?.hub;
+
+  /** The newest mostly; a node that has not heard of it yet still asks the one before. */
+  const dialed = (): Hub | undefined => {
+    const answering = hubs.filter(({ host }) => !host || (!host.isGone() && host.isAnswering()));
+    const isOld = answering.length > 1 && random() < 0.3;
+    return answering.at(isOld ? -2 : -1)?.hub;
+  };
 
   const exchange = (node: SimNode): void => {
-    if (!node.isUp || node.isCutOff) return;
-    const document = hub.handOut(node.name);
+    const hub = dialed();
+    const document = hub?.handOut(node.name);
     if (document && random() < 0.4) node.receive(document);
     node.step();
-    if (random() < 0.7) hub.accept(node.report());
+    if (random() < 0.7) hub?.accept(node.report());
   };
 
   return {
@@ -55,20 +70,24 @@ export const simFleet = (names: string[], clock: Clock, random: Random): SimFlee
       if (!found) throw new Error(`no simulated node ${name}`);
       return found;
     },
-    connect: () => {
-      hub = newHub(clock);
+    connect: (host) => {
+      const hub = newHub(clock);
+      hubs = [...hubs.filter(({ host: other }) => other && !other.isGone()), { hub, host }];
       return hub.link;
     },
-    documents: () => hub.documents(),
-    latest: (nodeName) => hub.link.latest(nodeName),
+    documents: () => current()?.documents() ?? [],
+    latest: (nodeName) => current()?.link.latest(nodeName),
     step: () => {
       for (const node of nodes) {
+        if (!node.isUp) continue;
         if (node.isCutOff) node.step();
         else exchange(node);
       }
     },
   };
 };
+
+type Hub = ReturnType<typeof newHub>;
 
 const newHub = (clock: Clock) => {
   const documents = new Map<string, NodeDocument>();

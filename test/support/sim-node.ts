@@ -35,6 +35,7 @@ export class SimNode {
   readonly name: string;
   readonly #world: World;
   #boots = 1;
+  #daemonStarts = 1;
   #epoch = 0;
   #version = '';
   #desired: RankAssignment[] = [];
@@ -71,6 +72,11 @@ export class SimNode {
     this.#boots += 1;
   }
 
+  /** The daemon ends and starts again; it takes up the ranks that still run. */
+  restartDaemon(): void {
+    this.#daemonStarts += 1;
+  }
+
   /** SIGKILL to one rank. */
   kill(id: string): void {
     const rank = this.ranks.get(id);
@@ -101,7 +107,7 @@ export class SimNode {
   report(): NodeReport {
     return nodeReport({
       nodeName: this.name,
-      instanceID: `instance-${this.name}`,
+      instanceID: `instance-${this.name}-${this.#daemonStarts}`,
       bootId: `boot-${this.#boots}`,
       observedEpoch: this.#epoch,
       observedVersion: this.#version,

@@ -204,7 +204,9 @@ class ApiStore implements KubernetesStore {
   }
 
   epoch(): number {
-    return this.#options.term.epoch;
+    const { signal, epoch } = this.#options.term;
+    signal.throwIfAborted();
+    return epoch;
   }
 
   groupSecretKey(): Buffer {
