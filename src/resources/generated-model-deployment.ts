@@ -53,7 +53,7 @@ export interface GroupStatus {
   degradedBy?: ('FewerNodes' | 'Pipeline' | 'TCP')[];
   /** Host and port where its rank 0 meets the others. */
   rendezvousAddress?: string;
-  /** When it last came forward; progressDeadlineSeconds counts from here. */
+  /** When it last came forward. */
   progressTime?: string;
   /** Since when every rank answers. */
   readyTime?: string;
@@ -211,6 +211,13 @@ export interface ModelDeploymentStatus {
     message: string;
     /** What spec.restartTime was when it failed. */
     restartTime?: string;
+  };
+  /** When the rollout last came further than ever; progressDeadlineSeconds counts from then. Absent when it is rolled out. */
+  progress?: {
+    /** When that was. */
+    time: string;
+    /** How far it was, in steps of all groups; for nothing but to be compared with. */
+    mark: number;
   };
   /** What model.uri turned out to be. */
   resolvedModel?: {

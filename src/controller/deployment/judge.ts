@@ -2,6 +2,8 @@ import type { ErrorKind } from '../../base/errors.ts';
 import type { PlanResult } from '../../planner/types.ts';
 import type { GroupStatus, ModelDeployment } from '../../resources/types.ts';
 import { isAvailable, isOutdated } from '../groups/rollout.ts';
+import { deadlineInMs, unfinished } from './progress.ts';
+import type { Progress } from './progress.ts';
 import type { FailedRevision } from './rollback.ts';
 
 export interface Why {
@@ -25,6 +27,7 @@ export interface JudgeInput {
   effectiveRevision: string | undefined;
   /** The failure after which groups went back to it. */
   failed: FailedRevision | undefined;
+  progress: Progress | undefined;
   now: Date;
 }
 
@@ -35,7 +38,7 @@ export interface Verdict {
   /** Ready for minReadySeconds. */
   available: GroupStatus[];
   updated: GroupStatus[];
-  /** Every wanted group is available and up to date, or held back by a partition, and no other exists. */
+  /** It is rolled out, and nothing is Stalled. */
   isComplete: boolean;
   /** Why the rollout cannot succeed, if that is because of its groups. */
   failure?: Why;
@@ -47,21 +50,36 @@ export interface Verdict {
   paused?: Why;
 }
 
+const wantedOf = ({ spec, metadata }: ModelDeployment): number =>
+  metadata.deletionTimestamp ? 0 : spec.replicas;
+
+/** Every wanted group is available and up to date, or held back by a partition, and no other exists. */
+export const isRolledOut = ({
+  deployment,
+  groups,
+  updateRevision,
+  blocked,
+  now,
+}: Omit<JudgeInput, 'progress'>): boolean =>
+  !deployment.metadata.deletionTimestamp &&
+  !blocked &&
+  groups.length === wantedOf(deployment) &&
+  groups.every(
+    (group) =>
+      isAvailable(group, deployment.spec, now) &&
+      !isOutdated(group, deployment.spec, updateRevision),
+  );
+
 export const judge = (input: JudgeInput): Verdict => {
-  const { deployment, groups, updateRevision, blocked, now } = input;
+  const { deployment, groups, updateRevision, now } = input;
   const { spec, metadata } = deployment;
-  const wanted = metadata.deletionTimestamp ? 0 : spec.replicas;
+  const wanted = wantedOf(deployment);
   const ready = groups.filter(({ state }) => state === 'Ready');
   const available = ready.filter((group) => isAvailable(group, spec, now));
   const updated = groups.filter(({ revision }) => revision === updateRevision);
   const failure = failedGroup(input) ?? deadlineExceeded(input);
   const stalled = metadata.deletionTimestamp ? undefined : stall(input, failure);
-  const isComplete =
-    !metadata.deletionTimestamp &&
-    !stalled &&
-    !blocked &&
-    groups.length === wanted &&
-    groups.every((group) => available.includes(group) && !isOutdated(group, spec, updateRevision));
+  const isComplete = !stalled && isRolledOut(input);
   const base = { wanted, ready, available, updated, isComplete, ...(failure ? { failure } : {}) };
   if (isComplete) return base;
   const paused = pausedWhy(input);
@@ -98,39 +116,15 @@ const failedGroup = ({ groups }: JudgeInput): Why | undefined => {
 };
 
 const deadlineExceeded = (input: JudgeInput): Why | undefined => {
-  const { deployment, now } = input;
-  const late = unfinished(input).find(
-    (group) => deadlineInMs(group, input, now) <= 0 && !deployment.spec.paused,
-  );
-  if (!late) return undefined;
-  const seconds = deployment.spec.progressDeadlineSeconds;
+  const { spec } = input.deployment;
+  const late = unfinished(input);
+  if (late.length === 0 || deadlineInMs(spec, input, input.now) > 0) return undefined;
+  const what = (late.find(({ state }) => state !== 'Ready') ?? late[0])!;
+  const text = `group ${what.index} is ${what.state}, ${what.message ?? what.reason ?? ''}`;
   return {
     reason: 'ProgressDeadlineExceeded',
-    message: `group ${late.index} made no progress for ${seconds} s: ${late.state}, ${late.message ?? late.reason ?? ''}`,
+    message: `no group came further for ${spec.progressDeadlineSeconds} s: ${text}`,
   };
-};
-
-/** Groups that the progress deadline runs for. */
-export const unfinished = ({ groups, deployment, effectiveRevision }: Rollout): GroupStatus[] =>
-  groups.filter(
-    (group) => group.state !== 'Ready' || isOutdated(group, deployment.spec, effectiveRevision),
-  );
-
-type Rollout = Pick<JudgeInput, 'groups' | 'deployment' | 'effectiveRevision'>;
-
-/** A group that waits its turn is late only when no other group came on either. */
-export const deadlineInMs = (
-  group: GroupStatus,
-  { groups, deployment }: Rollout,
-  now: Date,
-): number => {
-  const isInTurn = group.state === 'Waiting' || group.state === 'Ready';
-  const times = (isInTurn ? groups : [group]).flatMap(({ progressTime, readyTime }) =>
-    [progressTime, readyTime].flatMap((time) => (time === undefined ? [] : Date.parse(time))),
-  );
-  return times.length === 0
-    ? Infinity
-    : Math.max(...times) + deployment.spec.progressDeadlineSeconds * 1000 - now.getTime();
 };
 
 const pendingWhy = (

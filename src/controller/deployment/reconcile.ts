@@ -1,8 +1,7 @@
 import { canonicalJson } from '../../base/canonical-json.ts';
 import { EspalierError, errorKind, errorMessage } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
-import { conditionTime } from '../../resources/conditions.ts';
-import type { GroupStatus, ModelDeployment, ModelDeploymentStatus } from '../../resources/types.ts';
+import type { ModelDeployment, ModelDeploymentStatus } from '../../resources/types.ts';
 import type { Context } from '../context.ts';
 import { happeningsBetween } from '../events.ts';
 import { hasReleased, usageOf } from '../fleet/plan-nodes.ts';
@@ -73,16 +72,12 @@ const reconcile = async (
   return afterMs === undefined ? done : { kind: 'waiting', afterMs };
 };
 
-/** A new generation starts the clock of the progress deadline anew. */
 const newPass = (context: Context, deployment: ModelDeployment): Pass => {
   const { status, metadata } = deployment;
-  const now = context.clock.now();
   const isNewGeneration = status.observedGeneration !== metadata.generation;
-  const groups = isNewGeneration
-    ? status.groups.map((group): GroupStatus => ({ ...group, progressTime: conditionTime(now) }))
-    : status.groups;
-  const { resolvedModel } = status;
+  const { groups, resolvedModel } = status;
   const fleet = context.fleet();
+  const now = context.clock.now();
   return { context, deployment, fleet, groups, now, isNewGeneration, resolvedModel };
 };
 

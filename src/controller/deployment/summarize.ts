@@ -3,11 +3,12 @@ import type { Plan } from '../../planner/types.ts';
 import type { ModelDeploymentStatus, PlanStatus } from '../../resources/types.ts';
 import type { SpecProblem } from '../ports.ts';
 import { conditionsOf } from './conditions.ts';
-import { judge } from './judge.ts';
+import { isRolledOut, judge } from './judge.ts';
 import type { JudgeInput, Verdict, Why } from './judge.ts';
+import { progressOf } from './progress.ts';
 import { freshFailure, goodRevision } from './rollback.ts';
 
-export interface SummaryInput extends JudgeInput {
+export interface SummaryInput extends Omit<JudgeInput, 'progress'> {
   resolvedModel: ModelDeploymentStatus['resolvedModel'];
   problems: readonly SpecProblem[];
   /** Of rank 0 of the Ready groups, on average. */
@@ -20,7 +21,8 @@ export interface SummaryInput extends JudgeInput {
 export const summarize = (input: SummaryInput): ModelDeploymentStatus => {
   const { deployment, groups, blocked, updateRevision, resolvedModel } = input;
   const { status, metadata } = deployment;
-  const verdict = judge(input);
+  const progress = progressOf({ ...input, isRolledOut: isRolledOut(input) });
+  const verdict = judge({ ...input, progress });
   const plan = planStatus(input);
   const observed = observedSpeed(input);
   const isWhole =
@@ -47,6 +49,7 @@ export const summarize = (input: SummaryInput): ModelDeploymentStatus => {
     ...(updateRevision === undefined ? {} : { updateRevision }),
     ...(effectiveRevision === undefined ? {} : { effectiveRevision }),
     ...(failed ? { failedRevision: failed } : {}),
+    ...(progress ? { progress } : {}),
     ...(resolvedModel ? { resolvedModel } : {}),
     ...(plan ? { plan } : {}),
     ...(observed ? { observed } : {}),

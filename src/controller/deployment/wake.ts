@@ -1,9 +1,9 @@
 import type { GroupStatus, ModelDeployment, ModelDeploymentStatus } from '../../resources/types.ts';
 import { remainingBackoffMs } from '../groups/advance.ts';
 import { availableInMs } from '../groups/rollout.ts';
-import { deadlineInMs, unfinished } from './judge.ts';
 import type { Blocked } from './judge.ts';
 import { modelMaxAgeMs } from './models.ts';
+import { deadlineInMs, unfinished } from './progress.ts';
 
 /** A degraded group looks for its better plan this often. */
 const degradedLookMs = 5000;
@@ -30,10 +30,9 @@ export const nextLookMs = ({
 }): number | undefined => {
   const groups = status.groups.flatMap((group) => groupLookMs(group, deployment, now));
   const { effectiveRevision } = status;
-  const rollout = { groups: status.groups, deployment, effectiveRevision };
-  const deadlines = unfinished(rollout)
-    .map((group) => deadlineInMs(group, rollout, now))
-    .filter((dueMs) => dueMs > 0 && Number.isFinite(dueMs));
+  const isUnfinished = unfinished({ ...status, deployment, effectiveRevision }).length > 0;
+  const dueMs = isUnfinished ? deadlineInMs(deployment.spec, status, now) : Infinity;
+  const deadlines = dueMs > 0 ? [dueMs] : [];
   const stuck = blocked && !deployment.metadata.deletionTimestamp ? [modelMaxAgeMs] : [];
   const isTurned = effectiveRevision !== deployment.status.effectiveRevision;
   const soonest = Math.min(...groups, ...deadlines, ...stuck, ...(isTurned ? [0] : []));
