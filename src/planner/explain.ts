@@ -51,14 +51,28 @@ const describeRoom = (candidate: Candidate, leftBytes: number): string => {
     [reserveBytes, 'reserved'],
     [headroomBytes, 'headroom'],
     [spareBytes, 'kept beside the GPU'],
-    [node.usedMemoryBytes, 'held by other groups'],
+    ...holders(node),
     [ownBytes - leftBytes, 'taken by other ranks on the same host'],
-  ] as const;
+  ] satisfies [number, string][];
   const shown = parts
     .filter(([bytes]) => bytes > 0)
     .map(([bytes, what]) => `${formatBytes(bytes)} ${what}`);
   const total = `${formatBytes(Math.max(0, leftBytes))} free of ${formatBytes(node.memoryBytes)}`;
   return shown.length > 0 ? `${total} (${shown.join(', ')})` : total;
+};
+
+/** The largest few by name. */
+const maxNamedHolders = 4;
+
+const holders = ({ usedMemoryBytes, heldBy = [] }: Candidate['node']): [number, string][] => {
+  const named = heldBy
+    .toSorted((left, right) => right.memoryBytes - left.memoryBytes)
+    .slice(0, maxNamedHolders);
+  const namedBytes = named.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
+  return [
+    ...named.map(({ who, memoryBytes }): [number, string] => [memoryBytes, `held by ${who}`]),
+    [usedMemoryBytes - namedBytes, 'held by other groups'],
+  ];
 };
 
 export interface Choice {

@@ -60,9 +60,17 @@ export interface PlanNode {
   memoryBytes: number;
   /** Planned memory of other groups' ranks on this node. */
   usedMemoryBytes: number;
+  /** Who holds it, as far as that is known; for messages and nothing else. */
+  heldBy?: readonly Holder[];
   /** Empty: not reported yet, and assumed to be there. */
   engines: { name: string; version: string }[];
   links: PlanLink[];
+}
+
+/** "group 2 of this deployment", and the memory that is planned for it. */
+export interface Holder {
+  who: string;
+  memoryBytes: number;
 }
 
 export interface PlanLink {

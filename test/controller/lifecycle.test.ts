@@ -141,7 +141,7 @@ test('of two deployments that do not both fit, the older runs and the other wait
     world.summary('newer', 'Planned') ?? '',
     /^False (InsufficientMemory|AwaitingCapacity)$/,
   );
-  assert.match(world.condition('newer', 'Ready')?.message ?? '', /GiB/);
+  assert.match(world.condition('newer', 'Ready')?.message ?? '', /GiB held by default\/older\)/);
   assert.equal(world.summary('newer', 'Stalled'), undefined);
   assert.equal(world.deployment('older').status.groups[0]?.incarnation, 1);
 

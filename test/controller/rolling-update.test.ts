@@ -46,6 +46,9 @@ test('a surge without room waits and says so, and goes on when there is room', a
   assert.equal(serving(world), 3);
   assert.deepEqual(contexts(world).slice(0, 3), [1024, 1024, 1024]);
   assert.match(world.condition('m', 'Ready')?.message ?? '', /group 3 is Waiting: .*GiB/);
+  const { revision } = groups(world)[0]!;
+  const own = `held by group \\d of this deployment at revision ${revision}\\)`;
+  assert.match(world.condition('m', 'Ready')?.message ?? '', new RegExp(own));
   world.state.applyNode('d', { ...world.state.node('d')!.spec, unschedulable: false });
   const { fewest } = await extremesUntil(world, () => world.isReady('m'));
   assert.equal(fewest, 3);

@@ -4,7 +4,7 @@ import type { GroupStatus, ModelDeploymentSpec } from '../../resources/types.ts'
 import { correctionsFrom } from '../fleet/corrections.ts';
 import { isExpected } from '../fleet/fleet.ts';
 import type { Fleet } from '../fleet/fleet.ts';
-import { holdsMemory, planNodes, usageOf } from '../fleet/plan-nodes.ts';
+import { holdersOf, holdsMemory, ownHoldersOf, planNodes, usageOf } from '../fleet/plan-nodes.ts';
 import type { Target } from '../groups/advance.ts';
 import { currentPlace } from '../groups/current-place.ts';
 import { ownerOf } from '../groups/rank-id.ts';
@@ -29,13 +29,13 @@ export const planBeside = async (pass: Pass): Promise<Target['place']> => {
     const snapshot = snapshots.get(wanted);
     if (!snapshot) return modelGone(wanted);
     const beside = own.filter((group) => group.index !== index);
-    const { others, corrections } = surroundings();
+    const { taken, holders, corrections } = surroundings();
     const current = currentPlace(pass.groups.find((group) => group.index === index));
     const siblings = beside.filter(holdsMemory).flatMap(nodesOf);
     const result = context.plan({
       deployment: { namespace: owner.namespace, name: owner.deployment, spec: snapshot.spec },
       model: snapshot.profile,
-      nodes: planNodes(fleet, usageOf([...others, ...beside])),
+      nodes: planNodes(fleet, usageOf([...taken, ...beside]), [ownHoldersOf(beside), holders]),
       corrections,
       siblings,
       ...(current ? { current } : {}),
@@ -79,10 +79,14 @@ const takeSnapshots = async ({
 /** What a plan must know of the other deployments. */
 const surroundingsOf = ({ context, deployment, fleet }: Pass) => {
   const all = context.store.deployments();
-  const others = all
-    .filter((other) => !sameKey(deploymentKey(other.metadata), deploymentKey(deployment.metadata)))
-    .flatMap(({ status }) => status.groups);
-  return { others, corrections: correctionsFrom(all, fleet) };
+  const others = all.filter(
+    (other) => !sameKey(deploymentKey(other.metadata), deploymentKey(deployment.metadata)),
+  );
+  return {
+    taken: others.flatMap(({ status }) => status.groups),
+    holders: holdersOf(others),
+    corrections: correctionsFrom(all, fleet),
+  };
 };
 
 /** Most reconciles plan nothing. */

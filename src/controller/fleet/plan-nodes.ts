@@ -1,7 +1,7 @@
 import { contentHash } from '../../base/canonical-json.ts';
 import { parseQuantityBytes } from '../../base/quantity.ts';
-import type { PlanLink, PlanNode } from '../../planner/types.ts';
-import type { GroupStatus } from '../../resources/types.ts';
+import type { Holder, PlanLink, PlanNode } from '../../planner/types.ts';
+import type { GroupStatus, ModelDeployment } from '../../resources/types.ts';
 import type { Fleet, NodeView } from './fleet.ts';
 
 /** Bytes per node name. */
@@ -18,6 +18,34 @@ export const usageOf = (groups: readonly GroupStatus[]): Usage => {
   return usage;
 };
 
+/** By node name. */
+export type Holders = ReadonlyMap<string, readonly Holder[]>;
+
+/** Who holds what: other deployments by their name. */
+export const holdersOf = (deployments: readonly ModelDeployment[]): Holders =>
+  byNode(
+    deployments.map(({ metadata, status }) => ({
+      who: `${metadata.namespace ?? 'default'}/${metadata.name}`,
+      groups: status.groups,
+    })),
+  );
+
+/** Who holds what: groups of the deployment that is planned, one by one. */
+export const ownHoldersOf = (groups: readonly GroupStatus[]): Holders =>
+  byNode(
+    groups.map((group) => ({
+      who: `group ${group.index} of this deployment at revision ${group.revision}`,
+      groups: [group],
+    })),
+  );
+
+const byNode = (claims: readonly { who: string; groups: readonly GroupStatus[] }[]): Holders => {
+  const holders = claims.flatMap(({ who, groups }) =>
+    [...usageOf(groups)].map(([nodeName, memoryBytes]) => ({ nodeName, who, memoryBytes })),
+  );
+  return Map.groupBy(holders, ({ nodeName }) => nodeName);
+};
+
 /** A Backoff group keeps its place, or it would lose it to a newcomer with every restart. */
 export const holdsMemory = ({ state }: GroupStatus): boolean =>
   state !== 'Waiting' && state !== 'Failed';
@@ -27,8 +55,16 @@ export const hasReleased = (before: Usage, after: Usage): boolean =>
   [...before].some(([nodeName, bytes]) => (after.get(nodeName) ?? 0) < bytes);
 
 /** The fleet as the planner sees it. */
-export const planNodes = (fleet: Fleet, usage: Usage): PlanNode[] =>
-  [...fleet.values()].map((view) => planNode(view, usage.get(view.name) ?? 0));
+export const planNodes = (
+  fleet: Fleet,
+  usage: Usage,
+  holders: readonly Holders[] = [],
+): PlanNode[] =>
+  [...fleet.values()].map((view) => {
+    const heldBy = holders.flatMap((each) => each.get(view.name) ?? []);
+    const planned = planNode(view, usage.get(view.name) ?? 0);
+    return heldBy.length > 0 ? { ...planned, heldBy } : planned;
+  });
 
 /** Changes when a plan could come out differently because of this node; load does not count. */
 export const planningHash = (view: NodeView): string => contentHash(planNode(view, 0));
