@@ -15,6 +15,10 @@ export interface Measurement {
   nodes?: number;
   cut?: string;
   link?: [type: string, mode: string, gbps: number];
+  /** Stages of unlike Macs, and how many layers each has; `chip` is then the first one's. */
+  stages?: { chip: string; gpuCores: number; layers: number }[];
+  /** False: MLX without MLX_METAL_FAST_SYNCH on its ranks. */
+  fastSynch?: boolean;
   promptTokens?: number;
   generatedTokens?: number;
   emptyCache?: boolean;
@@ -39,7 +43,10 @@ const readMeasurements = (name: string): Measurement[] =>
 /** The rows that the project started from. */
 export const calibration = (): Measurement[] => readMeasurements('measurements.yaml');
 /** Found later, part of the fit. */
-export const further = (): Measurement[] => readMeasurements('further.yaml');
+export const further = (): Measurement[] => [
+  ...readMeasurements('further.yaml'),
+  ...readMeasurements('scaling.yaml'),
+];
 /** Found later, never part of the fit. */
 export const heldOut = (): Measurement[] => readMeasurements('held-out.yaml');
 export const modelConfigs = (): ModelConfigs => read('models.yaml') as ModelConfigs;

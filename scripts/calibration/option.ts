@@ -1,4 +1,4 @@
-import type { Catalogue, ChipFacts } from '../../src/catalogue/facts.ts';
+import type { Catalogue } from '../../src/catalogue/facts.ts';
 import type { LayerProfile, ModelProfile } from '../../src/catalogue/model-profile.ts';
 import { profileOf } from '../../src/catalogue/profile.ts';
 import { partitionLayers } from '../../src/planner/partition.ts';
@@ -17,28 +17,56 @@ const usualAnswer = 256;
 export const optionOf = (measurement: Measurement, catalogue: Catalogue): PerformanceOption => {
   const { engine, nodes = 1, cut, link, concurrency = 1 } = measurement;
   const model = profileFor(measurement);
-  const chip = chipOf(measurement, catalogue);
-  const stages = cut === 'Pipeline' ? nodes : 1;
   const tensorSize = cut === 'Tensor' ? nodes : 1;
-  const machine = catalogue.machines.find(
-    (each) => each.chip === chip.chip && /Studio|mini/.test(each.marketingName),
-  );
-  const rank = { chip, ...(machine && { machine }) };
   const facts = link && catalogue.links.find((each) => matches(each, link));
   return {
     model,
     engine: named(catalogue.engines, engine, ({ name }) => name),
     performance: catalogue.performance,
     tensorSize,
-    stages: partitionLayers(model.layers.length, stages).map((layers) => ({
-      layers,
-      ranks: Array.from({ length: tensorSize }, () => rank),
-    })),
+    stages: stagesOf(measurement, model, catalogue),
     ...(facts && (cut === 'Tensor' ? { link: facts } : { hop: facts })),
+    ...(measurement.fastSynch === undefined ? {} : { fastSynch: measurement.fastSynch }),
     promptTokens: measurement.promptTokens ?? usualPrompt,
     generatedTokens: measurement.generatedTokens ?? usualAnswer,
     concurrency,
   };
+};
+
+const stagesOf = (
+  measurement: Measurement,
+  model: ModelProfile,
+  catalogue: Catalogue,
+): PerformanceOption['stages'] => {
+  const { cut, nodes = 1, stages } = measurement;
+  if (stages) {
+    let end = 0;
+    return stages.map((stage) => {
+      const firstLayer = end;
+      end += stage.layers;
+      return { layers: { firstLayer, endLayer: end }, ranks: [rankOf(stage, catalogue)] };
+    });
+  }
+  const rank = rankOf(measurement, catalogue);
+  const ranks = Array.from({ length: cut === 'Tensor' ? nodes : 1 }, () => rank);
+  return partitionLayers(model.layers.length, cut === 'Pipeline' ? nodes : 1).map((layers) => ({
+    layers,
+    ranks,
+  }));
+};
+
+const rankOf = (
+  { chip: name, gpuCores }: Pick<Measurement, 'chip' | 'gpuCores'>,
+  catalogue: Catalogue,
+): PerformanceOption['stages'][number]['ranks'][number] => {
+  const variants = catalogue.chips.filter((each) => each.chip === name);
+  const chip =
+    variants.find((each) => each.gpuCores === gpuCores) ??
+    named(variants.slice(-1), name, (each) => each.chip);
+  const machine = catalogue.machines.find(
+    (each) => each.chip === chip.chip && /Studio|mini/.test(each.marketingName),
+  );
+  return { chip, ...(machine && { machine }) };
 };
 
 const matches = (
@@ -46,14 +74,6 @@ const matches = (
   [type, mode, gbps]: [string, string, number],
 ): boolean =>
   facts.type === type && facts.mode === mode && (type !== 'Ethernet' || facts.linkGbps === gbps);
-
-const chipOf = ({ chip, gpuCores }: Measurement, catalogue: Catalogue): ChipFacts => {
-  const variants = catalogue.chips.filter((each) => each.chip === chip);
-  return (
-    variants.find((each) => each.gpuCores === gpuCores) ??
-    named(variants.slice(-1), chip, (each) => each.chip)
-  );
-};
 
 const named = <T>(
   list: readonly T[],

@@ -73,4 +73,4 @@ const valueAt = (facts: PerformanceFacts, path: string): number =>
     .split('.')
     .reduce<unknown>((inner, key) => (inner as Record<string, unknown>)[key], facts) as number;
 
-const rounded = (value: number): number => Number(value.toPrecision(2));
+const rounded = (value: number): number => Number(value.toPrecision(3));

@@ -73,7 +73,12 @@ const engine = object(
     runsOn: oneOf('AppleGPU', 'CPU'),
     architectures: listOrAny(text),
     formats: list(oneOf('Float', 'Affine', 'Mxfp4', 'Gguf')),
-    expert: { type: 'boolean' },
+    expert: {
+      oneOf: [
+        { const: false },
+        object({ architectures: listOrAny(text), rest: oneOf('Whole', 'Cut'), interconnects }),
+      ],
+    },
     batches: { type: 'boolean' },
     kvElementBytes: positive,
     batchRows: count,
@@ -103,24 +108,44 @@ const performance = object(
     engines: list(
       object({
         names: list(text),
-        decode: object({
-          bandwidthShare: object({ oneDie: share, twoDies: share }),
-          operationsPerWeight: object({ float: atLeastNothing, quantized: atLeastNothing }),
-          layerMicroseconds: object({
-            base: positive,
-            experts: atLeastNothing,
-            latentAttention: atLeastNothing,
-            linearAttention: atLeastNothing,
-            slidingWindow: atLeastNothing,
-          }),
-          tokenMicroseconds: atLeastNothing,
-          twoDieFactor: positive,
-          cacheReads: object({ attention: positive, latentAttention: positive }),
-          batchShare: share,
-          layerFactors: { type: 'object', additionalProperties: positive },
-        }),
+        decode: object(
+          {
+            bandwidthShare: object({ oneDie: share, twoDies: share }),
+            operationsPerWeight: object({ float: atLeastNothing, quantized: atLeastNothing }),
+            layerMicroseconds: object({
+              base: positive,
+              experts: atLeastNothing,
+              latentAttention: atLeastNothing,
+              linearAttention: atLeastNothing,
+              slidingWindow: atLeastNothing,
+            }),
+            tokenMicroseconds: atLeastNothing,
+            twoDieFactor: positive,
+            cacheReads: object({
+              attention: positive,
+              sharingHead: atLeastNothing,
+              latentAttention: positive,
+            }),
+            synchronizationMicroseconds: atLeastNothing,
+            batchShare: share,
+            layerFactors: { type: 'object', additionalProperties: positive },
+          },
+          {
+            ownKernelMicroseconds: {
+              type: 'object',
+              additionalProperties: object({ linearAttention: atLeastNothing }),
+            },
+          },
+        ),
         prefill: object({
-          computeShare: object({ dense: share, experts: share, attention: share }),
+          computeShare: object({
+            dense: share,
+            experts: share,
+            attention: share,
+            wideAttention: share,
+          }),
+          expertTileRows: atLeastNothing,
+          stageOverlap: { type: 'number', minimum: 0, maximum: 1 },
           matmulUnitFactor: object({ matrices: positive, attention: positive }),
           bfloat16Share: share,
           batchMilliseconds: atLeastNothing,

@@ -96,8 +96,8 @@ export interface EngineFacts {
     replicates?: readonly ('Embedding' | 'Head')[];
     interconnects: readonly ('TCP' | 'RDMA')[];
   };
-  /** Experts whole on different nodes; no engine for Macs does at present. */
-  expert: boolean;
+  /** Experts whole on different nodes; no release of an engine for Macs has it. */
+  expert: ExpertFacts | false;
   /** How many requests go through the layers together. */
   batches: boolean;
   /** Bytes of one element of the KV cache. */
@@ -107,6 +107,17 @@ export interface EngineFacts {
   /** Host process without weights and caches: interpreter, runtime, compiled kernels. */
   processBytes: number;
   source: string;
+}
+
+/** How an engine spreads whole experts over ranks, each of which routes for itself. */
+export interface ExpertFacts {
+  architectures: readonly string[] | 'Any';
+  /**
+   * What is not an expert: `Whole` on each rank, which computes it for itself, so that one all-reduce a layer sums
+   * what the experts gave; `Cut` among the same ranks as tensor parallelism does.
+   */
+  rest: 'Whole' | 'Cut';
+  interconnects: readonly ('TCP' | 'RDMA')[];
 }
 
 export type Quantizable = 'Float' | 'Affine' | 'Mxfp4' | 'Gguf';

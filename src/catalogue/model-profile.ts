@@ -56,6 +56,10 @@ export interface LayerProfile {
   cache: CacheProfile;
   /** Query heads × (width of a score + width of a value): 2 × this × context operations per token. */
   scoreElements: number;
+  /** Elements of one query head; fused kernels of attention end at some width. Absent where there are no heads. */
+  headWidth?: number;
+  /** As `scoreElements`, of what each tensor rank scores for itself: sparse attention's indexer. */
+  wholeScoreElements?: number;
   /** All-reduces of one token under tensor parallelism where it is not two: after the mixer, after the MLP. */
   exchanges?: number;
 }

@@ -37,6 +37,9 @@ export interface LayerShape {
   cache: CacheProfile;
   scoreElements: number;
   /** As in LayerProfile. */
+  headWidth?: number;
+  wholeScoreElements?: number;
+  /** As in LayerProfile. */
   exchanges?: number;
   /** What must divide whatever the quantisation is. */
   divisors: readonly Divisor[];

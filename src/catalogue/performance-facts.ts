@@ -43,8 +43,15 @@ export interface DecodePerformance {
   tokenMicroseconds: number;
   /** How much longer launches take on two dies. */
   twoDieFactor: number;
-  /** How often the cache is read as if at full bandwidth; latents are expanded to heads first. */
-  cacheReads: { attention: number; latentAttention: number };
+  /**
+   * How often the cache is read as if at full bandwidth: once for each key-value head, a little more for each
+   * further query head that shares it; latents are expanded to heads first.
+   */
+  cacheReads: { attention: number; sharingHead: number; latentAttention: number };
+  /** What an all-reduce waits longer, on one M4 die, where ranks do not spin on memory (MLX_METAL_FAST_SYNCH=0). */
+  synchronizationMicroseconds: number;
+  /** Engines of this entry with kernels of their own: what a layer of a kind takes beyond `layerMicroseconds`. */
+  ownKernelMicroseconds?: Readonly<Record<string, { linearAttention: number }>>;
   /** Share of the shader rate that each further sequence of a small batch is multiplied at. */
   batchShare: number;
   /** Families whose layers are several ordinary ones in launches, by model_type. */
@@ -53,8 +60,15 @@ export interface DecodePerformance {
 
 /** Many tokens at once: operations, and all weights read once for each batch of rows. */
 export interface PrefillPerformance {
-  /** Of the shader rate: matrices that all rows share, matrices of experts, scores of attention. */
-  computeShare: { dense: number; experts: number; attention: number };
+  /**
+   * Of the shader rate: matrices that all rows share, matrices of experts, scores of attention with fused
+   * kernels and of heads that are too wide for these.
+   */
+  computeShare: { dense: number; experts: number; attention: number; wideAttention: number };
+  /** Products fill tiles of so many rows: with few rows for each expert, the last one is half empty. */
+  expertTileRows: number;
+  /** Of the other stages' time, what passes while a stage works on the next batch of rows: 1 or 0. */
+  stageOverlap: number;
   /** How much faster with matrix units in the GPU cores (M5 and later). */
   matmulUnitFactor: { matrices: number; attention: number };
   /** Of the rate that M1 and M2 reach, which have no bfloat16: 1 for engines that compute in float16. */

@@ -134,7 +134,8 @@ const sizeLayer = (
   layer: LayerShape,
   bytesOf: (module: ModelModule) => ModuleBytes,
 ): LayerProfile => {
-  const { mixer, modules, experts, cache, scoreElements, exchanges } = layer;
+  const { mixer, modules, experts, cache, scoreElements, headWidth } = layer;
+  const { wholeScoreElements, exchanges } = layer;
   let shardedBytes = 0;
   let replicatedBytes = 0;
   for (const module of modules) {
@@ -159,6 +160,8 @@ const sizeLayer = (
     }),
     cache,
     scoreElements,
+    ...(headWidth !== undefined && { headWidth }),
+    ...(wholeScoreElements !== undefined && { wholeScoreElements }),
     ...(exchanges !== undefined && { exchanges }),
   };
 };

@@ -1,7 +1,7 @@
 import type { EngineFacts } from '../catalogue/facts.ts';
 import type { ModelProfile } from '../catalogue/model-profile.ts';
 import type { ModelDeploymentSpec } from '../resources/types.ts';
-import { canStage, mostRanks, tensorSizesOf } from './engine-limits.ts';
+import { canStage, expertSizesOf, mostRanks, tensorSizesOf } from './engine-limits.ts';
 import { strategyOf, worldSize } from './shapes.ts';
 import type { Shape } from './shapes.ts';
 
@@ -19,10 +19,10 @@ export const askedShapes = (
   kept.set(model, ofModel);
   const ofEngine = ofModel.get(engine) ?? new Map<string, readonly Shape[]>();
   ofModel.set(engine, ofEngine);
-  const { strategy, tensorSize, pipelineSize } = parallelism;
+  const { strategy, tensorSize, pipelineSize, expertSize } = parallelism;
   // No cut has more ranks, so more nodes make no more cuts.
   const most = Math.min(nodeCount, mostRanks);
-  const key = `${strategy}/${tensorSize}/${pipelineSize}/${most}`;
+  const key = `${strategy}/${tensorSize}/${pipelineSize}/${expertSize}/${most}`;
   const shapes = ofEngine.get(key) ?? shapesFor(parallelism, engine, { model, nodeCount: most });
   ofEngine.set(key, shapes);
   return shapes;
@@ -38,12 +38,15 @@ const shapesFor = (
   engine: EngineFacts,
   limits: { model: ModelProfile; nodeCount: number },
 ): Shape[] => {
-  const { strategy, tensorSize, pipelineSize } = parallelism;
+  const { strategy, tensorSize, pipelineSize, expertSize } = parallelism;
+  // Where the engine cannot do what was asked, the plan says so beside one that it can.
+  const asksExperts = expertSize !== undefined && expertSizesOf(engine, limits.model).length > 0;
   const all = allShapes(engine, limits).filter(
     (shape) =>
       (strategy === 'Auto' || strategyOf(shape) === strategy) &&
       (tensorSize === undefined || shape.tensorSize === tensorSize) &&
-      (pipelineSize === undefined || shape.pipelineSize === pipelineSize),
+      (pipelineSize === undefined || shape.pipelineSize === pipelineSize) &&
+      (!asksExperts || shape.expertSize === expertSize),
   );
   const exact = exactShape(parallelism);
   if (exact) return [exact];
@@ -71,7 +74,13 @@ const allShapes = (
   { model, nodeCount }: { model: ModelProfile; nodeCount: number },
 ): Shape[] => {
   const sizes = tensorSizesOf(engine, model);
-  const tensor = sizes.map((tensorSize) => ({ tensorSize, pipelineSize: 1 }));
+  const cut = sizes.map((tensorSize): Shape => ({ tensorSize, pipelineSize: 1 }));
+  const experts = expertSizesOf(engine, model).map((size): Shape => ({
+    tensorSize: size,
+    pipelineSize: 1,
+    expertSize: size,
+  }));
+  const tensor = [...cut, ...experts];
   if (!canStage(engine, model)) return tensor;
   const mostStages = Math.min(model.layers.length, Math.max(2, nodeCount));
   const staged = sizes

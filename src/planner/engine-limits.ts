@@ -22,14 +22,25 @@ export const tensorSizesOf = (engine: EngineFacts, model: ModelProfile): readonl
   );
 };
 
+/** Numbers of nodes to try with whole experts: from two up, as long as each has one. */
+export const expertSizesOf = ({ expert }: EngineFacts, model: ModelProfile): number[] => {
+  const count = model.layers.find(({ experts }) => experts)?.experts?.count ?? 0;
+  if (!expert || !includes(expert.architectures, model.architecture)) return [];
+  return Array.from(
+    { length: Math.max(0, Math.min(mostTensorRanks, count) - 1) },
+    (_, at) => at + 2,
+  );
+};
+
 export const canStage = (engine: EngineFacts, model: ModelProfile): boolean =>
   engine.pipeline !== undefined && includes(engine.pipeline.architectures, model.architecture);
 
 /** What ranks of this cut can exchange over with this engine. */
 export const interconnectsOf = (
   engine: EngineFacts,
-  { tensorSize, pipelineSize }: Shape,
+  { tensorSize, pipelineSize, expertSize }: Shape,
 ): readonly ('TCP' | 'RDMA')[] => {
+  if (expertSize !== undefined) return engine.expert ? engine.expert.interconnects : [];
   const tensor = tensorSize > 1 ? (engine.tensor?.interconnects ?? []) : undefined;
   const stages = pipelineSize > 1 ? (engine.pipeline?.interconnects ?? []) : undefined;
   if (tensor && stages) return tensor.filter((mode) => stages.includes(mode));
@@ -42,7 +53,8 @@ export const impossible = (
   shape: Shape,
   engine: EngineFacts,
 ): Refusal | undefined => {
-  const never = indivisible(model, shape);
+  const isWhole = shape.expertSize !== undefined && engine.expert && engine.expert.rest === 'Whole';
+  const never = isWhole ? undefined : indivisible(model, shape);
   if (never) return never;
   const message = engineLimit(model, shape, engine);
   if (message === undefined) return undefined;
@@ -51,10 +63,15 @@ export const impossible = (
 
 const engineLimit = (
   model: ModelProfile,
-  { tensorSize, pipelineSize }: Shape,
+  { tensorSize, pipelineSize, expertSize }: Shape,
   engine: EngineFacts,
 ): string | undefined => {
   const { name, tensor, pipeline } = engine;
+  if (expertSize !== undefined) {
+    return expertSizesOf(engine, model).includes(expertSize)
+      ? undefined
+      : `engine ${name} cannot place the experts of ${model.architecture} models whole on ${expertSize} nodes`;
+  }
   if (tensorSize > 1) {
     if (!tensor) return `engine ${name} cannot cut a layer: set spec.parallelism.strategy to Auto`;
     if (!includes(tensor.architectures, model.architecture)) {

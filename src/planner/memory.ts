@@ -2,6 +2,7 @@ import type { EngineFacts } from '../catalogue/facts.ts';
 import type { CacheProfile, LayerProfile, ModelProfile } from '../catalogue/model-profile.ts';
 import type { ModelDeploymentSpec } from '../resources/types.ts';
 import type { LayerRange } from './partition.ts';
+import { restSize } from './shapes.ts';
 import type { Shape } from './shapes.ts';
 import type { MemoryBreakdown } from './types.ts';
 
@@ -21,18 +22,26 @@ export const contextLengthOf = (spec: ModelDeploymentSpec, model: ModelProfile):
 /**
  * Bytes of any rank of `stage`: weights that tensor parallelism divides and weights that every rank holds
  * (norms, routers, latent projections; the embedding, and the head where the engine keeps it whole), the cache at
- * full load, and an estimate of the workspace.
+ * full load, and an estimate of the workspace. With whole experts, of the rank that has most of them.
  */
 export const rankMemory = (
   { model, engine, contextLength, maxConcurrentRequests }: Demand,
-  { tensorSize, pipelineSize }: Shape,
+  shape: Shape,
   stage: number,
   { firstLayer, endLayer }: LayerRange,
 ): MemoryBreakdown => {
+  const { pipelineSize, expertSize } = shape;
+  const tensorSize = restSize(shape, engine);
   const isLast = stage === pipelineSize - 1;
   const layers = model.layers.slice(firstLayer, endLayer);
   const ends = endBytes(model, engine, { isFirst: stage === 0, isLast });
-  const shardedWeightsBytes = Math.ceil((sum(layers, shardedBytesOf) + ends.sharded) / tensorSize);
+  const expertBytes = sum(layers, ({ experts }) =>
+    experts
+      ? expertShare(experts.count, expertSize ?? tensorSize, expertSize) * experts.bytesEach
+      : 0,
+  );
+  const restBytes = sum(layers, ({ shardedBytes }) => shardedBytes) + ends.sharded;
+  const shardedWeightsBytes = Math.ceil(expertBytes + restBytes / tensorSize);
   const replicatedWeightsBytes =
     sum(layers, ({ replicatedBytes }) => replicatedBytes) + ends.replicated;
   const kvCacheBytes =
@@ -74,9 +83,9 @@ const endBytes = (
   return { sharded: 0, replicated: ends + other };
 };
 
-/** Routed experts are sliced by width, each of them. */
-const shardedBytesOf = ({ shardedBytes, experts }: LayerProfile): number =>
-  shardedBytes + (experts ? experts.count * experts.bytesEach : 0);
+/** Of `count` experts: whole ones on the fullest of `nodes`, or a slice of each. */
+const expertShare = (count: number, nodes: number, expertSize: number | undefined): number =>
+  expertSize === undefined ? count / nodes : Math.ceil(count / expertSize);
 
 /** Of one sequence: a cache that has fewer shards than ranks is kept in whole shards. */
 const cacheBytes = (

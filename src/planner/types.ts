@@ -109,6 +109,8 @@ export interface Plan {
   strategy: 'Single' | 'Tensor' | 'Pipeline' | 'Hybrid';
   tensorSize: number;
   pipelineSize: number;
+  /** Experts are whole, each on one of so many tensor ranks; absent where they are sliced like the rest. */
+  expertSize?: number;
   interconnectMode: 'None' | 'TCP' | 'RDMA';
   /** Between stages, where it is not interconnectMode: islands that the network joins. */
   hopMode?: 'TCP';

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { loadCatalogue } from '../../src/catalogue/load-catalogue.ts';
-import { predict } from '../../src/planner/performance/predict.ts';
 import { compare, samplesOf } from '../../scripts/calibration/compare.ts';
 import type { Quantity } from '../../scripts/calibration/compare.ts';
 import { calibration, further, heldOut } from '../../scripts/calibration/measurements.ts';
-import { optionOf } from '../../scripts/calibration/option.ts';
+import { misordered, seriesOf } from '../../scripts/calibration/series.ts';
 import { summarise } from '../../scripts/calibration/statistics.ts';
 
 const catalogue = loadCatalogue();
@@ -14,20 +13,11 @@ const comparisonsOf = (rows: ReturnType<typeof calibration>) =>
   samplesOf(rows, catalogue).map((sample) => compare(sample, catalogue.performance));
 const sets = {
   'the calibration': comparisonsOf(calibration()),
+  'what was found later': comparisonsOf(further()),
   'what was never fitted': comparisonsOf(heldOut()),
 };
 const summary = (set: keyof typeof sets, quantity: Quantity) =>
   summarise(sets[set].filter((comparison) => comparison.quantity === quantity));
-
-/** Predicted decode rates of rows, by id, whether or not their own rate can be compared. */
-const decodeOf = (...ids: string[]): number[] =>
-  ids.map((id) => {
-    const row = all.find((each) => each.id === id);
-    assert.ok(row, id);
-    return predict(optionOf(row, catalogue))?.decodeTokensPerSecond ?? 0;
-  });
-const rising = (rates: number[]) =>
-  rates.every((rate, at) => at === 0 || rate > (rates[at - 1] ?? 0));
 
 describe('predictions beside published measurements', () => {
   for (const set of Object.keys(sets) as (keyof typeof sets)[]) {
@@ -38,11 +28,11 @@ describe('predictions beside published measurements', () => {
       assert.ok(within30 >= 0.9, `within 30 %: ${within30}`);
     });
 
-    it(`are within 35 % for seven in eight of the prefill rates of ${set}, half within 12 %`, () => {
+    it(`are within 35 % for nineteen in twenty of the prefill rates of ${set}, half within 12 %`, () => {
       const { count, median, within35 } = summary(set, 'prefill');
       assert.ok(count > 25, `${count} rows`);
       assert.ok(median <= 0.12, `median ${median}`);
-      assert.ok(within35 >= 7 / 8, `within 35 %: ${within35}`);
+      assert.ok(within35 >= 0.95, `within 35 %: ${within35}`);
     });
   }
 
@@ -65,18 +55,22 @@ describe('predictions beside published measurements', () => {
 });
 
 describe('the order of one, two and four nodes', () => {
-  it('rises over RDMA with tensor parallelism, for dense models and for experts', () => {
-    assert.ok(
-      rising(decodeOf('geer-qwen235-exo-n1', 'geer-qwen235-exo-n2', 'geer-qwen235-exo-n4')),
-    );
-    assert.ok(rising(decodeOf('geer-dsv31-exo-n1', 'geer-dsv31-exo-n2', 'geer-dsv31-exo-n4')));
-    assert.ok(rising(decodeOf('jakkuh-l33-70b-n1', 'jakkuh-l33-70b-n4')));
-    assert.ok(rising(decodeOf('mlxlm698-1', 'mlxlm698-2')));
-    assert.ok(rising(decodeOf('exo2070-oss120-n1', 'exo2070-mlx-n2')));
+  const series = seriesOf(all, catalogue);
+
+  it('is known of many published series', () => {
+    assert.ok(series.length > 50, `${series.length} series`);
   });
 
-  it('falls with stages over TCP', () => {
-    const stages = ['geer-qwen235-rpc-n4', 'geer-qwen235-rpc-n2', 'geer-qwen235-rpc-n1'];
-    assert.ok(rising(decodeOf(...stages)));
-  });
+  /** Why a published order is not a property of the cut. */
+  const known: Readonly<Record<string, string>> = {
+    'geer-dsv31-rpc-n1': 'one node of 512 GB was short of memory: 14.8 where its sibling has 20.2',
+  };
+  /** Measured rates that lie closer are equal. */
+  const margin = 0.06;
+  for (const { title, rows } of series) {
+    it(`is as measured: ${title}`, () => {
+      const compared = rows.filter(({ measurement: { id } }) => known[id] === undefined);
+      assert.deepEqual(misordered({ title, rows: compared }, margin), []);
+    });
+  }
 });

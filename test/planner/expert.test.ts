@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { profileOf } from '../../src/catalogue/profile.ts';
 import { plan } from '../../src/planner/plan.ts';
-import type { PlanOption } from '../../src/planner/types.ts';
+import type { Plan, PlanOption } from '../../src/planner/types.ts';
 import type { ModelDeploymentSpec } from '../../src/resources/types.ts';
 import { GiB, profile, spec } from './builders.ts';
 import { cabled, catalogue } from './fleets.ts';
@@ -43,5 +43,92 @@ describe('experts whole on different nodes', () => {
   it('are refused for a model without experts', () => {
     const [option] = expertOptions(profile(8), { strategy: 'Auto', expertSize: 2 });
     assert.equal(option?.reason, 'IncompatibleModel');
+  });
+});
+
+/** As the study of DBRX did it (arXiv 2506.23635): MLX, all but the experts whole on each node, 10 GbE. */
+const studyCatalogue = {
+  ...catalogue,
+  engines: catalogue.engines.map((engine) =>
+    engine.name === 'MLX'
+      ? {
+          ...engine,
+          expert: {
+            architectures: ['dbrx'],
+            rest: 'Whole' as const,
+            interconnects: ['TCP' as const],
+          },
+        }
+      : engine,
+  ),
+};
+const ultra = { hardwareModel: 'Mac14,14', chip: 'M2 Ultra', memoryBytes: 192 * GiB };
+const dbrxFile = new URL('../../examples/models/dbrx-132b-bf16/config.json', import.meta.url);
+const dbrx = profileOf(JSON.parse(readFileSync(dbrxFile, 'utf8')));
+
+const planDBRX = (count: number, parallelism: ModelDeploymentSpec['parallelism']): Plan => {
+  const result = plan({
+    deployment: {
+      namespace: 'default',
+      name: 'dbrx',
+      spec: spec({
+        parallelism,
+        objective: 'SingleStream',
+        runtime: { ...spec().runtime, name: 'MLX', maxConcurrentRequests: 1 },
+      }),
+    },
+    model: dbrx,
+    nodes: cabled(
+      Array.from({ length: count }, () => ultra),
+      [],
+    ),
+    catalogue: studyCatalogue,
+  });
+  assert.ok(result.ok, JSON.stringify(result));
+  return result.plan;
+};
+
+describe('with an engine that places experts whole, DBRX on Mac Studios M2 Ultra', () => {
+  it('does not fit one, and goes over two with half of the experts on each', () => {
+    const { expertSize, tensorSize, ranks, interconnectMode } = planDBRX(2, { strategy: 'Auto' });
+    assert.deepEqual([expertSize, tensorSize, interconnectMode], [2, 2, 'TCP']);
+    const [layer] = dbrx.layers;
+    assert.ok(layer?.experts);
+    const experts = 40 * 8 * layer.experts.bytesEach;
+    const rest = 40 * layer.shardedBytes;
+    for (const { memory } of ranks) assert.equal(memory.shardedWeightsBytes, experts + rest);
+  });
+
+  it('becomes faster from two to three to four, by less each time', () => {
+    const rates = [2, 3, 4].map(
+      (size) =>
+        planDBRX(4, { strategy: 'Auto', expertSize: size }).predicted?.decodeTokensPerSecond ?? 0,
+    );
+    const [two = 0, three = 0, four = 0] = rates;
+    assert.ok(two < three && three < four, rates.join());
+    assert.ok(three - two > four - three, rates.join());
+  });
+
+  it('spends about as long on exchanges as on its experts', () => {
+    for (const size of [2, 3, 4]) {
+      const { predicted } = planDBRX(4, { strategy: 'Auto', expertSize: size });
+      assert.ok(predicted?.breakdown);
+      const { exchangeMs, weightsMs } = predicted.breakdown;
+      assert.ok(exchangeMs > weightsMs / 3 && exchangeMs < weightsMs * 3, `${size}: ${exchangeMs}`);
+    }
+  });
+
+  it('asks for a wired limit on two, where the default would unwire experts', () => {
+    for (const { wiredLimitMiB = 0, memory } of planDBRX(2, { strategy: 'Auto' }).ranks) {
+      assert.ok(wiredLimitMiB * 2 ** 20 >= memory.totalBytes);
+    }
+  });
+
+  it('holds fewer experts on each of three, the fullest with six of sixteen', () => {
+    const [rank] = planDBRX(3, { strategy: 'Auto', expertSize: 3 }).ranks;
+    const [layer] = dbrx.layers;
+    assert.ok(layer?.experts);
+    const expected = 40 * (6 * layer.experts.bytesEach + layer.shardedBytes);
+    assert.equal(rank?.memory.shardedWeightsBytes, expected);
   });
 });

@@ -50,6 +50,7 @@ export const groupedQueryAttention = (options: GroupedQueryOptions): MixerShape 
       shards: kvHeads,
     },
     scoreElements: 2 * heads * headDim,
+    headWidth: headDim,
     divisors: headDivisors(heads, kvHeads),
     groupCuts: [outputCut(`${prefix}.o_proj`, heads, headDim)],
   };

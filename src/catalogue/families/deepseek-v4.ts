@@ -74,6 +74,7 @@ const attention = (fields: ConfigFields, index: number): MixerShape => {
       shards: 1,
     },
     scoreElements: (2 * heads * headDim) / Math.max(1, ratio),
+    headWidth: headDim,
     divisors: [
       ...headDivisors(heads),
       { reason: 'IndivisibleHeads', what: 'heads of each output group', count: heads / groups },

@@ -37,6 +37,8 @@ export const latentAttention = (
       shards: 1,
     },
     scoreElements: heads * (nope + rope + value),
+    headWidth: nope + rope,
+    ...(index.scoreElements > 0 && { wholeScoreElements: index.scoreElements }),
     divisors: headDivisors(heads),
     groupCuts: [outputCut(`${prefix}.o_proj`, heads, value)],
   };
@@ -60,7 +62,7 @@ const queryModules = (
 /** Sparse attention's scorer (DeepSeek V3.2, GLM-5): whole on every rank, with keys of its own in the cache. */
 const indexer = (fields: ConfigFields, prefix: string, hiddenSize: number) => {
   const heads = fields.count('index_n_heads');
-  if (heads === 0) return { modules: [], cachedElements: 0 };
+  if (heads === 0) return { modules: [], cachedElements: 0, scoreElements: 0 };
   const headDim = fields.integer('index_head_dim');
   const name = `${prefix}.indexer`;
   return {
@@ -71,5 +73,6 @@ const indexer = (fields: ConfigFields, prefix: string, hiddenSize: number) => {
       matrix(`${name}.weights_proj`, [heads, hiddenSize], 'Nothing'),
     ],
     cachedElements: headDim,
+    scoreElements: heads * headDim,
   };
 };

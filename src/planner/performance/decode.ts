@@ -1,5 +1,4 @@
 import type { ChipFacts } from '../../catalogue/facts.ts';
-import type { ModelProfile } from '../../catalogue/model-profile.ts';
 import type {
   DecodePerformance,
   EnginePerformance,
@@ -8,6 +7,7 @@ import type {
 import { allReduceMilliseconds, hopMilliseconds } from './exchange.ts';
 import { expectedMaximum } from './experts.ts';
 import { launchFactor } from './generation.ts';
+import { restSize } from '../shapes.ts';
 import { sumLayers } from './model-sums.ts';
 import type { LayerSums, Load } from './model-sums.ts';
 import type { PerformanceOption, PerformanceStage } from './option.ts';
@@ -61,19 +61,48 @@ const stageStep = (
   kernels: EnginePerformance,
   { stage, load, last }: { stage: PerformanceStage; load: Load; last: boolean },
 ): StepTime => {
-  const { model, tensorSize, link, performance } = option;
+  const { model, tensorSize, link } = option;
   const sums = sumLayers(model, stage.layers, load);
   const work = rankWork(option, sums, { rows: load.rows, last });
   let slowest: StepTime | undefined;
   for (const { chip } of stage.ranks) {
-    const time = rankStep(work, sums, { chip, kernels, performance, model, rows: load.rows, last });
+    const time = rankStep(work, sums, { chip, kernels, option, rows: load.rows, last });
     if (!slowest || totalMs(time) > totalMs(slowest)) slowest = time;
   }
   if (!slowest) throw new RangeError('a stage has at least one rank');
   const bytes = load.rows * model.hiddenSize * activationBytes;
-  const exchangeMs = sums.allReduces * allReduceMilliseconds(link, tensorSize, bytes);
+  const exchangeMs =
+    allReducesOf(option, sums) *
+    (allReduceMilliseconds(link, tensorSize, bytes) + synchronizationMs(option, kernels, stage));
   return { ...slowest, exchangeMs };
 };
+
+/** With whole experts and all else whole on each rank, only what the experts gave is summed. */
+export const allReducesOf = (
+  { tensorSize, expertSize, engine }: PerformanceOption,
+  sums: LayerSums,
+): number =>
+  expertSize !== undefined && restSize({ tensorSize, expertSize }, engine) === 1
+    ? sums.expertLayers
+    : sums.allReduces;
+
+/** What each all-reduce takes longer where ranks wait for events instead of spinning: as slow as launches are. */
+const synchronizationMs = (
+  { tensorSize, fastSynch = true, performance }: PerformanceOption,
+  { decode }: EnginePerformance,
+  { ranks }: PerformanceStage,
+): number =>
+  fastSynch || tensorSize < 2
+    ? 0
+    : Math.max(...ranks.map(({ chip }) => chipLaunchFactor(chip, decode, performance))) *
+      (decode.synchronizationMicroseconds / 1e3);
+
+/** How long launches take beside one M4 die. */
+const chipLaunchFactor = (
+  chip: ChipFacts,
+  { twoDieFactor }: DecodePerformance,
+  performance: PerformanceFacts,
+): number => (chip.dies > 1 ? twoDieFactor : 1) * launchFactor(chip, performance);
 
 interface RankWork {
   bytes: number;
@@ -81,6 +110,7 @@ interface RankWork {
   parameters: number;
   expertParameters: number;
   cacheBytes: number;
+  sharedCacheBytes: number;
   latentCacheBytes: number;
 }
 
@@ -91,9 +121,10 @@ const rankWork = (
   { rows, last }: { rows: number; last: boolean },
 ): RankWork => {
   const headBytes = last ? model.headBytes || model.embeddingBytes : 0;
-  const headShare = engine.tensor?.replicates.includes('Head') ? 1 : tensorSize;
+  const rest = restSize({ tensorSize, ...(expertSize && { expertSize }) }, engine);
+  const headShare = engine.tensor?.replicates.includes('Head') ? 1 : rest;
   const expertShare = expertSize ? expectedMaximum(model, expertSize, rows) : 1 / tensorSize;
-  const cut = (value: number) => value / tensorSize;
+  const cut = (value: number) => value / rest;
   const denseBytes = sums.shardedBytes + sums.replicatedBytes;
   const bytes = cut(sums.shardedBytes) + sums.replicatedBytes;
   const denseShare = denseBytes === 0 ? 1 : bytes / denseBytes;
@@ -106,6 +137,7 @@ const rankWork = (
       (last ? (model.hiddenSize * model.vocabSize) / headShare : 0),
     expertParameters: sums.expertParameters * expertShare,
     cacheBytes: cut(sums.cacheBytes - sums.wholeCacheBytes) + sums.wholeCacheBytes - cutLatents,
+    sharedCacheBytes: cut(sums.sharedCacheBytes),
     latentCacheBytes: cutLatents,
   };
 };
@@ -116,25 +148,28 @@ const rankStep = (
   at: {
     chip: ChipFacts;
     kernels: EnginePerformance;
-    performance: PerformanceFacts;
-    model: ModelProfile;
+    option: PerformanceOption;
     rows: number;
     last: boolean;
   },
 ): StepTime => {
-  const { chip, model, rows } = at;
+  const { chip, option, rows } = at;
   const kernels = at.kernels.decode;
   const bytesPerMs = chip.memoryBandwidthGBps * 1e6;
   const operationsPerMs = chip.fp16TFLOPS * 1e9;
   const { oneDie, twoDies } = kernels.bandwidthShare;
   const share = chip.dies > 1 ? twoDies : oneDie;
   const { float, quantized } = kernels.operationsPerWeight;
-  const operations = model.quantization ? quantized : float;
-  const { attention, latentAttention } = kernels.cacheReads;
+  const operations = option.model.quantization ? quantized : float;
+  const { attention, sharingHead, latentAttention } = kernels.cacheReads;
   return {
     weightsMs: work.bytes / (bytesPerMs * share) + (operations * work.parameters) / operationsPerMs,
     cacheMs:
-      (rows * (attention * work.cacheBytes + latentAttention * work.latentCacheBytes)) / bytesPerMs,
+      (rows *
+        (attention * work.cacheBytes +
+          sharingHead * work.sharedCacheBytes +
+          latentAttention * work.latentCacheBytes)) /
+      bytesPerMs,
     layersMs: launchMs(sums, { ...at, kernels }) + furtherRowsMs(work, chip, at),
     exchangeMs: 0,
   };
@@ -165,26 +200,24 @@ export const launchMs = (
   {
     chip,
     kernels,
-    performance,
-    model,
+    option: { model, engine, performance },
     last,
   }: {
     chip: ChipFacts;
     kernels: DecodePerformance;
-    performance: PerformanceFacts;
-    model: ModelProfile;
+    option: PerformanceOption;
     last: boolean;
   },
 ): number => {
   const per = kernels.layerMicroseconds;
+  const own = kernels.ownKernelMicroseconds?.[engine.name];
   const microseconds =
     sums.layers * per.base +
     sums.expertLayers * per.experts +
     sums.latentLayers * per.latentAttention +
-    sums.linearLayers * per.linearAttention +
+    sums.linearLayers * (per.linearAttention + (own?.linearAttention ?? 0)) +
     sums.slidingLayers * per.slidingWindow;
   const factor = kernels.layerFactors[model.architecture] ?? 1;
   const once = last ? kernels.tokenMicroseconds : 0;
-  const dies = chip.dies > 1 ? kernels.twoDieFactor : 1;
-  return ((microseconds * factor + once) * dies * launchFactor(chip, performance)) / 1e3;
+  return ((microseconds * factor + once) * chipLaunchFactor(chip, kernels, performance)) / 1e3;
 };

@@ -15,8 +15,17 @@ export interface LayerSums {
   latentCacheBytes: number;
   /** Bytes of cache that every tensor rank reads whole; part of `cacheBytes`. */
   wholeCacheBytes: number;
-  /** Pairs of an element of a query and of a position, for one token: 2 operations each. */
+  /** Bytes that query heads read which share a key-value head with an earlier one. */
+  sharedCacheBytes: number;
+  /**
+   * Pairs of an element of a query and of a position, for one token: 2 operations each. Of heads that fused kernels
+   * take, of wider ones, and of what every tensor rank scores for itself.
+   */
   scoreProducts: number;
+  wideScoreProducts: number;
+  wholeScoreProducts: number;
+  /** Experts' parameters ÷ the rows of each expert that is hit: what half an empty row more costs, doubled. */
+  expertParametersByRows: number;
   layers: number;
   expertLayers: number;
   latentLayers: number;
@@ -90,26 +99,37 @@ const ofLayer = (layer: LayerProfile, { rows, context, cacheElementBytes }: Load
   // The state of linear attention is read and written for each token.
   const cacheBytes = positions * cache.elementsPerToken * cacheElementBytes + 2 * cache.stateBytes;
   const latent = mixer === 'LatentAttention';
+  const shares = layer.scoreElements / Math.max(1, cache.elementsPerToken) - 1;
+  const isShared = (mixer === 'FullAttention' || mixer === 'SlidingWindow') && shares > 0;
+  const isWide = (layer.headWidth ?? 0) > widestFusedHead;
+  const scoreProducts = positions * layer.scoreElements;
+  const hit = experts ? expectedExperts(experts.count, experts.perToken, rows) : 0;
+  const expertParameters = experts ? experts.perToken * experts.parametersEach : 0;
   return {
     shardedBytes: layer.shardedBytes,
     replicatedBytes: layer.replicatedBytes,
-    expertBytes: experts
-      ? expectedExperts(experts.count, experts.perToken, rows) * experts.bytesEach
-      : 0,
+    expertBytes: experts ? hit * experts.bytesEach : 0,
     denseParameters: layer.activeParameters,
-    expertParameters: experts ? experts.perToken * experts.parametersEach : 0,
+    expertParameters,
+    expertParametersByRows: experts ? (expertParameters * hit) / (rows * experts.perToken) : 0,
     cacheBytes,
     latentCacheBytes: latent ? cacheBytes : 0,
     wholeCacheBytes: cache.shards === 1 ? cacheBytes : 0,
-    scoreProducts: positions * layer.scoreElements,
+    sharedCacheBytes: isShared ? cacheBytes * shares : 0,
+    scoreProducts: isWide ? 0 : scoreProducts,
+    wideScoreProducts: isWide ? scoreProducts : 0,
+    wholeScoreProducts: positions * (layer.wholeScoreElements ?? 0),
     layers: 1,
     expertLayers: experts ? 1 : 0,
     latentLayers: latent ? 1 : 0,
     linearLayers: mixer === 'Linear' ? 1 : 0,
     slidingLayers: mixer === 'SlidingWindow' ? 1 : 0,
-    allReduces: mixer === 'None' ? 1 : 2,
+    allReduces: layer.exchanges ?? 2,
   };
 };
+
+/** Metal kernels of fused attention exist for heads of up to 128 (mlx, llama.cpp's flash attention is tuned for them). */
+const widestFusedHead = 128;
 
 const nothing: LayerSums = {
   shardedBytes: 0,
@@ -117,10 +137,14 @@ const nothing: LayerSums = {
   expertBytes: 0,
   denseParameters: 0,
   expertParameters: 0,
+  expertParametersByRows: 0,
   cacheBytes: 0,
   latentCacheBytes: 0,
   wholeCacheBytes: 0,
+  sharedCacheBytes: 0,
   scoreProducts: 0,
+  wideScoreProducts: 0,
+  wholeScoreProducts: 0,
   layers: 0,
   expertLayers: 0,
   latentLayers: 0,

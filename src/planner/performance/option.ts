@@ -17,6 +17,8 @@ export interface PerformanceOption {
   hop?: LinkFacts;
   /** Nodes that share the experts, each whole on one of them; absent: experts are sliced like the rest. */
   expertSize?: number;
+  /** False: ranks wait for events of Metal, as MLX does unless MLX_METAL_FAST_SYNCH=1 is set on each of them. */
+  fastSynch?: boolean;
   promptTokens: number;
   generatedTokens: number;
   /** Requests in flight for `aggregateTokensPerSecond`. */

@@ -1,6 +1,7 @@
 import type { ChipFacts } from '../../catalogue/facts.ts';
 import type { EnginePerformance } from '../../catalogue/performance-facts.ts';
-import { activationBytes, launchMs } from './decode.ts';
+import { restSize } from '../shapes.ts';
+import { activationBytes, allReducesOf, launchMs } from './decode.ts';
 import { generationOf, launchFactor } from './generation.ts';
 import { allReduceMilliseconds, hopMilliseconds } from './exchange.ts';
 import { sumLayers } from './model-sums.ts';
@@ -10,7 +11,7 @@ import type { PerformanceOption, PerformanceStage } from './option.ts';
 /**
  * Milliseconds to read a prompt, batch of rows after batch of rows: operations ÷ (rate × share), all weights
  * that a batch touches once, the launches, and the exchange, which for so many rows is bound by the wire.
- * Stages work on different batches at the same time, in part.
+ * Stages work on different batches at the same time, where the engine hands them on without waiting.
  */
 export const prefillMs = (option: PerformanceOption, kernels: EnginePerformance): number => {
   const { model, engine, stages, hop, promptTokens } = option;
@@ -25,14 +26,8 @@ export const prefillMs = (option: PerformanceOption, kernels: EnginePerformance)
     first += ms + handOver;
     slowest = Math.max(slowest, ms + handOver);
   }
-  return first + (batches - 1) * (slowest + alone * (first - slowest));
+  return first + (batches - 1) * (slowest + (1 - kernels.prefill.stageOverlap) * (first - slowest));
 };
-
-/**
- * Share of the other stages' time that a further batch waits for: three stages read 1.6 times as fast as one, not
- * three times (ds4 pull request 715: 711 tokens a second, beside 410 to 490).
- */
-const alone = 0.45;
 
 /** Milliseconds before the first batch. */
 export const requestMs = (
@@ -49,7 +44,8 @@ const stageBatchMs = (
   kernels: EnginePerformance,
   { stage, rows, last }: { stage: PerformanceStage; rows: number; last: boolean },
 ): number => {
-  const { model, engine, performance, tensorSize, link, promptTokens } = option;
+  const { model, engine, performance, tensorSize, expertSize, link, promptTokens } = option;
+  const rest = restSize({ tensorSize, ...(expertSize && { expertSize }) }, engine);
   const load = {
     rows: Math.round(rows),
     context: promptTokens / 2,
@@ -59,29 +55,41 @@ const stageBatchMs = (
   const slowest = Math.max(
     ...stage.ranks.map(
       ({ chip }) =>
-        computeMs(sums, { chip, kernels, rows, tensorSize }) +
-        readMs(sums, { chip, kernels, tensorSize }) +
-        launchMs(sums, { chip, kernels: kernels.decode, performance, model, last }) +
+        computeMs(sums, { chip, kernels, rows, tensorSize, rest }) +
+        readMs(sums, { chip, kernels, tensorSize, rest }) +
+        launchMs(sums, { chip, kernels: kernels.decode, option, last }) +
         kernels.prefill.batchMilliseconds * launchFactor(chip, performance),
     ),
   );
   const bytes = rows * model.hiddenSize * activationBytes;
-  return slowest + sums.allReduces * allReduceMilliseconds(link, tensorSize, bytes);
+  return slowest + allReducesOf(option, sums) * allReduceMilliseconds(link, tensorSize, bytes);
 };
 
 const computeMs = (
   sums: LayerSums,
-  at: { chip: ChipFacts; kernels: EnginePerformance; rows: number; tensorSize: number },
+  at: {
+    chip: ChipFacts;
+    kernels: EnginePerformance;
+    rows: number;
+    tensorSize: number;
+    /** Ranks that share what is not an expert. */
+    rest: number;
+  },
 ): number => {
-  const { chip, kernels, rows, tensorSize } = at;
+  const { chip, kernels, rows, tensorSize, rest } = at;
   const { computeShare, matmulUnitFactor, bfloat16Share } = kernels.prefill;
   const { matrices, attention } = chip.hasMatmulUnits ? matmulUnitFactor : noUnits;
   const native = generationOf(chip) < firstWithBfloat16 ? bfloat16Share : 1;
+  const halfEmpty = (kernels.prefill.expertTileRows / 2) * sums.expertParametersByRows;
   const products =
-    (sums.denseParameters / computeShare.dense + sums.expertParameters / computeShare.experts) /
-      matrices +
-    sums.scoreProducts / computeShare.attention / attention;
-  return (2 * rows * products) / (chip.fp16TFLOPS * 1e9 * native * tensorSize);
+    (sums.denseParameters / (computeShare.dense * rest) +
+      (sums.expertParameters + halfEmpty) / (computeShare.experts * tensorSize)) /
+    matrices;
+  const scores =
+    (sums.scoreProducts / (computeShare.attention * rest) +
+      (sums.wideScoreProducts / rest + sums.wholeScoreProducts) / computeShare.wideAttention) /
+    attention;
+  return (2 * rows * (products / native + scores)) / (chip.fp16TFLOPS * 1e9);
 };
 
 const noUnits = { matrices: 1, attention: 1 };
@@ -94,10 +102,11 @@ const readMs = (
     chip,
     kernels,
     tensorSize,
-  }: { chip: ChipFacts; kernels: EnginePerformance; tensorSize: number },
+    rest,
+  }: { chip: ChipFacts; kernels: EnginePerformance; tensorSize: number; rest: number },
 ): number => {
   const { oneDie, twoDies } = kernels.decode.bandwidthShare;
   const share = chip.dies > 1 ? twoDies : oneDie;
-  const bytes = (sums.shardedBytes + sums.expertBytes) / tensorSize + sums.replicatedBytes;
+  const bytes = sums.shardedBytes / rest + sums.expertBytes / tensorSize + sums.replicatedBytes;
   return bytes / (chip.memoryBandwidthGBps * 1e6 * share);
 };

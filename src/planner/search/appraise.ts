@@ -32,7 +32,7 @@ export const appraise = (
   links: LinkTable,
 ): Prediction | undefined => {
   const { shape, candidates, ranges, mode, hopMode = mode, byNetwork = false } = placed;
-  const { tensorSize, pipelineSize } = shape;
+  const { tensorSize, pipelineSize, expertSize } = shape;
   const kinds = candidates.flatMap(({ seat }) => seat.kind ?? []);
   if (kinds.length < candidates.length) return undefined;
   if (mode === 'None' || hopMode === 'None') {
@@ -50,6 +50,7 @@ export const appraise = (
   if ((tensorSize > 1 && !link) || (pipelineSize > 1 && !hop)) return undefined;
   return evaluator.predict({
     tensorSize,
+    ...(expertSize === undefined ? {} : { expertSize }),
     stages: stagesOf(kinds, ranges, shape),
     ...(link ? { link } : {}),
     ...(hop ? { hop } : {}),

@@ -67,12 +67,13 @@ const createEvaluator = (
 
 /** Memory depends on the place among the stages: the only one, the first, the last, between. */
 const memoryKey = (
-  { tensorSize, pipelineSize }: Shape,
+  { tensorSize, pipelineSize, expertSize }: Shape,
   stage: number,
   { firstLayer, endLayer }: LayerRange,
 ): number => {
+  const ranks = 2 * tensorSize + Number(expertSize !== undefined);
   const place = pipelineSize === 1 ? 0 : stage === 0 ? 1 : stage === pipelineSize - 1 ? 2 : 3;
-  return ((tensorSize * 4 + place) * mostLayers + firstLayer) * mostLayers + endLayer;
+  return ((ranks * 4 + place) * mostLayers + firstLayer) * mostLayers + endLayer;
 };
 
 /** Beyond any model's: makes one number of several. */

@@ -1,4 +1,6 @@
+import { formatBytes } from '../../base/quantity.ts';
 import type { ModelDeploymentSpec } from '../../resources/types.ts';
+import { expertSizesOf } from '../engine-limits.ts';
 import type { Inventory } from '../inventory.ts';
 import { expectedMaximum } from '../performance/experts.ts';
 import type { Refusal } from '../refusal.ts';
@@ -8,8 +10,7 @@ import type { Staffing } from './evaluate.ts';
 /**
  * Whole experts on different nodes beside the same experts sliced over as many: what the busiest node computes
  * for a token, and the speeds. For models with experts that are cut, or where spec.parallelism.expertSize asks.
- * It is compared, never chosen: no engine for Macs does it, and where the data of one says that it can, what its
- * ranks hold is not known.
+ * For engines that cannot place experts whole; with those that can, it is an option like any other.
  */
 export const wholeExperts = (
   { links }: Inventory,
@@ -19,7 +20,7 @@ export const wholeExperts = (
   const { evaluator } = engagement;
   const { model, engine } = evaluator.demand;
   const size = parallelism.expertSize ?? shape.tensorSize;
-  if (size < 2) return undefined;
+  if (size < 2 || expertSizesOf(engine, model).includes(size)) return undefined;
   const about = {
     option: `Expert ${size}`,
     terminal: true,
@@ -37,9 +38,13 @@ export const wholeExperts = (
   const perNode = experts.perToken / size;
   const busiest = expectedMaximum(model, size, 1) * experts.perToken;
   const slices = `of the ${experts.perToken} experts of a token the busiest of ${size} nodes computes ${busiest.toFixed(1)} where they are whole, ${perNode.toFixed(1)} where each is sliced`;
-  const why = engine.expert
-    ? `what a rank of engine ${engine.name} holds then is not known, so it is not chosen`
-    : `engine ${engine.name} slices experts, and cannot place them whole`;
+  const layers = { firstLayer: 0, endLayer: model.layers.length };
+  const held = evaluator.memoryOf(
+    { tensorSize: size, pipelineSize: 1, expertSize: size },
+    0,
+    layers,
+  );
+  const why = `engine ${engine.name} slices experts, and cannot place them whole, which would take ${formatBytes(held.totalBytes)} of the fullest node`;
   const kind = candidates[0]?.seat.kind;
   const indexes = candidates.map(({ seat }) => seat.index);
   const link = mode === 'RDMA' ? links.slowestAmong(indexes, mode) : links.network(indexes);
@@ -48,7 +53,7 @@ export const wholeExperts = (
     tensorSize: size,
     stages: [
       {
-        layers: { firstLayer: 0, endLayer: model.layers.length },
+        layers,
         kinds: Array.from({ length: size }, () => kind),
       },
     ],

@@ -87,6 +87,8 @@ interface Sifted {
   refused: readonly Refusal[];
 }
 
+const isExpert = ({ expertSize }: Shape): boolean => expertSize !== undefined;
+
 const placedWell = (
   { pool, evaluator }: Engagement,
   shapes: readonly Shape[],
@@ -94,11 +96,13 @@ const placedWell = (
 ): Placed[] => {
   if (!evaluator.isPredictable || pool.orders.byKind.every(({ length }) => length === 0)) return [];
   const search: SiteSearch = { topology, pool, evaluator, want };
-  const sites: Placed[] = [];
-  for (const [tensorSize, sameTensor] of Map.groupBy(shapes, (shape) => shape.tensorSize)) {
+  const sites = shapes.filter(isExpert).flatMap((shape) => tensorSites(search, shape));
+  const others = shapes.filter((shape) => !isExpert(shape));
+  for (const [tensorSize, sameTensor] of Map.groupBy(others, (shape) => shape.tensorSize)) {
     const stages = new Set(sameTensor.map(({ pipelineSize }) => pipelineSize));
     if (stages.delete(1)) {
-      sites.push(...(tensorSize === 1 ? singleSites(search) : tensorSites(search, tensorSize)));
+      const plain = { tensorSize, pipelineSize: 1 };
+      sites.push(...(tensorSize === 1 ? singleSites(search) : tensorSites(search, plain)));
     }
     if (stages.size > 0) sites.push(...stagedSites(search, tensorSize, (size) => stages.has(size)));
   }

@@ -37,8 +37,7 @@ export interface Group {
 }
 
 /** For each make of mesh and each kind that may be the slowest in it, the group that costs others least. */
-export const tensorSites = (search: SiteSearch, tensorSize: number): Placed[] => {
-  const shape = { tensorSize, pipelineSize: 1 };
+export const tensorSites = (search: SiteSearch, shape: Shape): Placed[] => {
   const layers = { firstLayer: 0, endLayer: search.evaluator.demand.model.layers.length };
   const needBytes = search.evaluator.memoryOf(shape, 0, layers).totalBytes;
   return groupsOf(search, shape, needBytes).map(({ members, mode, byNetwork }) => ({
