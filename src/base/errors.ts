@@ -243,3 +243,9 @@ export const errorKind = (error: unknown): ErrorKind =>
 
 export const errorMessage = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
+
+/** What a line of the log says of an error: the code to look up, and the message. */
+export const errorFacts = (error: unknown): { code?: ErrorCode; error: string } => ({
+  ...(error instanceof EspalierError ? { code: error.code } : {}),
+  error: errorMessage(error),
+});

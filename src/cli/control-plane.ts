@@ -2,7 +2,7 @@ import { systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Random } from '../base/random.ts';
-import { loadCatalogue } from '../catalogue/load-catalogue.ts';
+import type { Catalogue } from '../catalogue/facts.ts';
 import { createModelProfileReader } from '../catalogue/model-folder.ts';
 import { createController } from '../controller/controller.ts';
 import type { NodeLink, Store } from '../controller/ports.ts';
@@ -19,8 +19,7 @@ export interface ControlPlaneOptions {
   router: { host: string; port: number };
   /** Base URL in status instead of the router's own. */
   endpointBase?: string | undefined;
-  /** Extend the catalogue of machines, chips, links and engines. */
-  catalogueFiles: readonly string[];
+  catalogue: Catalogue;
   logger: Logger;
   metrics: Metrics;
   random: Random;
@@ -35,6 +34,8 @@ export interface ControlPlane {
   hubUrl: string;
   routerUrl: string;
   nodeLink: Pick<NodeLink, 'all'>;
+  /** Ends hub and controller; the router goes on with what was seen last. */
+  routeOnly(): Promise<void>;
 }
 
 /**
@@ -45,7 +46,7 @@ export const startControlPlane = async (
   options: ControlPlaneOptions,
   stops: Stops,
 ): Promise<ControlPlane> => {
-  const { store, logger, metrics, random, onFenced } = options;
+  const { store, logger, metrics, random, catalogue, onFenced } = options;
   const clock = systemClock;
   const hub = createHub({
     logger: logger.child({ room: 'hub' }),
@@ -68,7 +69,6 @@ export const startControlPlane = async (
   stops.push(async () => router.close());
   const routerUrl = `http://${host}:${port}`;
   const endpointBase = options.endpointBase ?? routerUrl;
-  const catalogue = loadCatalogue(options.catalogueFiles);
   const controller = createController({
     store,
     nodeLink: hub,
@@ -86,5 +86,9 @@ export const startControlPlane = async (
   stops.push(async () => controller.stop());
   await controller.start();
   isLooking = true;
-  return { hubUrl, routerUrl, nodeLink: hub };
+  const routeOnly = async (): Promise<void> => {
+    await hub.close();
+    await controller.stop();
+  };
+  return { hubUrl, routerUrl, nodeLink: hub, routeOnly };
 };

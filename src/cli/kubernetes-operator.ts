@@ -3,6 +3,8 @@ import { systemClock } from '../base/clock.ts';
 import { createProcessMetrics } from '../base/metrics.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { seededRandom } from '../base/random.ts';
+import type { Catalogue } from '../catalogue/facts.ts';
+import { loadCatalogue } from '../catalogue/load-catalogue.ts';
 import { loadSchemas } from '../resources/schemas.ts';
 import { createApiClient } from '../store/kubernetes/client.ts';
 import { readGroupKey } from '../store/kubernetes/group-key.ts';
@@ -16,14 +18,16 @@ import { underTerm } from '../store/kubernetes/term.ts';
 import { createApiConnection } from '../store/kubernetes/transport.ts';
 import type { ApiConnection } from '../store/kubernetes/transport.ts';
 import { startControlPlane } from './control-plane.ts';
-import type { ControlPlaneOptions, Stops } from './control-plane.ts';
+import type { ControlPlane, ControlPlaneOptions, Stops } from './control-plane.ts';
 import { operatorHealth } from './operator-health.ts';
 import type { Progress } from './operator-health.ts';
 
 export interface KubernetesOperatorOptions extends Pick<
   ControlPlaneOptions,
-  'hub' | 'router' | 'catalogueFiles' | 'logger' | 'onFenced'
+  'hub' | 'router' | 'logger' | 'onFenced'
 > {
+  /** Extend the catalogue of machines, chips, links and engines. */
+  catalogueFiles: readonly string[];
   kubeconfig?: string | undefined;
   context?: string | undefined;
   /** Of the Lease and the Secret. */
@@ -48,12 +52,20 @@ interface Addresses {
   routerUrl: string;
 }
 
-/** The control plane over a Kubernetes API server. Throws KubeconfigInvalid. */
+/**
+ * The control plane over a Kubernetes API server. Throws KubeconfigInvalid, or what is wrong with the catalogue: a
+ * standby that could not lead must not say so only when it has to.
+ */
 export const startKubernetesOperator = (options: KubernetesOperatorOptions): KubernetesOperator => {
   const stops: Stops = [];
   const stopped = new AbortController();
   const metrics = createProcessMetrics();
-  const progress: Progress = { isLeading: false, isLooking: false };
+  const catalogue = loadCatalogue(options.catalogueFiles);
+  const progress: Progress = {
+    isLeading: false,
+    isLooking: false,
+    leaseProblem: 'has not been looked at yet',
+  };
   const connection = connect(options, metrics);
   stops.push(connection.close);
   const health = operatorHealth({
@@ -65,14 +77,25 @@ export const startKubernetesOperator = (options: KubernetesOperatorOptions): Kub
   const start = async (): Promise<Addresses> => {
     await health.listen(options.health);
     stops.push(async () => health.close());
-    const leadership = await lead(options, connection, stopped.signal);
+    const leadership = await lead(options, connection, progress, stopped.signal);
     stops.push(async () => leadership.release());
     progress.isLeading = true;
-    leadership.signal.addEventListener('abort', () => {
+    let plane: ControlPlane | undefined;
+    const endTerm = async (): Promise<void> => {
       progress.isLeading = false;
+      progress.leaseProblem = 'was lost';
+      // Requests need no API server. While it is away nobody can take over, so the router stays until it is back.
+      await plane?.routeOnly();
+      await leadership.succession(stopped.signal);
       options.onFenced((leadership.signal.reason as Error).message);
-    });
-    return startLeading({ ...options, metrics, progress }, connection, leadership, stops);
+    };
+    leadership.signal.addEventListener('abort', () => void endTerm());
+    const onFenced = (reason: string): void => {
+      if (!leadership.signal.aborted) options.onFenced(reason);
+    };
+    const leading = { ...options, catalogue, metrics, progress, onFenced };
+    plane = await startLeading(leading, connection, leadership, stops);
+    return plane;
   };
   return {
     leading: start(),
@@ -97,19 +120,27 @@ const newClient = ({ transport }: ApiConnection) =>
 const lead = async (
   { namespace, identity, logger }: KubernetesOperatorOptions,
   connection: ApiConnection,
+  progress: Progress,
   signal: AbortSignal,
 ): Promise<Leadership> => {
   const random = seededRandom(randomInt(2 ** 32));
   const client = newClient(connection);
-  return becomeLeader({ client, namespace, identity, clock, random, logger }, signal);
+  const onLook = (problem: string | undefined): void => {
+    progress.leaseProblem = problem;
+  };
+  return becomeLeader({ client, namespace, identity, clock, random, logger, onLook }, signal);
 };
 
 const startLeading = async (
-  options: KubernetesOperatorOptions & { metrics: Metrics; progress: Progress },
+  options: KubernetesOperatorOptions & {
+    catalogue: Catalogue;
+    metrics: Metrics;
+    progress: Progress;
+  },
   connection: ApiConnection,
   leadership: Leadership,
   stops: Stops,
-): Promise<Addresses> => {
+): Promise<ControlPlane> => {
   const { logger, namespace, identity, progress } = options;
   const random = seededRandom(randomInt(2 ** 32));
   const ours = { ...connection, transport: underTerm(connection.transport, leadership) };
@@ -125,7 +156,7 @@ const startLeading = async (
     instance: identity,
   });
   progress.store = store;
-  const { hubUrl, routerUrl, nodeLink } = await startControlPlane(
+  const plane = await startControlPlane(
     {
       ...options,
       store,
@@ -138,6 +169,6 @@ const startLeading = async (
   const { signal } = leadership;
   const beside = { namespace, clock, random, logger, signal };
   if (options.advertise) void advertiseRouter({ ...beside, client, address: options.advertise });
-  void renewNodeLeases({ ...beside, client, store, nodeLink });
-  return { hubUrl, routerUrl };
+  void renewNodeLeases({ ...beside, client, store, nodeLink: plane.nodeLink });
+  return plane;
 };

@@ -7,8 +7,10 @@ import type { HealthCheck, HealthServer } from './health-server.ts';
 
 /** How far a replica has come; its owner moves it on. */
 export interface Progress {
-  /** Holds the Lease. A standby does not, and is ready: it can take over. */
+  /** Holds the Lease. A standby does not, and is ready when it can take over. */
   isLeading: boolean;
+  /** Why a standby could not take the Lease over; undefined when it can. */
+  leaseProblem?: string | undefined;
   /** Of the leader. */
   store?: Pick<KubernetesStore, 'following'>;
   /** The leader has looked at everything once. */
@@ -39,6 +41,10 @@ export const operatorHealth = (options: {
 
 const readinessOf = (progress: Progress): HealthCheck[] => [
   {
+    name: 'lease',
+    problem: () => (progress.isLeading ? undefined : progress.leaseProblem),
+  },
+  {
     name: 'controller',
     problem: () =>
       progress.isLeading && !progress.isLooking ? 'has not looked at everything yet' : undefined,
@@ -46,13 +52,14 @@ const readinessOf = (progress: Progress): HealthCheck[] => [
   {
     name: 'watches',
     problem: () => {
-      if (!progress.isLooking) return undefined;
+      if (!progress.isLeading) return undefined;
       const stale = Object.entries(progress.store?.following() ?? {}).filter(
         ([, { isSynced, lastContactMs = Infinity }]) => !isSynced || lastContactMs > staleAfterMs,
       );
-      return stale.length === 0
-        ? undefined
-        : `nothing heard from the API server of ${stale.map(([kind]) => kind).join(', ')}`;
+      if (stale.length === 0) return undefined;
+      const { lastError } = stale[0]![1];
+      const heard = `nothing heard from the API server of ${stale.map(([kind]) => kind).join(', ')}`;
+      return lastError === undefined ? heard : `${heard}: ${lastError}`;
     },
   },
 ];

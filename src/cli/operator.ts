@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { createProcessMetrics } from '../base/metrics.ts';
 import { seededRandom } from '../base/random.ts';
+import { loadCatalogue } from '../catalogue/load-catalogue.ts';
 import { createDirectoryStore } from '../store/directory/store.ts';
 import { startControlPlane } from './control-plane.ts';
 import type { ControlPlaneOptions, Stops } from './control-plane.ts';
@@ -11,8 +12,10 @@ import { createHealthServer } from './health-server.ts';
 
 export interface OperatorOptions extends Pick<
   ControlPlaneOptions,
-  'hub' | 'router' | 'catalogueFiles' | 'logger' | 'onFenced'
+  'hub' | 'router' | 'logger' | 'onFenced'
 > {
+  /** Extend the catalogue of machines, chips, links and engines. */
+  catalogueFiles: readonly string[];
   directory: string;
   stateDirectory: string;
   /** Where /metrics, /healthz and /readyz are served; nowhere when it is not given. */
@@ -49,6 +52,7 @@ const start = async (options: OperatorOptions, stops: Stops): Promise<Omit<Opera
   const clock = systemClock;
   const random = seededRandom(randomInt(2 ** 32));
   const metrics = createProcessMetrics();
+  const catalogue = loadCatalogue(options.catalogueFiles);
   let isLooking = false;
   const healthServer = createHealthServer({
     metrics,
@@ -66,7 +70,7 @@ const start = async (options: OperatorOptions, stops: Stops): Promise<Omit<Opera
   const store = await createDirectoryStore({ directory, stateDirectory, clock, random, logger });
   stops.push(async () => store.stop());
   const { hubUrl, routerUrl } = await startControlPlane(
-    { ...options, store, metrics, random },
+    { ...options, store, catalogue, metrics, random },
     stops,
   );
   isLooking = true;

@@ -3,18 +3,13 @@ import { age } from './output.ts';
 
 /**
  * The cell of a printer column, as an API server would print it: the subset of JSONPath that our CRDs use
- * (fields, [*], [0] and one-condition filters such as [?(@.type=="Ready")]).
+ * (fields, [*], [0] and one-condition filters such as [?(@.type=="Ready")]). Of several values it prints the first.
  */
 export const printerCell = (column: PrinterColumn, object: unknown, now: Date): string => {
-  const values = select([object], column.jsonPath).filter(
-    (value) => value !== undefined && value !== null,
-  );
-  if (values.length === 0) return '';
-  const [first] = values;
-  if (column.type === 'date') return typeof first === 'string' ? age(first, now) : '';
-  return values
-    .map((value) => (typeof value === 'string' ? value : JSON.stringify(value)))
-    .join(',');
+  const [value] = select([object], column.jsonPath);
+  if (value === undefined || value === null) return '';
+  if (column.type === 'date') return typeof value === 'string' ? age(value, now) : '';
+  return typeof value === 'string' ? value : JSON.stringify(value);
 };
 
 const select = (start: unknown[], jsonPath: string): unknown[] => {

@@ -102,7 +102,7 @@ export const createController = (options: ControllerOptions): Controller => {
     isFenced = true;
     publisher.stop();
     queue.shutDown();
-    logger.error(error.facts, 'fenced by a newer control plane');
+    logger.error({ ...error.facts, why: error.message }, 'this control plane is over');
     options.onFenced(error);
   };
   const onReconciled = countReconciles(metrics);

@@ -34,7 +34,7 @@ const revisionHappenings = (
     return [warning('RolledBack', `from revision ${name} to ${effectiveRevision}: ${message}`)];
   }
   if (updateRevision === undefined || updateRevision === before.updateRevision) return [];
-  return [normal('RollingOut', `revision ${updateRevision} is rolled out`)];
+  return [normal('RollingOut', `to revision ${updateRevision}`)];
 };
 
 const groupHappenings = (before: GroupStatus | undefined, after: GroupStatus): Happening[] => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { delay } from '../base/clock.ts';
 import type { Clock } from '../base/clock.ts';
-import { EspalierError, errorKind, errorMessage } from '../base/errors.ts';
+import { EspalierError, errorFacts, errorKind } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { WorkQueue } from './queue.ts';
 
@@ -80,7 +80,7 @@ export const createLoop = ({
       return 'terminal_error';
     }
     const kind = errorKind(error);
-    keyLogger.warn({ kind, error: errorMessage(error) }, 'reconcile failed');
+    keyLogger.warn({ kind, ...errorFacts(error) }, 'reconcile failed');
     if (kind === 'retry') {
       queue.addRateLimited(key);
       return 'error';

@@ -71,7 +71,7 @@ const judge = async (
   const isSameBoot = record.bootId === bootId;
   const found = isSameBoot ? findProcess(record, runDirectory, live) : undefined;
   if (found) {
-    logger.info({ rank: assignment.id, pid: found.pid }, 'adopted a running rank');
+    logger.info({ rank: assignment.id, rankPid: found.pid }, 'adopted a running rank');
     return { record, process: { pid: found.pid, startTime: found.startTime } };
   }
   const isWanted = !document || document.ranks.some(({ id }) => id === assignment.id);
@@ -114,7 +114,10 @@ const clear = async (
   options: AdoptOptions,
 ): Promise<void> => {
   const leader = leaderOf(runDirectory, live);
-  options.logger.info({ runDirectory, pid: leader?.pid }, 'clearing what an earlier daemon left');
+  options.logger.info(
+    { runDirectory, leaderPid: leader?.pid },
+    'clearing what an earlier daemon left',
+  );
   await terminate({
     ...options,
     runDirectory,

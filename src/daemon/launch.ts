@@ -92,10 +92,13 @@ export const spawnRank = async ({
   );
   // Gone already: no start time is its own, and the first look finds it so.
   const process = { pid, startTime: (await processes.find(pid))?.startTime ?? '' };
-  logger.info({ rank: record.assignment.id, pid }, 'rank process started');
+  logger.info({ rank: record.assignment.id, rankPid: pid }, 'rank process started');
   await writeRankRecord(runDirectory, { ...record, process }).catch((error: unknown) => {
     // The mark in its environment still tells whose it is.
-    logger.warn({ pid, reason: errorMessage(error) }, 'could not write down the pid of a rank');
+    logger.warn(
+      { rankPid: pid, reason: errorMessage(error) },
+      'could not write down the pid of a rank',
+    );
   });
   return { process, exited };
 };

@@ -47,8 +47,9 @@ const liveFields = ({
 const count = (value: number | undefined): number | undefined =>
   Number.isSafeInteger(value) && value! >= 0 ? value : undefined;
 
+/** An engine that has decoded nothing yet says 0, which is no measurement. */
 const rate = (value: number | undefined): number | undefined =>
-  Number.isFinite(value) && value! >= 0 ? value : undefined;
+  Number.isFinite(value) && value! > 0 ? value : undefined;
 
 const defined = (fields: { [Name in keyof RankReport]?: RankReport[Name] | undefined }) =>
   Object.fromEntries(

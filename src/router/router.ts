@@ -208,8 +208,8 @@ const complete = async (
   leave(...ending(result, reply));
   const { namespace, name } = route;
   const facts = {
-    namespace,
-    name,
+    // Not "name": that is the logger's own.
+    deployment: `${namespace}/${name}`,
     operation,
     durationMs: Math.round(clock.monotonicMs() - startMs),
   };

@@ -17,9 +17,13 @@ const following = (lastContactMs: number | undefined) => ({
   },
 });
 
-test('a standby is ready; a leader is while it has looked at everything and hears from the API server', async (t) => {
+test('a standby is ready when it sees the Lease; a leader is while it has looked at everything and hears from the API server', async (t) => {
   const metrics = createMetrics();
-  const progress: Progress = { isLeading: false, isLooking: false };
+  const progress: Progress = {
+    isLeading: false,
+    isLooking: false,
+    leaseProblem: '401: Unauthorized',
+  };
   const server = operatorHealth({
     metrics,
     clock: systemClock,
@@ -32,6 +36,8 @@ test('a standby is ready; a leader is while it has looked at everything and hear
   const leads = async () =>
     /^leader_election_master_status\S+ (\d)$/m.exec(await metrics.text())?.[1];
 
+  assert.match(await ready(), /\[-\]lease failed: 401: Unauthorized/);
+  progress.leaseProblem = undefined;
   assert.equal(await ready(), 'ok');
   assert.equal(await leads(), '0');
 

@@ -18,10 +18,10 @@ const object = {
 const cell = (jsonPath: string, type = 'string') =>
   printerCell({ name: 'x', type, jsonPath }, object, now);
 
-test('a column reads fields, filters conditions and joins lists as kubectl does', () => {
+test('a column reads fields, filters conditions and takes the first of several, as an API server does', () => {
   assert.equal(cell('.status.replicas', 'integer'), '2');
   assert.equal(cell('.status.conditions[?(@.type=="Ready")].reason'), 'RankLost');
-  assert.equal(cell('.status.groups[*].members[*].nodeName'), 'mini-1,mini-2');
+  assert.equal(cell('.status.groups[*].members[*].nodeName'), 'mini-1');
   assert.equal(cell('.status.groups[0].members[1].nodeName'), 'mini-2');
   assert.equal(cell('.metadata.creationTimestamp', 'date'), '30m');
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fetchReports } from '../../src/cli/reports.ts';
 import { eventually } from '../support/eventually.ts';
 import { startApiServer } from './support/api-server.ts';
 import type { ApiServer } from './support/api-server.ts';
@@ -115,18 +116,31 @@ test('when the leader is killed the standby takes over, and the ranks do not not
   assert.equal(asText(await asking.stop()), 'all answered');
 });
 
-test('an API server that stays away ends the leader, and no rank', async () => {
+test('while the API server stays away nobody leads, and ranks and router answer on', async () => {
   const pids = await cluster.pids();
-  const asking = askAllAlong(await endpoint(), 'sprout');
+  const ranks = askAllAlong(await endpoint(), 'sprout');
+  const clients = askAllAlong(cluster.routerUrl, 'sprout');
   await server.kill('apiserver');
-  const code = await eventually('the leader ends', () => cluster.operatorExitCode('operator-1'), {
+  await eventually(
+    'the term is over: the hub is closed',
+    async () =>
+      fetchReports(cluster.hubUrl).then(
+        () => false,
+        () => true,
+      ),
+    { timeoutMs: takeoverLimitMs },
+  );
+  assert.equal(cluster.operatorExitCode('operator-1'), undefined);
+  assert.equal((await cluster.complete('sprout')).status, 200);
+  assert.equal(asText(await clients.stop()), 'all answered');
+  await server.restart('apiserver');
+  const code = await eventually('who led ends', () => cluster.operatorExitCode('operator-1'), {
     timeoutMs: takeoverLimitMs,
   });
-  assert.notEqual(code, 0);
-  await server.restart('apiserver');
+  assert.equal(code, 1);
   await cluster.untilLed();
   await ready();
   await allReported(pids);
-  assert.equal(asText(await asking.stop()), 'all answered');
+  assert.equal(asText(await ranks.stop()), 'all answered');
   await routed();
 });

@@ -3,8 +3,10 @@ import { describe, it } from 'node:test';
 import OpenAI, { BadRequestError, NotFoundError } from 'openai';
 import { pino } from 'pino';
 import { systemClock } from '../../src/base/clock.ts';
+import { createLogger } from '../../src/base/logger.ts';
 import { createMetrics } from '../../src/base/metrics.ts';
 import { createRouter } from '../../src/router/router.ts';
+import { eventually } from '../support/eventually.ts';
 import {
   answerJson,
   chatEvent,
@@ -214,4 +216,21 @@ it('requests are counted by deployment, and what a client writes makes no series
   assert.match(text, /espalier_router_requests_total\{namespace="",name="",code="404".*\} 1\n/);
   assert.match(text, /espalier_router_requests_in_flight\{namespace="default",name="sprout"\} 0\n/);
   assert.doesNotMatch(text, /made-up|secret prompt/);
+});
+
+it('a line of the log names the deployment, has every key once and nothing of the prompt', async (t) => {
+  const lines: string[] = [];
+  const destination = { write: (line: string) => void lines.push(line) };
+  const logger = createLogger({ name: 'espalier', level: 'debug', destination });
+  const upstream = await startUpstream(t, (response) => {
+    response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+  });
+  const { url } = await startRouter(t, [route([upstream.url])], { logger });
+  await postJson(`${url}/v1/completions`, { model: 'sprout', prompt: 'a secret prompt' });
+  await eventually('the request is logged', () => lines.length > 0);
+  const [line = ''] = lines;
+  const keys = [...line.matchAll(/"(\w+)":/g)].map(([, key]) => key);
+  assert.deepEqual(keys, [...new Set(keys)], line);
+  assert.equal((JSON.parse(line) as { deployment?: string }).deployment, 'default/sprout');
+  assert.doesNotMatch(lines.join(''), /secret/);
 });

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Command, Option } from 'commander';
+import { errorFacts } from '../../base/errors.ts';
 import { createLogger } from '../../base/logger.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
 import { catalogueOption, portOption, reachableAddress } from '../options.ts';
-import { note } from '../output.ts';
 import { stopSignal } from '../signals.ts';
 
 interface OperatorCommandOptions {
@@ -67,7 +67,8 @@ export const operatorCommand = (): Command =>
       `
 One replica leads, by the Lease espalier-operator; the others stand by. Logs are JSON lines on stderr
 (ESPALIER_LOG_LEVEL: debug, info, warn, error). SIGTERM and Ctrl-C stop the control plane and give the Lease up;
-ranks keep running. A replica that loses the Lease stops writing at once and exits with an error.
+ranks keep running. A replica that loses the Lease stops writing at once and exits with an error; while the API
+server is away, and nobody can take over, its router answers on.
 
 Examples:
   espalier operator
@@ -100,11 +101,15 @@ const operate = async (options: OperatorCommandOptions): Promise<void> => {
   try {
     const leading = await Promise.race([operator.leading, ended.then(() => undefined)]);
     if (leading) {
-      note(`hub     ${leading.hubUrl}`);
-      note(`router  ${leading.routerUrl}/v1`);
+      const { hubUrl, routerUrl } = leading;
+      logger.info({ hubUrl, routerUrl: `${routerUrl}/v1` }, 'control plane runs');
     }
     const fencedBy = await ended;
     if (fencedBy !== undefined) exitSoon(fencedBy);
+  } catch (error) {
+    // What has begun to log ends with a line of the log.
+    logger.fatal(errorFacts(error), 'operator ends');
+    throw new CommandFailure(exitCodes.failure, '');
   } finally {
     await operator.stop();
     clearInterval(alive);

@@ -37,17 +37,16 @@ export const apiError = (
   const reason = body.reason ?? '';
   const retryAfterMs = retryAfter(headers['retry-after'], body.details?.retryAfterSeconds);
   const said = body.message ?? text.slice(0, 200).replaceAll(/\s+/g, ' ').trim();
-  return new EspalierError(
-    codeOf(status, body),
-    `${where} answered ${status}: ${said || 'nothing'}`,
-    {
-      where,
-      status,
-      reason,
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-      ...(isFieldConflict(body) ? { isFieldConflict: true } : {}),
-    },
-  );
+  const code = codeOf(status, body);
+  const isOurs = where.includes('/apis/espalier.dev/');
+  const hint = code === 'ApiResourceMissing' && isOurs ? '; are the CRDs installed?' : '';
+  return new EspalierError(code, `${where} answered ${status}: ${said || 'nothing'}${hint}`, {
+    where,
+    status,
+    reason,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(isFieldConflict(body) ? { isFieldConflict: true } : {}),
+  });
 };
 
 const codeOf = (status: number, { kind, reason, details }: ApiStatus): ErrorCode => {

@@ -17,11 +17,20 @@ const beforeSending = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
+/** OpenSSL's own words for these are three lines about its sources. */
+const notTls = new Set(['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG']);
+
 /** What undici or the socket threw, as ApiUnreachable. `isSent` false: safe to send again, whatever it was. */
 export const brokenConnection = (error: unknown, where: string): EspalierError => {
   const cause = codeOf(error);
-  const message = `the API server does not answer ${where}: ${errorMessage(error) || cause}`;
-  const facts = { where, status: 0, cause, isSent: !beforeSending.has(cause) };
+  const why = notTls.has(cause) ? 'it does not speak TLS there' : errorMessage(error) || cause;
+  const message = `the API server does not answer ${where}: ${why}`;
+  const facts = {
+    where,
+    status: 0,
+    cause,
+    isSent: !beforeSending.has(cause) && !notTls.has(cause),
+  };
   return new EspalierError('ApiUnreachable', message, facts);
 };
 

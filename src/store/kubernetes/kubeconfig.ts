@@ -35,8 +35,11 @@ export const loadKubeConfig = (source: KubeConfigSource): KubeConfig => {
   const context = config.getCurrentContext();
   if (!config.getContextObject(context)) {
     const names = config.getContexts().map(({ name }) => name);
+    const found = names.length > 0 ? `found ${names.join(', ')}` : 'found no context';
     throw invalid(
-      `expected the context ${JSON.stringify(context ?? '')} in ${where}, found ${names.join(', ') || 'none'}; name one with --context`,
+      context
+        ? `expected the context "${context}" in ${where}, ${found}; name one with --context`
+        : `${where} has no current context, ${found}; name one with --context`,
       where,
     );
   }

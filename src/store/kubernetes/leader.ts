@@ -1,6 +1,7 @@
 import { delay } from '../../base/clock.ts';
 import type { Clock } from '../../base/clock.ts';
-import { errorMessage } from '../../base/errors.ts';
+import { EspalierError, errorFacts, errorMessage } from '../../base/errors.ts';
+import type { ErrorCode } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Random } from '../../base/random.ts';
 import type { ApiClient } from './client.ts';
@@ -19,9 +20,16 @@ export interface LeaderOptions {
   clock: Clock;
   random: Random;
   logger: Logger;
+  /** After each look of one that waits: why it could not take the Lease over; undefined when it could. */
+  onLook?: (problem: string | undefined) => void;
 }
 
 export interface Leadership extends Term {
+  /**
+   * After the term: resolves when the API server shows the Lease again, so that whoever is to lead next can, or when
+   * the signal aborts.
+   */
+  succession(signal: AbortSignal): Promise<void>;
   /** Gives the Lease up, so that another takes it at once. Only when nothing is written any more. */
   release(): Promise<void>;
 }
@@ -32,21 +40,26 @@ const renewDeadlineMs = 10_000;
 const retryPeriodMs = 2000;
 /** One attempt to renew: several fit into the deadline. */
 const callDeadlineMs = 4000;
+/** A server that has just started may refuse what it grants a moment later. */
+const refusalPatienceMs = 15_000;
 const leaseName = 'espalier-operator';
 const notRenewed = `the Lease could not be renewed for ${renewDeadlineMs / 1000} s`;
 
 /**
  * Waits until this process is the leader, by a Lease, and keeps it renewed. The term ends when no renewal has
  * come through for 10 s of our own monotonic clock, 5 s before anybody else may take the Lease, or at once when
- * somebody else has. Rejects with the signal's reason when that aborts first.
+ * somebody else has. Rejects with the signal's reason when that aborts first, and when the API server refuses the
+ * Lease for the first 15 s: rights, credentials or a namespace are missing, and waiting mends none of them.
  */
 export const becomeLeader = async (
   options: LeaderOptions,
   signal: AbortSignal,
 ): Promise<Leadership> => {
-  const { clock, random, logger, identity } = options;
+  const { clock, random, logger, identity, onLook = () => undefined } = options;
   const access = leaseAccess({ ...options, name: leaseName, deadlineMs: callDeadlineMs });
+  const startedAtMs = clock.monotonicMs();
   let observed: Observed | undefined;
+  let wasAllowed = false;
   for (;;) {
     signal.throwIfAborted();
     const askedAtMs = clock.monotonicMs();
@@ -59,13 +72,36 @@ export const becomeLeader = async (
           return new HeldLease(options, access, taken, askedAtMs);
         }
       }
+      wasAllowed = true;
+      onLook(undefined);
     } catch (error) {
       if (signal.aborted) throw signal.reason;
-      logger.warn({ error: errorMessage(error) }, 'lease not read');
+      const isLate = clock.monotonicMs() - startedAtMs >= refusalPatienceMs;
+      if (!wasAllowed && isLate && isRefusal(error)) throw cannotLead(options.namespace, error);
+      onLook(errorMessage(error));
+      logger.warn(errorFacts(error), 'lease not read');
     }
     await delay(clock, retryPeriodMs * (0.9 + 0.4 * random()), signal);
   }
 };
+
+const refusals: ReadonlySet<ErrorCode> = new Set([
+  'ApiUnauthorized',
+  'ApiForbidden',
+  'ApiInvalid',
+  'ApiResourceMissing',
+  'ObjectNotFound',
+]);
+
+const isRefusal = (error: unknown): error is EspalierError =>
+  error instanceof EspalierError && refusals.has(error.code);
+
+const cannotLead = (namespace: string, { code, message, facts: known }: EspalierError) =>
+  new EspalierError(
+    code,
+    `cannot use the Lease ${leaseName} in the namespace ${namespace}: ${message}`,
+    known,
+  );
 
 const take = async (
   { identity, clock }: LeaderOptions,
@@ -128,8 +164,21 @@ class HeldLease implements Leadership {
     const spec = { holderIdentity: '', leaseDurationSeconds: 1 };
     const { signal } = new AbortController();
     await this.#access.write(this.#lease, { spec }, signal).catch((error: unknown) => {
-      this.#options.logger.warn({ error: errorMessage(error) }, 'lease not released');
+      this.#options.logger.warn(errorFacts(error), 'lease not released');
     });
+  }
+
+  async succession(signal: AbortSignal): Promise<void> {
+    const { clock, random, logger } = this.#options;
+    while (!signal.aborted) {
+      try {
+        await this.#access.read(signal);
+        return;
+      } catch (error) {
+        if (!signal.aborted) logger.warn(errorFacts(error), 'lease not read');
+      }
+      await delay(clock, retryPeriodMs * (0.9 + 0.4 * random()), signal);
+    }
   }
 
   /** A timer of its own: a renewal that hangs must not outlive the deadline. */
@@ -149,7 +198,7 @@ class HeldLease implements Leadership {
       try {
         await this.#renew();
       } catch (error) {
-        if (!signal.aborted) logger.warn({ error: errorMessage(error) }, 'lease not renewed');
+        if (!signal.aborted) logger.warn(errorFacts(error), 'lease not renewed');
       }
     }
   }

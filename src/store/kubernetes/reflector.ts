@@ -1,6 +1,6 @@
 import type { Clock } from '../../base/clock.ts';
 import { delay } from '../../base/clock.ts';
-import { EspalierError, errorMessage } from '../../base/errors.ts';
+import { EspalierError, errorFacts, errorMessage } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Random } from '../../base/random.ts';
 import type { ApiClient, WatchEvent } from './client.ts';
@@ -193,7 +193,7 @@ class ListWatchReflector<T extends ApiObject> implements Reflector<T> {
     this.#failures += 1;
     this.#status = { ...this.#status, state: 'waiting', lastError: errorMessage(error) };
     const facts = { resource: this.#plural, waitMs: Math.round(waitMs), ...decision };
-    logger.warn({ ...facts, error: errorMessage(error) }, 'watch interrupted');
+    logger.warn({ ...facts, ...errorFacts(error) }, 'watch interrupted');
     return waitMs;
   }
 

@@ -48,6 +48,11 @@ export class Cluster {
     return `http://127.0.0.1:${this.#ports.hub}`;
   }
 
+  /** Base URL of the OpenAI-compatible endpoint of whoever leads. */
+  get routerUrl(): string {
+    return `http://127.0.0.1:${this.#ports.router}/v1`;
+  }
+
   /**
    * A replica of this name, started again if it is not running. Only the one that leads listens, so all have the
    * same ports. Of one name it leads again at once, as the Pods of a StatefulSet do. `checkout`: of another version.
@@ -139,7 +144,7 @@ export class Cluster {
 
   /** A short greedy completion. Never waits longer than 15 s; a router that is not there rejects. */
   async complete(model: string): Promise<{ status: number; text: string }> {
-    const response = await fetch(`http://127.0.0.1:${this.#ports.router}/v1/completions`, {
+    const response = await fetch(`${this.routerUrl}/completions`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ model, prompt: 'Once', max_tokens: 4, temperature: 0 }),

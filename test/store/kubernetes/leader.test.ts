@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { delay } from '../../../src/base/clock.ts';
 import { EspalierError } from '../../../src/base/errors.ts';
@@ -8,6 +9,7 @@ import type { ApiClient } from '../../../src/store/kubernetes/client.ts';
 import { becomeLeader } from '../../../src/store/kubernetes/leader.ts';
 import type { Leadership } from '../../../src/store/kubernetes/leader.ts';
 import type { Lease } from '../../../src/store/kubernetes/lease.ts';
+import { underTerm } from '../../../src/store/kubernetes/term.ts';
 import { fakeClock } from '../../support/fake-clock.ts';
 import type { FakeClock } from '../../support/fake-clock.ts';
 
@@ -40,6 +42,8 @@ interface Network {
   /** Of each request: before the server has seen it, or after. */
   fails: () => 'before' | 'after' | undefined;
   hangs: boolean;
+  /** What the API server answers to everything. */
+  refusal?: EspalierError | undefined;
 }
 
 const perfect = (): Network => ({ latencyMs: 0, fails: () => undefined, hangs: false });
@@ -51,6 +55,7 @@ const clientOf = (server: LeaseServer, clock: FakeClock, network: Network): ApiC
     if (network.hangs) await delay(clock, 4000, signal);
     if (network.latencyMs > 0) await delay(clock, network.latencyMs, signal);
     if (signal?.aborted) throw signal.reason;
+    if (network.refusal) throw network.refusal;
     if (network.hangs || failure === 'before') throw unreachable;
     const answer = act();
     if (network.latencyMs > 0) await delay(clock, network.latencyMs, signal);
@@ -76,9 +81,15 @@ const setUp = () => {
   const clock = fakeClock();
   const server = new LeaseServer();
   const never = new AbortController().signal;
-  const replica = async (identity: string, network = perfect(), signal = never) =>
+  const replica = async (
+    identity: string,
+    network = perfect(),
+    signal = never,
+    onLook: (problem: string | undefined) => void = () => undefined,
+  ) =>
     becomeLeader(
       {
+        onLook,
         client: clientOf(server, clock, network),
         namespace: 'espalier-system',
         identity,
@@ -229,8 +240,75 @@ test('a leader that was stopped for long has lost its term before its timers say
     },
     never,
   );
-  assert.equal(term.signal.aborted, false);
+  const { signal } = term;
+  const sent: string[] = [];
+  const transport = underTerm(async ({ method }) => {
+    sent.push(method);
+    return Promise.resolve({ status: 200, headers: {}, body: Readable.from([]) });
+  }, term);
+  // Of a write that was under way before: its own signal does not know yet.
+  const send = async () => transport({ method: 'PATCH', path: '/', signal });
+  await send();
   stoppedMs = 10_000;
+  assert.equal(signal.aborted, false);
+  await assert.rejects(send(), { code: 'EpochFenced' });
+  assert.equal(signal.aborted, true);
+  assert.deepEqual(sent, ['PATCH']);
+});
+
+test('who is refused the Lease from the start gives up after 15 s, and says why', async () => {
+  const { clock, replica } = setUp();
+  const network = {
+    ...perfect(),
+    refusal: new EspalierError('ApiForbidden', 'User "nobody" cannot'),
+  };
+  const problems: (string | undefined)[] = [];
+  const waiting = replica('a', network, undefined, (problem) => problems.push(problem));
+  const failing = assert.rejects(waiting, (error: unknown) => {
+    assert.ok(error instanceof EspalierError);
+    assert.equal(error.code, 'ApiForbidden');
+    assert.match(
+      error.message,
+      /the Lease espalier-operator in the namespace .* User "nobody" cannot/,
+    );
+    return true;
+  });
+  await clock.settle();
+  await clock.advance(20_000);
+  await failing;
+  assert.ok(problems.length > 0);
+  assert.ok(problems.every((problem) => problem === 'User "nobody" cannot'));
+});
+
+test('a standby that is refused later waits on: rights come back', async () => {
+  const { clock, replica } = setUp();
+  const first = await replica('a');
+  const network = perfect();
+  const problems: (string | undefined)[] = [];
+  const second = replica('b', network, undefined, (problem) => problems.push(problem));
+  await clock.advance(3000);
+  assert.equal(problems.at(-1), undefined);
+  network.refusal = new EspalierError('ApiUnauthorized', 'expired');
+  await clock.advance(60_000);
+  assert.equal(problems.at(-1), 'expired');
+  network.refusal = undefined;
+  await first.release();
+  await clock.advance(3000);
+  assert.ok((await second).epoch > first.epoch);
+});
+
+test('a term that ended because the API server is away has its succession when that is back', async () => {
+  const { clock, replica } = setUp();
+  const network = perfect();
+  const term = await replica('a', network);
+  network.fails = () => 'before';
+  await clock.advance(11_000);
   assert.equal(term.signal.aborted, true);
-  assert.equal((term.signal.reason as EspalierError).code, 'EpochFenced');
+  let isOver = false;
+  void term.succession(new AbortController().signal).then(() => (isOver = true));
+  await clock.advance(600_000);
+  assert.equal(isOver, false);
+  network.fails = () => undefined;
+  await clock.advance(3000);
+  assert.equal(isOver, true);
 });

@@ -214,6 +214,9 @@ test('a kubeconfig that cannot be used says what is wrong with it', (t) => {
   const path = folder(t);
   const kubeconfig = writeConfig(path, 'http://127.0.0.1:1', { token: 't' });
   assert.throws(open({ kubeconfig, context: 'there' }), invalid(/"there" .*found here/));
+  const text = join(path, 'text');
+  writeFileSync(text, 'no kubeconfig');
+  assert.throws(open({ kubeconfig: text }), invalid(/has no current context, found no context/));
   assert.throws(open({ kubeconfig: join(path, 'none') }), invalid(/cannot read .*ENOENT/));
   const other = writeConfig(path, 'http://127.0.0.1:1', { as: 'a', 'as-groups': ['admins'] });
   assert.throws(open({ kubeconfig: other }), invalid(/has as-groups, which Espalier does not/));
