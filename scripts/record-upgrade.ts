@@ -2,7 +2,7 @@
  * Records what this version of the operator writes, for later versions to come up over: a file per scene in
  * test/fixtures/upgrade/<version>/. Record anew under another name when the kinds or what is written of them
  * changes; recordings of before stay, for objects of that time stay too.
- *   node scripts/record-upgrade.ts <version or day>
+ *   node scripts/record-upgrade.ts <version or day> [scenes]
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,14 +11,14 @@ import { stringify } from 'yaml';
 import { record } from '../test/upgrade/recording.ts';
 import { play, scenes } from '../test/upgrade/scenes.ts';
 
-const [version] = process.argv.slice(2);
+const [version, ...wanted] = process.argv.slice(2);
 if (version === undefined) {
-  process.stderr.write('node scripts/record-upgrade.ts <version>\n');
+  process.stderr.write('node scripts/record-upgrade.ts <version or day> [scenes]\n');
   process.exit(2);
 }
 const folder = join(fileURLToPath(new URL('../test/fixtures/upgrade/', import.meta.url)), version);
 mkdirSync(folder, { recursive: true });
-for (const scene of Object.keys(scenes)) {
+for (const scene of wanted.length > 0 ? wanted : Object.keys(scenes)) {
   const world = await play(scene);
   const file = join(folder, `${scene.replaceAll(/[^a-z]+/g, '-')}.yaml`);
   writeFileSync(file, stringify(record(scene, world), { aliasDuplicateObjects: false }));

@@ -18,6 +18,7 @@ import { holdRanks, restoreNodes } from '../upgrade/stand-still.ts';
 import { assertSameDocuments, recordings, reworded, statusesOf } from '../upgrade/unchanged.ts';
 import { startApiServer } from './support/api-server.ts';
 import type { ApiServer } from './support/api-server.ts';
+import { emptyEtcd, putInEtcd } from './support/etcd.ts';
 import { installCRDs } from './support/kubectl.ts';
 
 const namespace = 'espalier-system';
@@ -43,31 +44,11 @@ const create = async (path: string, object: unknown): Promise<void> => {
   assert.equal(status, 201, JSON.stringify(body));
 };
 
-const etcd = async (call: string, body: object): Promise<void> => {
-  const response = await fetch(`${server.etcdUrl}/v3/kv/${call}`, {
-    method: 'POST',
-    body: JSON.stringify(body),
-    signal: AbortSignal.timeout(10_000),
-  });
-  assert.equal(response.status, 200, await response.text());
-};
-
-const encoded = (text: string): string => Buffer.from(text).toString('base64');
-
-/** As they were, with uids and generations that no client could give them. */
 const restore = async (recording: Recording): Promise<void> => {
-  // Everything under the prefix; a slash and the character after it bound it.
-  const range = {
-    key: encoded('/registry/espalier.dev/'),
-    range_end: encoded('/registry/espalier.dev0'),
-  };
-  await etcd('deleterange', range);
+  await emptyEtcd(server);
   for (const plural of kinds) {
     for (const object of recording.objects[`espalier.dev/${plural}`] ?? []) {
-      const { resourceVersion: _, ...metadata } = object.metadata;
-      const path = [plural, metadata.namespace, metadata.name].filter(Boolean).join('/');
-      const value = encoded(JSON.stringify({ ...object, metadata }));
-      await etcd('put', { key: encoded(`/registry/espalier.dev/${path}`), value });
+      await putInEtcd(server, plural, object);
     }
   }
 };

@@ -9,6 +9,8 @@ import type { Lease } from '../../src/store/kubernetes/lease.ts';
 import type { Leadership } from '../../src/store/kubernetes/leader.ts';
 import type { ApiRequest } from '../../src/store/kubernetes/transport.ts';
 import { profile } from '../planner/builders.ts';
+import { fluxFailures } from '../support/flux-checks.ts';
+import type { Judged } from '../support/flux-checks.ts';
 import { FakeApiServer } from '../support/fake-api-server.ts';
 import type { FakeObject } from '../support/fake-api-server.ts';
 import { fakeClock } from '../support/fake-clock.ts';
@@ -48,6 +50,7 @@ export class World {
   disturbedAtMs = 0;
   /** What no replica may ever do, as it was done. */
   readonly violations: string[] = [];
+  statusesWritten = 0;
   /** Called with every write of a replica before the server has it. */
   onWrite: (request: ApiRequest) => void = () => undefined;
   /** Called with every request of a replica, before the server has it. False: it gets lost. */
@@ -69,6 +72,10 @@ export class World {
     this.random = seededRandom(seed);
     this.server = new FakeApiServer(this.clock);
     this.server.onChange = (type, object) => this.#stored(type, object);
+    this.server.onStatus = (object) => {
+      this.statusesWritten += 1;
+      this.violations.push(...fluxFailures(object as unknown as Judged));
+    };
     this.fleet = simFleet(nodeNames, this.clock, this.random);
     this.ranks = new RankLog(this.fleet, this.clock, this.trace);
     for (let index = 0; index < replicas; index += 1) this.#startReplica();

@@ -57,6 +57,9 @@ export class FakeApiServer {
   /** Of those, the ones that the server accepted and that changed nothing, by collection. */
   readonly idleWrites = new Map<string, number>();
 
+  /** Told of every status as it was written. */
+  onStatus: (object: FakeObject) => void = () => undefined;
+
   constructor(clock: Clock) {
     this.#clock = clock;
     this.#bookmarkLater();
@@ -169,7 +172,7 @@ export class FakeApiServer {
     const { labels, annotations, ownerReferences = there.metadata.ownerReferences } = metadata;
     const isStatus = target.subresource === 'status';
     const { labels: _, annotations: __, ...kept } = there.metadata;
-    return this.#change(target, metadata.resourceVersion, {
+    const changed = this.#change(target, metadata.resourceVersion, {
       ...there,
       ...(isStatus ? { status: body.status } : { ...fields, status: there.status }),
       metadata: isStatus
@@ -181,6 +184,8 @@ export class FakeApiServer {
             ...(ownerReferences ? { ownerReferences } : {}),
           },
     });
+    if (isStatus) this.onStatus(changed);
+    return changed;
   }
 
   #merge(target: Target, patch: FakeObject): FakeObject {

@@ -120,6 +120,12 @@ export const scenes: Record<string, Scene> = {
     edit(world, 'm', { paused: true });
     await world.run(20);
   },
+  'serving, and paused': async (world) => {
+    ask(world, 'm', spec(single));
+    await ready(world, 'm');
+    edit(world, 'm', { paused: true });
+    await ready(world, 'm');
+  },
   'held by a partition': async (world) => {
     ask(world, 'm', three({ strategy: rolling({ partition: 2 }) }));
     await ready(world, 'm');
