@@ -1,7 +1,7 @@
 /**
  * All that the native transport is tested with beyond `npm test`: its suite with the heavy cases, under the address,
- * undefined and thread sanitizers, the fuzzers, a part of it compiled for 64-bit ARM and run by an emulator, and verbs in a
- * guest with software RDMA. Stops at the first step that fails.
+ * undefined and thread sanitizers, the fuzzers, a part of it compiled for 64-bit ARM and run by an emulator, all native code
+ * compiled and linked for macOS, and verbs in a guest with software RDMA. Stops at the first step that fails.
  *   npm run test:transport                       everything
  *   npm run test:transport -- --only asan,fuzz   only these steps
  * Installs what is missing when it may. What cannot run here is said at the end, and is a failure with CI=true.
@@ -11,6 +11,7 @@ import { arch, availableParallelism, platform, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensure, succeeds } from './setup/apt.ts';
+import { macosToolchain } from './setup/macos-toolchain.ts';
 import { root, runStep } from './setup/step.ts';
 
 const minuteMs = 60_000;
@@ -139,6 +140,14 @@ const arm64 = (): void => {
   );
 };
 
+/** Compiled and linked only: there is nothing here that runs it. */
+const macos = (): void => {
+  if (platform() === 'darwin') return;
+  const options = macosToolchain();
+  if (!options) return giveUp('the build for macOS', 'python3 with venv is missing');
+  build('for macOS', 'native/build-macos', 'all', options);
+};
+
 const guest = (): void => {
   const script = 'test/rdma/run.sh';
   if (!existsSync(join(root, script))) return giveUp('verbs in a guest', `${script} is not there`);
@@ -155,6 +164,7 @@ const steps: Record<string, () => void> = {
   tsan: () => sanitize('thread', 'native/build-tsan'),
   fuzz,
   arm64,
+  macos,
   guest,
 };
 

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -60,7 +61,8 @@ struct Family {
     std::vector<std::vector<transport::ControlConnection>> control(static_cast<size_t>(size));
     for (int rank = 1; rank < size; ++rank) {
       int fds[2];
-      CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
+      CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+      for (const int fd : fds) CHECK(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
       control[0].push_back({rank, transport::Socket(fds[0]), {}});
       control[rank].push_back({0, transport::Socket(fds[1]), {}});
     }

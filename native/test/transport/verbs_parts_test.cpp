@@ -82,7 +82,7 @@ TEST("each documented failure of verbs has its reason and a remedy") {
       {Step::Library, 0, "LibraryMissing"},
       {Step::Devices, ENODEV, "NoDevice"},
       {Step::Devices, ENOENT, "DeviceUnknown"},
-      {Step::Devices, ENOTUNIQ, "DeviceAmbiguous"},
+      {Step::Devices, EEXIST, "DeviceAmbiguous"},
       {Step::Port, ENETDOWN, "PortDown"},
       {Step::Gid, EADDRNOTAVAIL, "NoIpv4Gid"},
       {Step::Gid, EAFNOSUPPORT, "NoCommonGid"},

@@ -66,7 +66,7 @@ std::string onlyActive(const Library& library, const DeviceList& devices, std::s
   }
   if (active == 1) return found;
   why = active == 0 ? explain(Step::Port, ENETDOWN, "", "none of " + std::to_string(devices.count()) + " devices is active")
-                    : explain(Step::Devices, ENOTUNIQ, "", all);
+                    : explain(Step::Devices, EEXIST, "", all);
   return "";
 }
 

@@ -27,7 +27,7 @@ constexpr Row kRows[] = {
       "on a Mac with Thunderbolt 5 enable RDMA in Recovery (rdma_ctl enable) and reboot; on Linux load the driver"}},
     {Step::Devices, ENOENT,
      {"DeviceUnknown", "no RDMA device has that name", "correct the cable's device name; ibv_devices lists them"}},
-    {Step::Devices, ENOTUNIQ,
+    {Step::Devices, EEXIST,
      {"DeviceAmbiguous", "several devices are active and none is named for this peer",
       "name the cable's device for each peer"}},
     {Step::Devices, ENOSYS,
