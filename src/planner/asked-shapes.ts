@@ -50,7 +50,17 @@ const shapesFor = (
   );
   const exact = exactShape(parallelism);
   if (exact) return [exact];
-  if (all.length === 0) return [{ tensorSize: tensorSize ?? 1, pipelineSize: pipelineSize ?? 2 }];
+  if (all.length === 0) {
+    // What was asked for, so that it is told why it cannot be.
+    const cutsLayers = strategy === 'Tensor' || strategy === 'Hybrid';
+    const hasStages = strategy === 'Pipeline' || strategy === 'Hybrid';
+    return [
+      {
+        tensorSize: tensorSize ?? (cutsLayers ? 2 : 1),
+        pipelineSize: pipelineSize ?? (hasStages ? 2 : 1),
+      },
+    ];
+  }
   const reachable = all.filter((shape) => worldSize(shape) <= limits.nodeCount);
   return reachable.length > 0 ? reachable : all.slice(0, 1);
 };

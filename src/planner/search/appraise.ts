@@ -19,10 +19,11 @@ export interface Placed {
   /** Between stages, where it is not `mode`. */
   hopMode?: 'TCP';
   /**
-   * TCP goes by the network even where there happen to be cables: sites that were sought without regard to
-   * cables are compared by what they are sure of, so that a node more never makes one look worse.
+   * What of TCP goes by the network even where there happen to be cables, all of it or what passes from stage to
+   * stage: sites that were sought without regard to cables are compared by what they are sure of, so that a node
+   * more never makes one look worse.
    */
-  byNetwork?: boolean;
+  byNetwork?: 'All' | 'Hops';
 }
 
 /** How these nodes would perform; undefined where a chip or a link is not in the catalogue. */
@@ -31,7 +32,7 @@ export const appraise = (
   evaluator: Evaluator,
   links: LinkTable,
 ): Prediction | undefined => {
-  const { shape, candidates, ranges, mode, hopMode = mode, byNetwork = false } = placed;
+  const { shape, candidates, ranges, mode, hopMode = mode, byNetwork } = placed;
   const { tensorSize, pipelineSize, expertSize } = shape;
   const kinds = candidates.flatMap(({ seat }) => seat.kind ?? []);
   if (kinds.length < candidates.length) return undefined;
@@ -39,12 +40,11 @@ export const appraise = (
     return evaluator.predict({ tensorSize, stages: stagesOf(kinds, ranges, shape) });
   }
   const indexes = candidates.map(({ seat }) => seat.index);
-  const isNetwork = (by: 'TCP' | 'RDMA'): boolean => byNetwork && by === 'TCP';
   const network = byNetwork ? links.network(indexes) : undefined;
   const slowestLink = (): LinkFacts | undefined =>
-    isNetwork(mode) ? network : slowestInStages(links, indexes, shape, mode);
+    mode === 'TCP' && byNetwork === 'All' ? network : slowestInStages(links, indexes, shape, mode);
   const slowestHop = (): LinkFacts | undefined =>
-    isNetwork(hopMode) ? network : links.slowest(stagePairs(indexes, shape), hopMode);
+    hopMode === 'TCP' && byNetwork ? network : links.slowest(stagePairs(indexes, shape), hopMode);
   const link = tensorSize > 1 ? slowestLink() : undefined;
   const hop = pipelineSize > 1 ? slowestHop() : undefined;
   if ((tensorSize > 1 && !link) || (pipelineSize > 1 && !hop)) return undefined;

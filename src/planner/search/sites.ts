@@ -33,7 +33,7 @@ export const singleSites = ({ pool, evaluator }: SiteSearch): Placed[] => {
 export interface Group {
   members: Placeable[];
   mode: 'TCP' | 'RDMA';
-  byNetwork: boolean;
+  byNetwork?: 'All';
 }
 
 /** For each make of mesh and each kind that may be the slowest in it, the group that costs others least. */
@@ -45,7 +45,7 @@ export const tensorSites = (search: SiteSearch, shape: Shape): Placed[] => {
     candidates: members,
     ranges: [layers],
     mode,
-    byNetwork,
+    ...(byNetwork ? { byNetwork } : {}),
   }));
 };
 
@@ -69,12 +69,11 @@ const groupsOf = (search: SiteSearch, shape: Shape, needBytes: number): Group[] 
   const inMeshes = [...best.values()].map(({ members, mesh: { mode } }) => ({
     members,
     mode,
-    byNetwork: false,
   }));
   if (!modes.includes('TCP')) return inMeshes;
   const anywhere = pool.orders.byKind.flatMap((_, slowest): Group[] => {
     const members = overNetwork(pool, size, slowest, needBytes);
-    return members ? [{ members, mode: 'TCP', byNetwork: true }] : [];
+    return members ? [{ members, mode: 'TCP', byNetwork: 'All' }] : [];
   });
   return [...inMeshes, ...anywhere];
 };

@@ -8,39 +8,28 @@ import type { Placed } from './appraise.ts';
 import { rdmaPaths } from './paths.ts';
 import type { Group, SiteSearch } from './sites.ts';
 import { assignLayers } from './stages.ts';
-
-/** Who may take one stage: one node, or a tensor group. */
-interface Team {
-  members: Placeable[];
-  mode: 'None' | 'TCP' | 'RDMA';
-  slowest: number;
-  /** Of its slowest, for all of its ranks. */
-  speed: number;
-  freeBytes: number;
-}
+import { carvings } from './carve.ts';
+import { crewsOf } from './crews.ts';
+import { teamOf, teamsIn } from './teams.ts';
+import type { Team } from './teams.ts';
 
 /** Teams that can pass activations on to each other in this way; no node is in two of them. */
-interface Realm {
+interface Realm extends Pick<Placed, 'byNetwork'> {
   teams: Team[];
   hop: Group['mode'];
-  byNetwork: boolean;
 }
 
-/** More ways to man the stages than this are not all tried. */
-const mostCrews = 256;
-/** In large fleets, where one plan must not take longer than another fleet's hundred. */
-const mostCrewsOfLarge = 8;
 /** Groups that a hybrid is made of in large fleets. */
 const enoughTeams = 16;
 /** More meshes than this are not all tried for stages. */
 const mostMeshes = 16;
-/** Stages beyond those that memory needs that are tried in any case: what spreads prefill. */
-const tryStages = [2, 4, 8];
+/** Fleets in which groups over the network are carved in every way. */
+const fewNodes = 16;
 
 /**
- * Sites for pipelines whose stages have `tensorSize` ranks each. Within one kind of machine the roomiest are
- * taken. Small fleets try every number of teams of each kind; beyond 256 of those, teams of one kind, or the
- * fastest, or the roomiest: polynomial, and exact where fleets are alike.
+ * Sites for pipelines whose stages have `tensorSize` ranks each. Of teams of the same kinds the roomiest are
+ * taken. Small fleets try every number of teams of each make, and every way to carve teams out of what is cabled
+ * (see carve.ts), each crew once; large ones carve greedily and try few crews.
  */
 export const stagedSites = (
   search: SiteSearch,
@@ -51,12 +40,30 @@ export const stagedSites = (
     Math.floor(mostRanks / tensorSize),
     search.evaluator.demand.model.layers.length,
   );
+  const tried = new Set<string>();
   const inRealms = realmsOf(search, tensorSize, most).flatMap((realm) =>
-    crewsOf(realm.teams, { most, allowed, isLarge: isLarge(search.pool) }, (teams) =>
-      manStages(search, tensorSize, teams, realm),
-    ),
+    crewsOf(realm.teams, { most, allowed, isLarge: isLarge(search.pool) }, (teams) => {
+      const likeness = likenessOf(teams, realm);
+      if (tried.has(likeness)) return [];
+      tried.add(likeness);
+      return manStages(search, tensorSize, teams, realm);
+    }),
   );
   return tensorSize === 1 ? [...inRealms, ...alongPaths(search, allowed)] : inRealms;
+};
+
+/** Crews that differ by who is in them alone do the same, but over TCP, where cables are of several types. */
+const likenessOf = (teams: readonly Team[], { hop, byNetwork }: Realm): string => {
+  const told = teams.map(({ members, mode, make, freeBytes }) =>
+    mode === 'TCP' && byNetwork === 'Hops'
+      ? members.map(({ seat }) => seat.index).join('+')
+      : `${mode}:${make}:${freeBytes}:${Math.max(...members.map(({ groups }) => groups))}`,
+  );
+  const isCabled = hop === 'TCP' && byNetwork === undefined;
+  const members = isCabled
+    ? teams.flatMap((team) => team.members.map(({ seat }) => seat.index))
+    : [];
+  return `${hop}/${byNetwork}/${told.join(';')}/${members.join()}`;
 };
 
 /** Pipelines over RDMA through rings and chains, where each stage needs a cable to the next alone. */
@@ -67,7 +74,7 @@ const alongPaths = (search: SiteSearch, allowed: (stages: number) => boolean): P
     .filter(({ length }) => allowed(length))
     .flatMap((path) => {
       const teams = path.map((candidate) => teamOf([candidate], 'None'));
-      return manStages(search, 1, teams, { hop: 'RDMA', byNetwork: false });
+      return manStages(search, 1, teams, { hop: 'RDMA' });
     });
 };
 
@@ -95,7 +102,7 @@ const manStages = (
     ranges,
     mode,
     ...(hopMode === mode ? {} : { hopMode: 'TCP' as const }),
-    byNetwork,
+    ...(byNetwork ? { byNetwork } : {}),
   }));
 };
 
@@ -105,25 +112,22 @@ const realmsOf = (search: SiteSearch, tensorSize: number, most: number): Realm[]
   const able = interconnectsOf(evaluator.demand.engine, { tensorSize, pipelineSize: 2 });
   const realms: Realm[] = [];
   if (able.includes('RDMA') && want !== 'TCP') {
-    for (const mesh of roomiestMeshes(pool, 'RDMA', evaluator.leastBytes)) {
-      if (mesh.members.length < 2 * tensorSize) continue;
-      realms.push({
-        teams: teamsIn(mesh.members, tensorSize, 'RDMA'),
-        hop: 'RDMA',
-        byNetwork: false,
-      });
+    for (const { members } of roomiestMeshes(pool, 'RDMA', evaluator.leastBytes)) {
+      if (members.length < 2 * tensorSize) continue;
+      const ways =
+        tensorSize === 1 || isLarge(pool)
+          ? [teamsIn(members, tensorSize, 'RDMA')]
+          : carvings([members], tensorSize, 'RDMA');
+      realms.push(...ways.map((teams): Realm => ({ teams, hop: 'RDMA' })));
     }
   }
-  if (want !== 'RDMA') {
-    const crowds = networkTeams(search, tensorSize, most).filter(({ length }) => length > 1);
-    realms.push(...crowds.map((teams): Realm => ({ teams, hop: 'TCP', byNetwork: true })));
-  }
+  if (want !== 'RDMA') realms.push(...networkRealms(search, tensorSize, most));
   if (!isLarge(pool) && tensorSize === 1 && want !== 'RDMA' && able.includes('TCP')) {
-    for (const mesh of roomiestMeshes(pool, 'TCP', evaluator.leastBytes)) {
-      realms.push({ teams: teamsIn(mesh.members, 1, 'TCP'), hop: 'TCP', byNetwork: false });
+    for (const { members } of roomiestMeshes(pool, 'TCP', evaluator.leastBytes)) {
+      realms.push({ teams: teamsIn(members, 1, 'TCP'), hop: 'TCP' });
     }
   }
-  return realms;
+  return realms.filter(({ teams }) => teams.length > 1);
 };
 
 /** All meshes of a small fleet; else for each set of kinds the roomiest and the smallest idle one with enough room. */
@@ -160,34 +164,51 @@ const idleHeads = (byIdle: readonly Mesh[]): Mesh[] => {
 };
 
 /** Over the network a stage is a node, or a group by the best means there is; in small fleets by every means. */
-const networkTeams = (search: SiteSearch, tensorSize: number, most: number): Team[][] => {
+const networkRealms = (search: SiteSearch, tensorSize: number, most: number): Realm[] => {
   const { pool, want, evaluator } = search;
   if (tensorSize === 1) {
     const perKind = pool.orders.roomiest.map((list) => list.slice(0, most));
-    return [perKind.flat().map((candidate) => teamOf([candidate], 'None'))];
+    const teams = perKind.flat().map((candidate) => teamOf([candidate], 'None'));
+    return [{ teams, hop: 'TCP', byNetwork: 'All' }];
   }
   const tensor = evaluator.demand.engine.tensor?.interconnects ?? [];
   const modes = tensor.filter((mode) => want === 'Auto' || mode === want);
-  const cabled: Team[][] = [];
+  const cabled: Realm[] = [];
   // In large fleets the best means is enough: 'RDMA' sorts before 'TCP'.
   for (const mode of modes.toSorted()) {
-    const teams = cabledTeams(pool, tensorSize, mode, isLarge(pool) ? enoughTeams : 2 * most);
-    if (isLarge(pool) && teams.length > 1) return [teams];
-    cabled.push(teams);
+    const ways = isLarge(pool)
+      ? [carveSome(pool, tensorSize, mode)]
+      : carvings(meshesOf(pool, mode), tensorSize, mode);
+    const realms = ways.map((teams): Realm => ({ teams, hop: 'TCP', byNetwork: 'Hops' }));
+    if (isLarge(pool) && realms.some(({ teams }) => teams.length > 1)) return realms;
+    cabled.push(...realms);
   }
   if (!modes.includes('TCP')) return cabled;
-  const anywhere = pool.orders.byKind.flatMap((candidates) =>
-    teamsIn(candidates.slice(0, most * tensorSize), tensorSize, 'TCP'),
-  );
-  return [...cabled, anywhere];
+  const anywhere = networkTeams(pool, tensorSize, most);
+  return [...cabled, ...anywhere.map((teams): Realm => ({ teams, hop: 'TCP', byNetwork: 'All' }))];
 };
 
-/** Groups of nodes that are cabled to each other: small meshes first, or large ones would use up what they need. */
-const cabledTeams = (
+/** Without cables any nodes make a group: those of one kind, in small fleets of several in every way. */
+const networkTeams = ({ orders: { byKind } }: Pool, tensorSize: number, most: number): Team[][] => {
+  const ofOneKind = byKind.flatMap((candidates) =>
+    teamsIn(candidates.slice(0, most * tensorSize), tensorSize, 'TCP'),
+  );
+  const nodes = byKind.flat();
+  return nodes.length > fewNodes
+    ? [ofOneKind]
+    : [ofOneKind, ...carvings([nodes], tensorSize, 'TCP')];
+};
+
+const meshesOf = ({ orders: { meshes } }: Pool, by: Mesh['mode']): Placeable[][] =>
+  meshes.flatMap(({ byIdle }) =>
+    byIdle.flatMap(({ mode, members }) => (mode === by ? [members] : [])),
+  );
+
+/** Groups for a large fleet: small meshes first, or large ones would use up what they need. */
+const carveSome = (
   { orders: { meshes } }: Pool,
   tensorSize: number,
   mode: 'RDMA' | 'TCP',
-  most: number,
 ): Team[] => {
   const taken = new Set<Placeable>();
   const teams: Team[] = [];
@@ -196,7 +217,7 @@ const cabledTeams = (
     const [first] = list;
     if (first?.mode !== mode || first.members.length < tensorSize) continue;
     for (let index = list.length - 1; index >= 0; index -= 1) {
-      if (teams.length >= most) return teams;
+      if (teams.length >= enoughTeams) return teams;
       const mesh = list[index];
       if (!mesh) continue;
       const free = mesh.members.filter((member) => !taken.has(member));
@@ -216,99 +237,5 @@ const bySize = ([a]: readonly Mesh[], [b]: readonly Mesh[]): number =>
 const slowestIn = ({ members }: Mesh): number =>
   Math.min(...members.map(({ seat }) => seat.kind?.id ?? 0));
 
-/** Disjoint groups of equals as far as possible: the fastest together, then the roomiest. */
-const teamsIn = (
-  members: readonly Placeable[],
-  tensorSize: number,
-  mode: 'RDMA' | 'TCP',
-): Team[] => {
-  const sorted = members.toSorted(
-    (a, b) =>
-      (b.seat.kind?.id ?? 0) - (a.seat.kind?.id ?? 0) ||
-      b.freeBytes - a.freeBytes ||
-      a.siblings - b.siblings ||
-      a.seat.index - b.seat.index,
-  );
-  return Array.from({ length: Math.floor(sorted.length / tensorSize) }, (_, index) =>
-    teamOf(
-      sorted.slice(index * tensorSize, (index + 1) * tensorSize),
-      tensorSize === 1 ? 'None' : mode,
-    ),
-  );
-};
-
-const teamOf = (members: Placeable[], mode: Team['mode']): Team => {
-  const [only] = members;
-  if (only?.seat.kind && members.length === 1) {
-    const { id, chip } = only.seat.kind;
-    const { freeBytes } = only;
-    return { members, mode, slowest: id, speed: chip.memoryBandwidthGBps, freeBytes };
-  }
-  const kinds = members.flatMap(({ seat }) => seat.kind ?? []);
-  const slowest = Math.min(...kinds.map(({ id }) => id));
-  const speed = Math.min(...kinds.map(({ chip }) => chip.memoryBandwidthGBps));
-  return { members, mode, slowest, speed, freeBytes: Math.min(...members.map((m) => m.freeBytes)) };
-};
-
-/** The fastest first: it computes the first stage, and the embedding with it. */
-const inOrder = (teams: readonly Team[]): Team[] =>
-  teams.toSorted(
-    (a, b) =>
-      b.slowest - a.slowest ||
-      b.freeBytes - a.freeBytes ||
-      (a.members[0]?.seat.index ?? 0) - (b.members[0]?.seat.index ?? 0),
-  );
-
 /** Fleets in which not everything is tried: no island has so many nodes. */
 const isLarge = ({ candidates }: Pool): boolean => candidates.length > mostRanks;
-
-const crewsOf = (
-  teams: readonly Team[],
-  {
-    most,
-    allowed,
-    isLarge,
-  }: { most: number; allowed: (stages: number) => boolean; isLarge: boolean },
-  man: (crew: Team[]) => Placed[],
-): Placed[] => {
-  const kinds = [...Map.groupBy(inOrder(teams), ({ slowest }) => slowest).values()];
-  const ways = kinds.reduce((product, { length }) => product * (length + 1), 1);
-  if (ways <= (isLarge ? mostCrewsOfLarge : mostCrews)) {
-    return everyCrew(kinds)
-      .filter((crew) => crew.length > 1 && crew.length <= most && allowed(crew.length))
-      .flatMap(man);
-  }
-  const roomy = teams.toSorted(
-    (a, b) =>
-      b.freeBytes - a.freeBytes ||
-      b.slowest - a.slowest ||
-      (a.members[0]?.seat.index ?? 0) - (b.members[0]?.seat.index ?? 0),
-  );
-  return [...kinds, kinds.flat(), roomy].flatMap((line) => prefixes(line, most, allowed, man));
-};
-
-/** Any number of teams of each kind, the roomiest of it. */
-const everyCrew = (kinds: readonly Team[][]): Team[][] =>
-  kinds.reduce<Team[][]>(
-    (crews, kind) =>
-      crews.flatMap((crew) =>
-        Array.from({ length: kind.length + 1 }, (_, count) => [...crew, ...kind.slice(0, count)]),
-      ),
-    [[]],
-  );
-
-/** The first teams of a line: the fewest that hold the model, and some more. */
-const prefixes = (
-  line: readonly Team[],
-  most: number,
-  allowed: (stages: number) => boolean,
-  man: (crew: Team[]) => Placed[],
-): Placed[] => {
-  const sites: Placed[] = [];
-  for (let stages = 2; stages <= Math.min(most, line.length); stages += 1) {
-    if (!allowed(stages) || (sites.length > 0 && !tryStages.includes(stages))) continue;
-    sites.push(...man(inOrder(line.slice(0, stages))));
-    if (sites.length > 0 && stages >= Math.max(...tryStages)) break;
-  }
-  return sites;
-};

@@ -1,0 +1,68 @@
+import type { Placeable } from './placeable.ts';
+
+/** Who may take one stage: one node, or a tensor group. */
+export interface Team {
+  members: Placeable[];
+  mode: 'None' | 'TCP' | 'RDMA';
+  /** Kinds of its members, ascending: teams of one make differ by their room alone. */
+  make: string;
+  slowest: number;
+  /** Of its slowest, for all of its ranks. */
+  speed: number;
+  freeBytes: number;
+}
+
+export const teamOf = (members: Placeable[], mode: Team['mode']): Team => {
+  const [only] = members;
+  if (only?.seat.kind && members.length === 1) {
+    const { id, chip } = only.seat.kind;
+    const { freeBytes } = only;
+    const speed = chip.memoryBandwidthGBps;
+    return { members, mode, make: String(id), slowest: id, speed, freeBytes };
+  }
+  const kinds = members.flatMap(({ seat }) => seat.kind ?? []);
+  const ids = kinds.map(({ id }) => id).toSorted((a, b) => a - b);
+  return {
+    members,
+    mode,
+    make: ids.join(),
+    slowest: ids[0] ?? 0,
+    speed: Math.min(...kinds.map(({ chip }) => chip.memoryBandwidthGBps)),
+    freeBytes: Math.min(...members.map(({ freeBytes }) => freeBytes)),
+  };
+};
+
+/** Disjoint groups of equals as far as possible: the fastest together, then the roomiest. */
+export const teamsIn = (
+  members: readonly Placeable[],
+  tensorSize: number,
+  mode: 'RDMA' | 'TCP',
+): Team[] => {
+  const sorted = members.toSorted(byMight);
+  return Array.from({ length: Math.floor(sorted.length / tensorSize) }, (_, index) =>
+    teamOf(
+      sorted.slice(index * tensorSize, (index + 1) * tensorSize),
+      tensorSize === 1 ? 'None' : mode,
+    ),
+  );
+};
+
+/** The fastest kind first, then the most room, apart from siblings, by name. */
+export const byMight = (a: Placeable, b: Placeable): number =>
+  (b.seat.kind?.id ?? 0) - (a.seat.kind?.id ?? 0) ||
+  b.freeBytes - a.freeBytes ||
+  a.siblings - b.siblings ||
+  a.seat.index - b.seat.index;
+
+/**
+ * The fastest first: it computes the first stage, and the embedding with it. Teams of one make stand together, so
+ * that the order of a crew does not depend on who else is there.
+ */
+export const inOrder = (teams: readonly Team[]): Team[] =>
+  teams.toSorted(
+    (a, b) =>
+      b.slowest - a.slowest ||
+      (a.make < b.make ? 1 : a.make > b.make ? -1 : 0) ||
+      b.freeBytes - a.freeBytes ||
+      (a.members[0]?.seat.index ?? 0) - (b.members[0]?.seat.index ?? 0),
+  );
