@@ -40,7 +40,10 @@ const isServed = (world: World, deployment: ModelDeployment): boolean => {
   return (
     sizes.length === spec.replicas &&
     processes.length === sizes.reduce((total, size) => total + size, 0) &&
-    processes.every(({ state }) => state === 'Ready')
+    processes.every(
+      ({ state, assignment }) =>
+        state === 'Ready' && assignment.contextLength === spec.runtime.contextLength,
+    )
   );
 };
 

@@ -8,8 +8,8 @@ export const mostGroups = ({ replicas, strategy }: ModelDeployment['spec']): num
   replicas + (strategy.type === 'RollingUpdate' ? strategy.rollingUpdate.maxSurge : 0);
 
 /**
- * Groups that hold a place: no more than any generation asked for that the operator may be acting on, from the one
- * that it wrote about last to today's; and what is left of a larger number, until it is gone.
+ * Groups that hold a place and are not on their way out: no more than any generation asked for that the operator may
+ * be acting on, from the one that it wrote about last to today's; and what is left of a larger number.
  */
 export class GroupCount {
   readonly #intents: Intents;
@@ -26,7 +26,9 @@ export class GroupCount {
     const specs = [spec, ...this.#intents.between(metadata, before.observedGeneration, generation)];
     const asked = Math.max(...specs.map(mostGroups));
     const allowed = Math.max(asked, before.held);
-    const held = groups.filter(({ members }) => members.length > 0).length;
+    const held = groups.filter(
+      ({ members, state }) => members.length > 0 && state !== 'Stopping',
+    ).length;
     holds('no group beyond spec', () => {
       assert.ok(held <= allowed, `${name} holds ${held} groups, ${allowed} are allowed`);
     });

@@ -22,10 +22,22 @@ export class ProcessPromises {
     holds('no memory given twice', () => this.#assertMemory());
   }
 
+  /** When a deployment goes, nothing of it runs any more where anybody could know. */
+  checkGone(name: string): void {
+    for (const node of this.#reliable()) {
+      for (const [id, { state }] of node.ranks) {
+        holds('no orphan', () => {
+          const isOrphan = id.startsWith(`default/${name}/`) && state !== 'Failed';
+          assert.ok(!isOrphan, `${name} is gone, ${id} still runs on ${node.name}`);
+        });
+      }
+    }
+  }
+
   #noteLoss(node: SimNode): void {
     const document = this.#world.fleet.documents().find(({ nodeName }) => nodeName === node.name);
     if (!node.isUp || node.isCutOff || !document) this.#lostOnce.add(node.name);
-    else if (node.report().observedVersion === document.version) {
+    else if (node.observedVersion === document.version) {
       const listed = new Set(document.ranks.map(({ id }) => id));
       if ([...node.ranks.keys()].every((id) => listed.has(id))) this.#lostOnce.delete(node.name);
     }

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { findCondition } from '../../src/resources/conditions.ts';
-import type { GroupMember, GroupStatus, ModelDeployment } from '../../src/resources/types.ts';
+import { revisionHash, revisionName } from '../../src/resources/revision.ts';
+import type {
+  GroupMember,
+  GroupStatus,
+  ModelDeployment,
+  ModelDeploymentSpec,
+} from '../../src/resources/types.ts';
 import { holds } from './broken-promise.ts';
 import type { World } from './world.ts';
 
@@ -40,6 +46,9 @@ export class ReadyPromises {
       const serving = groups.filter(({ state }) => state === 'Ready').length;
       const text = `${name} is Ready with ${serving} of ${groups.length} groups serving, ${spec.replicas} were asked for`;
       assert.ok(serving === spec.replicas && groups.length === spec.replicas, text);
+      const revision = revisionName(name, revisionHash(spec));
+      const old = groups.find((group) => !isHeldBack(group, spec) && group.revision !== revision);
+      assert.ok(!old, `${name} is Ready, group ${old?.index} runs revision ${old?.revision}`);
       if (this.#wasReady.has(uid)) return;
       for (const group of groups) this.#assertFresh(deployment, group);
     });
@@ -119,3 +128,7 @@ const idOf = (
   { index, incarnation }: GroupStatus,
   { rank }: GroupMember,
 ): string => `default/${metadata.name}/${index}/${incarnation}/${rank}`;
+
+/** Below the partition of a rolling update a group stays what it was. */
+const isHeldBack = ({ index }: GroupStatus, { strategy }: ModelDeploymentSpec): boolean =>
+  strategy.type === 'RollingUpdate' && index < strategy.rollingUpdate.partition;

@@ -48,7 +48,9 @@ export class World {
   isServerUp = true;
   /** Of the last fault between a replica and the server, or of a replica. */
   disturbedAtMs = 0;
-  /** What no replica may ever do, as it was done. */
+  /** What replicas wrote or commanded though another may have led by then. */
+  readonly staleWords: string[] = [];
+  /** Of written statuses, the checks that they fail. */
   readonly violations: string[] = [];
   statusesWritten = 0;
   /** Called with every write of a replica before the server has it. */
@@ -57,8 +59,8 @@ export class World {
   onArrival: (replica: Replica) => boolean = () => true;
   /** Called when the server has acted on a request of a replica. */
   onActed: (replica: Replica) => void = () => undefined;
-  /** Called with every deployment as it is stored. */
-  onDeployment: (deployment: ModelDeployment) => void = () => undefined;
+  /** Called with every deployment as it is stored, and when it is gone. */
+  onDeployment: (deployment: ModelDeployment, isGone: boolean) => void = () => undefined;
   #started = 0;
   #highestEpoch = 0;
   #leaseChangedAtMs = 0;
@@ -241,7 +243,7 @@ export class World {
   #tookOver(replica: Replica, term: Leadership): void {
     this.trace.note(`${replica.identity} leads, epoch ${term.epoch}`);
     if (term.epoch <= this.#highestEpoch) {
-      this.violations.push(`${replica.identity} has epoch ${term.epoch} again`);
+      this.staleWords.push(`${replica.identity} has epoch ${term.epoch} again`);
     }
     this.#highestEpoch = term.epoch;
     term.signal.addEventListener('abort', () => this.kill(replica, 'loses the Lease'));
@@ -271,7 +273,7 @@ export class World {
   }
 
   #mustLead(replica: Replica, what: string): void {
-    if (!replica.isDead && this.isStale(replica)) this.violations.push(what);
+    if (!replica.isDead && this.isStale(replica)) this.staleWords.push(what);
   }
 
   #stored(type: string, object: FakeObject): void {
@@ -284,7 +286,7 @@ export class World {
       this.#summaries.set(metadata.name, summary);
       this.trace.note(`${metadata.name}: ${summary}`);
     }
-    if (type !== 'DELETED') this.onDeployment(deployment);
+    this.onDeployment(deployment, type === 'DELETED');
   }
 
   #request(method: 'PATCH' | 'DELETE', path: string, body?: unknown): void {

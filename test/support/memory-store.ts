@@ -23,21 +23,17 @@ export class MemoryState {
   readonly #objects = new Map<string, Stored>();
   readonly #events: StoredEvent[] = [];
   readonly #now: () => Date;
-  readonly #startMs: number;
   problems: SpecProblem[] = [];
   /** Start count; the store that was opened last has it. */
   epoch = 0;
   /** Writes of any status so far. */
   statusWrites = 0;
-  /** Of the last write that was made to fail, since the state was made. */
-  lastFailureMs = -Infinity;
   listener: (key: ObjectKey) => void = () => {};
   #uids = 0;
   #fault: Error | undefined;
 
   constructor(now: () => Date) {
     this.#now = now;
-    this.#startMs = now().getTime();
   }
 
   /** A new start: stores opened before are fenced from their next write on. */
@@ -148,9 +144,7 @@ export class MemoryState {
   /** Throws what a write of this epoch meets. */
   checkWrite(epoch: number): void {
     if (epoch !== this.epoch) throw new EspalierError('EpochFenced', 'a newer one writes');
-    if (!this.#fault) return;
-    this.lastFailureMs = this.#now().getTime() - this.#startMs;
-    throw this.#fault;
+    if (this.#fault) throw this.#fault;
   }
 
   #apply(key: ObjectKey, spec: unknown, emptyStatus: unknown): void {

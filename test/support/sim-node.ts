@@ -104,6 +104,11 @@ export class SimNode {
     }
   }
 
+  /** Of the document that it obeys. */
+  get observedVersion(): string {
+    return this.#version;
+  }
+
   report(): NodeReport {
     return nodeReport({
       nodeName: this.name,
