@@ -144,8 +144,12 @@ export interface ApiClientOptions {
   rateLimit?: RateLimit;
 }
 
-/** 500 deployments written once take 5 s: no burst to a server, and no wait for one deployment. */
-const defaultRateLimit: RateLimit = { perSecond: 100, burst: 200 };
+/**
+ * Only against a fault of ours that writes in a circle. The server's own Priority and Fairness sees to its load, and
+ * says 429: SIG API Machinery advises against limits in clients (controller-runtime has had none since 0.21), because
+ * a change would wait behind the aftermath of the one before.
+ */
+const defaultRateLimit: RateLimit = { perSecond: 500, burst: 1000 };
 const defaultFieldManager = 'espalier-operator';
 const defaultDeadlineMs = 30_000;
 const attemptMs = 10_000;

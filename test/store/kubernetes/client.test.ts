@@ -188,13 +188,13 @@ test('writes say who writes: server-side apply with force, merge patch with its 
   assert.deepEqual(patch!.body, { metadata: { x: 1, resourceVersion: '7' } });
 });
 
-test('a burst is spread out: 200 at once, then 100 a second', async () => {
+test('a burst is spread out: 1,000 at once, then 500 a second', async () => {
   const { client, clock, requests } = setUp(stored);
-  const calls = Array.from({ length: 400 }, async () => client.get(widgets, name));
+  const calls = Array.from({ length: 2000 }, async () => client.get(widgets, name));
   await clock.settle();
-  assert.equal(requests.length, 200);
+  assert.equal(requests.length, 1000);
   await clock.advance(1000);
-  assert.equal(requests.length, 300);
+  assert.equal(requests.length, 1500);
   await clock.advance(1000);
   await Promise.all(calls);
 });
