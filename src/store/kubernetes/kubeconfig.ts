@@ -1,11 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import type * as ClientNode from '@kubernetes/client-node';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { parse } from 'yaml';
 import { EspalierError, errorMessage } from '../../base/errors.ts';
+import { newKubeConfig } from './kubeconfig-library.ts';
 
 export interface KubeConfigSource {
   /** Path of a kubeconfig. Without it: $KUBECONFIG, then the service account of a pod, then ~/.kube/config. */
@@ -13,13 +12,6 @@ export interface KubeConfigSource {
   /** A context of it; its current context otherwise. */
   context?: string | undefined;
 }
-
-/** Only when somebody connects: the library is 80 MB and a third of a second, and most commands need none of it. */
-const newKubeConfig = (): KubeConfig => {
-  const require = createRequire(import.meta.url);
-  const library = require('@kubernetes/client-node') as typeof ClientNode;
-  return new library.KubeConfig();
-};
 
 const serviceAccountToken = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 

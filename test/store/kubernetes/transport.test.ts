@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { EspalierError } from '../../../src/base/errors.ts';
+import { newKubeConfig } from '../../../src/store/kubernetes/kubeconfig-library.ts';
 import { createApiConnection } from '../../../src/store/kubernetes/transport.ts';
 import type { ApiConnection } from '../../../src/store/kubernetes/transport.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -222,4 +223,13 @@ test('a kubeconfig that cannot be used says what is wrong with it', (t) => {
   assert.throws(open({ kubeconfig: other }), invalid(/has as-groups, which Espalier does not/));
   const plain = writeConfig(path, 'http://127.0.0.1:1', {}, { 'insecure-skip-tls-verify': false });
   assert.throws(open({ kubeconfig: plain }), invalid(/expected an https server/));
+});
+
+test('the library is loaded without its API of every kind', () => {
+  const config = newKubeConfig();
+  config.loadFromClusterAndUser(
+    { name: 'c', server: 'https://c', skipTLSVerify: false },
+    { name: 'u' },
+  );
+  assert.throws(() => config.makeApiClient(Object), TypeError);
 });
