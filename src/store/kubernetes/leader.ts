@@ -161,9 +161,7 @@ class HeldLease implements Leadership {
     this.#end('this process stops');
     await this.#renewing;
     if (!wasHeld) return;
-    const spec = { holderIdentity: '', leaseDurationSeconds: 1 };
-    const { signal } = new AbortController();
-    await this.#access.write(this.#lease, { spec }, signal).catch((error: unknown) => {
+    await this.#giveUp().catch((error: unknown) => {
       this.#options.logger.warn(errorFacts(error), 'lease not released');
     });
   }
@@ -179,6 +177,17 @@ class HeldLease implements Leadership {
       }
       await delay(clock, retryPeriodMs * (0.9 + 0.4 * random()), signal);
     }
+  }
+
+  /** Whoever comes next would wait for its whole duration. */
+  async #giveUp(): Promise<void> {
+    const spec = { holderIdentity: '', leaseDurationSeconds: 1 };
+    const { signal } = new AbortController();
+    if (await this.#access.write(this.#lease, { spec }, signal)) return;
+    // A renewal that was broken off may have reached the server.
+    const lease = await this.#access.read(signal);
+    const isOurs = lease?.spec?.holderIdentity === this.#options.identity;
+    if (isOurs && epochOf(lease) === this.epoch) await this.#access.write(lease, { spec }, signal);
   }
 
   /** A timer of its own: a renewal that hangs must not outlive the deadline. */

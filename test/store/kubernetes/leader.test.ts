@@ -121,6 +121,23 @@ test('one leads, the other stands by, and takes over at once when the Lease is g
   assert.ok(second.term!.epoch > first.epoch);
 });
 
+test('a Lease is given up in the midst of a renewal, too', async () => {
+  const { clock, server, replica } = setUp();
+  const network = { ...perfect(), latencyMs: 100 };
+  const taking = replica('a', network);
+  await clock.advance(300);
+  const term = await taking;
+  const taken = server.lease!.metadata.resourceVersion;
+  // The renewal has reached the server, but its answer not us.
+  await clock.advance(2150);
+  assert.notEqual(server.lease!.metadata.resourceVersion, taken);
+  const released = term.release();
+  await clock.settle();
+  await clock.advance(1000);
+  await released;
+  assert.equal(server.lease!.spec!.holderIdentity, '');
+});
+
 test('epochs are at least the Unix time, so that a deleted Lease does not set them back', async () => {
   const { clock, server, replica } = setUp();
   const first = await replica('a');
