@@ -14,7 +14,7 @@ import { readFleet, viewNode } from './fleet/fleet.ts';
 import type { FleetSources } from './fleet/fleet.ts';
 import { deploymentKey, keyText, nodeKey, parseKey } from './keys.ts';
 import { createLoop, done } from './loop.ts';
-import type { Outcome } from './loop.ts';
+import type { Loop, Outcome } from './loop.ts';
 import { countChanges } from './metrics/changes.ts';
 import { measurePlans } from './metrics/plans.ts';
 import { countReconciles } from './metrics/reconciles.ts';
@@ -55,6 +55,7 @@ export interface Controller {
 
 /** One worker: plans share the fleet's memory, and two at once would spend the same bytes twice. */
 const workers = 1;
+const nodesAtOnce = 16;
 const stopDeadlineMs = 10_000;
 
 export const createController = (options: ControllerOptions): Controller => {
@@ -109,14 +110,14 @@ export const createController = (options: ControllerOptions): Controller => {
   const loop = createLoop({ queue, reconcile, workers, clock, logger, onFenced, onReconciled });
 
   const start = async (): Promise<void> => {
-    await store.start((key) => queue.add(keyText(key)));
+    let isRead = false;
+    // What there is at the start is looked at below.
+    await store.start((key) => isRead && queue.addUrgent(keyText(key)));
+    isRead = true;
     startedAtMs = clock.monotonicMs();
     nodeLink.onReport((name) => queue.add(keyText(nodeKey(name))));
     publisher.publishAll();
-    for (const { metadata } of store.deployments().toSorted(compareAge)) {
-      await loop.runNow(keyText(deploymentKey(metadata)));
-    }
-    for (const { metadata } of store.nodes()) await loop.runNow(keyText(nodeKey(metadata.name)));
+    await lookAtAll(store, loop);
     if (isFenced) return;
     publisher.publishAll();
     nodeLink.open();
@@ -131,6 +132,18 @@ export const createController = (options: ControllerOptions): Controller => {
   };
 
   return { start, stop };
+};
+
+/** Deployments one by one, the oldest first; nodes side by side, for they plan nothing and have two writes each. */
+const lookAtAll = async (store: Store, loop: Loop): Promise<void> => {
+  for (const { metadata } of store.deployments().toSorted(compareAge)) {
+    await loop.runNow(keyText(deploymentKey(metadata)));
+  }
+  const nodes = store.nodes().values();
+  const lookAtNodes = async (): Promise<void> => {
+    for (const { metadata } of nodes) await loop.runNow(keyText(nodeKey(metadata.name)));
+  };
+  await Promise.all(Array.from({ length: nodesAtOnce }, lookAtNodes));
 };
 
 const reconcileObject = async (

@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { backoffMs } from '../base/random.ts';
 import type { Random } from '../base/random.ts';
+import { createLanes } from './lanes.ts';
 
 export interface QueueOptions {
   clock: Clock;
@@ -28,6 +29,11 @@ export interface QueueObserver {
  */
 export interface WorkQueue {
   add(key: string): void;
+  /**
+   * Adds what somebody waits for: urgent keys and others are taken by turns, so that neither waits for more than one
+   * of the others.
+   */
+  addUrgent(key: string): void;
   /** Adds later; of several times for one key the earliest counts. */
   addAfter(key: string, delayMs: number): void;
   /** Adds after the key's own exponential backoff, with jitter. */
@@ -45,11 +51,11 @@ export interface WorkQueue {
 
 export const createQueue = (options: QueueOptions): WorkQueue => {
   const { clock, random, baseMs = 5, maxMs = 30_000, observer } = options;
-  const ready: string[] = [];
+  const ready = createLanes();
   const dirty = new Set<string>();
   const processing = new Set<string>();
   const failures = new Map<string, number>();
-  const timers = new Map<string, { dueMs: number; cancel: () => void }>();
+  const timers = createTimers(clock);
   const takers: ((key: string | undefined) => void)[] = [];
   let isShutDown = false;
 
@@ -60,18 +66,16 @@ export const createQueue = (options: QueueOptions): WorkQueue => {
     if (!processing.has(key)) offer(key);
   };
 
+  const addUrgent = (key: string): void => {
+    if (isShutDown) return;
+    ready.hurry(key);
+    add(key);
+  };
+
   const addAfter = (key: string, delayMs: number): void => {
     if (isShutDown) return;
     if (delayMs <= 0) return add(key);
-    const dueMs = clock.monotonicMs() + delayMs;
-    const waiting = timers.get(key);
-    if (waiting && waiting.dueMs <= dueMs) return;
-    waiting?.cancel();
-    const fire = () => {
-      timers.delete(key);
-      add(key);
-    };
-    timers.set(key, { dueMs, cancel: clock.after(delayMs, fire) });
+    timers.set(key, delayMs, () => add(key));
   };
 
   const addRateLimited = (key: string): void => {
@@ -96,16 +100,15 @@ export const createQueue = (options: QueueOptions): WorkQueue => {
 
   const shutDown = (): void => {
     isShutDown = true;
-    for (const { cancel } of timers.values()) cancel();
     timers.clear();
-    ready.length = 0;
+    ready.clear();
     for (const taker of takers.splice(0)) taker(undefined);
   };
 
   const offer = (key: string): void => {
+    ready.push(key);
     const taker = takers.shift();
-    if (taker) taker(begin(key));
-    else ready.push(key);
+    if (taker) taker(begin(ready.shift()!));
   };
 
   const begin = (key: string): string => {
@@ -116,5 +119,27 @@ export const createQueue = (options: QueueOptions): WorkQueue => {
   };
 
   const forget = (key: string): void => void failures.delete(key);
-  return { add, addAfter, addRateLimited, forget, take, done, shutDown, size: () => ready.length };
+  const size = (): number => ready.size();
+  return { add, addUrgent, addAfter, addRateLimited, forget, take, done, shutDown, size };
+};
+
+/** One timer for each key: of several times the earliest. */
+const createTimers = (clock: Clock) => {
+  const timers = new Map<string, { dueMs: number; cancel: () => void }>();
+  const set = (key: string, delayMs: number, act: () => void): void => {
+    const dueMs = clock.monotonicMs() + delayMs;
+    const waiting = timers.get(key);
+    if (waiting && waiting.dueMs <= dueMs) return;
+    waiting?.cancel();
+    const fire = () => {
+      timers.delete(key);
+      act();
+    };
+    timers.set(key, { dueMs, cancel: clock.after(delayMs, fire) });
+  };
+  const clear = (): void => {
+    for (const { cancel } of timers.values()) cancel();
+    timers.clear();
+  };
+  return { set, clear };
 };

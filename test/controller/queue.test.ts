@@ -38,6 +38,26 @@ test('a taker waits for the next key, in order of arrival', async () => {
   assert.deepEqual(await Promise.all(taken), ['a', 'b']);
 });
 
+test('urgent keys and others are taken by turns', async () => {
+  const { queue } = newQueue();
+  for (const key of ['a', 'b', 'c', 'd']) queue.add(key);
+  for (const key of ['x', 'd', 'x']) queue.addUrgent(key);
+  assert.equal(queue.size(), 5);
+  const taken: (string | undefined)[] = [];
+  while (queue.size() > 0) taken.push(await queue.take());
+  assert.deepEqual(taken, ['x', 'a', 'd', 'b', 'c']);
+});
+
+test('a key that becomes urgent while it is worked on comes back before the others', async () => {
+  const { queue } = newQueue();
+  for (const key of ['a', 'b', 'c']) queue.add(key);
+  await queue.take();
+  queue.addUrgent('a');
+  queue.done('a');
+  assert.equal(await queue.take(), 'a');
+  assert.equal(await queue.take(), 'b');
+});
+
 test('of several delays for one key the earliest counts', async () => {
   const { clock, queue } = newQueue();
   queue.addAfter('a', 1000);

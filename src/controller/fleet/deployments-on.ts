@@ -1,31 +1,47 @@
 import type { ModelDeployment } from '../../resources/types.ts';
 
-const indexes = new WeakMap<readonly ModelDeployment[], Map<string, ModelDeployment[]>>();
+/** By node name: positions in the list. */
+type Index = Map<string, Set<number>>;
+
+let latest: { deployments: readonly ModelDeployment[]; index: Index } = {
+  deployments: [],
+  index: new Map(),
+};
 
 /**
  * Deployments whose status has groups with members on the node, in the order of the list. With hundreds of
- * deployments on a thousand nodes one look at all of them per node is most of the controller's work: the Kubernetes
- * store gives the same list until something changes, and so long this looks once.
+ * deployments on a thousand nodes one look at all of them per node is most of the controller's work: this looks only
+ * at those that are others than in the list before.
  */
 export const deploymentsOn = (
   nodeName: string,
   deployments: readonly ModelDeployment[],
 ): readonly ModelDeployment[] => {
-  const index = indexes.get(deployments) ?? indexOf(deployments);
-  indexes.set(deployments, index);
-  return index.get(nodeName) ?? [];
+  if (latest.deployments !== deployments) {
+    latest = { deployments, index: indexOf(deployments, latest) };
+  }
+  const positions = [...(latest.index.get(nodeName) ?? [])];
+  return positions
+    .toSorted((left, right) => left - right)
+    .map((position) => deployments[position]!);
 };
 
-const indexOf = (deployments: readonly ModelDeployment[]): Map<string, ModelDeployment[]> => {
-  const index = new Map<string, ModelDeployment[]>();
-  for (const deployment of deployments) {
-    const { groups } = deployment.status;
-    const names = groups.flatMap(({ members }) => members.map(({ nodeName }) => nodeName));
-    for (const nodeName of new Set(names)) {
-      const there = index.get(nodeName);
-      if (there) there.push(deployment);
-      else index.set(nodeName, [deployment]);
+/** The index of the list before, brought forward; a new one when something came or went. */
+const indexOf = (deployments: readonly ModelDeployment[], before: typeof latest): Index => {
+  const isSameLength = before.deployments.length === deployments.length;
+  const known = isSameLength ? before.deployments : [];
+  const index: Index = isSameLength ? before.index : new Map();
+  for (const [position, deployment] of deployments.entries()) {
+    const old = known[position];
+    if (old === deployment) continue;
+    if (old) for (const nodeName of nodesOf(old)) index.get(nodeName)?.delete(position);
+    for (const nodeName of nodesOf(deployment)) {
+      const there = index.get(nodeName) ?? new Set();
+      index.set(nodeName, there.add(position));
     }
   }
   return index;
 };
+
+const nodesOf = ({ status }: ModelDeployment): string[] =>
+  status.groups.flatMap(({ members }) => members.map(({ nodeName }) => nodeName));
