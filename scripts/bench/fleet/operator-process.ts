@@ -10,8 +10,8 @@ import { promisify } from 'node:util';
 import { freePort } from '../../../src/cli/quickstart/ports.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-/** As the image runs it (manifests/Containerfile): built, and with a young generation that stays small. */
-const command = ['--max-semi-space-size=8', join(root, 'dist/cli/main.js'), 'operator'];
+/** As the package has it: built, and without an option of Node's. */
+const command = [join(root, 'dist/cli/main.js'), 'operator'];
 const stopGraceMs = 20_000;
 
 /** `espalier operator` as a process of its own. */

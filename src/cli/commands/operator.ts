@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import { errorFacts } from '../../base/errors.ts';
 import { createLogger } from '../../base/logger.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
+import { keepHeapLean } from '../lean-heap.ts';
 import { catalogueOption, portOption, reachableAddress } from '../options.ts';
 import { stopSignal } from '../signals.ts';
 
@@ -78,6 +79,7 @@ Examples:
     .action(async (options: OperatorCommandOptions) => operate(options));
 
 const operate = async (options: OperatorCommandOptions): Promise<void> => {
+  keepHeapLean();
   const logger = createLogger({ name: 'espalier' });
   // Loaded here: the other commands need none of it and start in half the time.
   const { startKubernetesOperator } = await import('../kubernetes-operator.ts');

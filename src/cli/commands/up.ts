@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { createLogger } from '../../base/logger.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
+import { keepHeapLean } from '../lean-heap.ts';
 import { catalogueOption, portOption, stateDirectoryOption } from '../options.ts';
 import { note } from '../output.ts';
 import { stopSignal } from '../signals.ts';
@@ -47,6 +48,7 @@ Examples:
     .action(async (options: UpOptions) => up(options));
 
 const up = async (options: UpOptions): Promise<void> => {
+  keepHeapLean();
   const logger = createLogger({ name: 'espalier' });
   // Loaded here: the other commands need none of it and start in half the time.
   const { startOperator } = await import('../operator.ts');
