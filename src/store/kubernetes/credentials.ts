@@ -6,6 +6,7 @@ import type { Clock } from '../../base/clock.ts';
 import { EspalierError, errorMessage } from '../../base/errors.ts';
 import { loadKubeConfig } from './kubeconfig.ts';
 import type { KubeConfigSource } from './kubeconfig.ts';
+import { proxyFor } from './proxy.ts';
 
 /** What one request needs to be let in. Never logged. */
 export interface Credentials {
@@ -29,7 +30,7 @@ const minRenewIntervalMs = 5000;
 const pluginDeadlineMs = 30_000;
 
 /**
- * Credentials from a kubeconfig through the library: certificates, tokens, token files, basic, exec and OIDC.
+ * Credentials from a kubeconfig through the library: certificates, tokens, token files, basic and exec.
  * The library builds a connection pool per request if one lets it, and runs the plugin once per concurrent
  * request; so the answer is kept for 10 s and asked for once.
  */
@@ -73,7 +74,9 @@ const readCredentials = async (config: KubeConfig): Promise<Credentials> => {
   } catch (error) {
     // The output of a plugin is its secret, and JSON.parse quotes what it cannot read.
     const why = error instanceof SyntaxError ? 'its output is not JSON' : errorMessage(error);
-    const message = `cannot get credentials for the API server: ${why.slice(0, 300)}`;
+    const { installHint = '' } = (config.getCurrentUser()?.exec ?? {}) as { installHint?: string };
+    const hint = why.includes('ENOENT') && installHint ? `; ${installHint.trim()}` : '';
+    const message = `cannot get credentials for the API server: ${(why + hint).slice(0, 300)}`;
     throw new EspalierError('ApiUnauthorized', message, {});
   }
   const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = options;
@@ -82,7 +85,8 @@ const readCredentials = async (config: KubeConfig): Promise<Credentials> => {
       ([, value]) => value !== undefined && value !== null,
     ),
   ) as buildConnector.BuildOptions;
-  const proxyUrl = config.getCurrentCluster()?.proxyUrl;
+  const cluster = config.getCurrentCluster()!;
+  const proxyUrl = proxyFor(new URL(cluster.server), cluster.proxyUrl, process.env);
   return {
     headers: requestHeaders(options),
     tls,

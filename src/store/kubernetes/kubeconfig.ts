@@ -1,10 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { parse } from 'yaml';
 import { EspalierError, errorMessage } from '../../base/errors.ts';
 import { newKubeConfig } from './kubeconfig-library.ts';
+import { asKubectlReads, unsupportedIn, withExecInfo } from './kubeconfig-user.ts';
+import type { RawUser } from './kubeconfig-user.ts';
 
 export interface KubeConfigSource {
   /** Path of a kubeconfig. Without it: $KUBECONFIG, then the service account of a pod, then ~/.kube/config. */
@@ -41,13 +43,12 @@ export const loadKubeConfig = (source: KubeConfigSource): KubeConfig => {
       where,
     );
   }
-  const { name } = config.getCurrentUser()!;
-  const fields = unsupported.get(name);
-  if (fields === undefined) return config;
-  throw invalid(
-    `the user ${name} in ${where} has ${fields}, which Espalier does not support; use credentials that have those rights themselves`,
-    where,
-  );
+  const cluster = config.getCurrentCluster()!;
+  const user = config.getCurrentUser()!;
+  const why = unsupported.get(user.name);
+  if (why !== undefined) throw invalid(`the user ${user.name} in ${where} ${why}`, where);
+  config.users = config.users.map((each) => (each === user ? withExecInfo(user, cluster) : each));
+  return config;
 };
 
 const read = (
@@ -69,27 +70,19 @@ const read = (
   );
 };
 
-/** Fields by user. */
+/** Why a user cannot be used, by name. */
 type Unsupported = Map<string, string>;
-
-/** What decides who one is, and what the library passes over in silence: the request would go out as somebody else. */
-const impersonation = ['as-groups', 'as-uid', 'as-user-extra'];
 
 const load = (config: KubeConfig, file: string, unsupported: Unsupported): void => {
   config.loadFromFile(file);
   const { users } = (parse(readFileSync(file, 'utf8')) ?? {}) as {
-    users?: { name: string; user?: Record<string, unknown> | null }[];
+    users?: { name: string; user?: RawUser | null }[];
   };
   for (const [index, { name, ...rest }] of (users ?? []).entries()) {
     const user = rest.user ?? {};
-    const ignored = impersonation.filter((field) => user[field] !== undefined);
-    if (ignored.length > 0) unsupported.set(name, ignored.join(', '));
-    // kubectl's name for it; the library knows another one.
-    const { tokenFile } = user;
-    if (typeof tokenFile !== 'string') continue;
-    const provider = { tokenFile: resolve(dirname(file), tokenFile) };
-    const known = config.users[index]!;
-    config.users[index] = { ...known, authProvider: { name: 'tokenFile', config: provider } };
+    const why = unsupportedIn(user);
+    if (why !== undefined) unsupported.set(name, why);
+    config.users[index] = asKubectlReads(config.users[index]!, user, file);
   }
 };
 

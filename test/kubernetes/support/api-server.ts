@@ -3,6 +3,8 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { kubeTestPath } from '../../../scripts/setup/kube-test.ts';
+import { createAuthority } from '../../support/certificates.ts';
+import type { Certificate } from '../../support/certificates.ts';
 import { eventually } from '../../support/eventually.ts';
 import { send } from './request.ts';
 import type { ApiAnswer } from './request.ts';
@@ -27,6 +29,8 @@ export interface ApiServer {
   /** Administrator's. */
   readonly kubeconfigPath: string;
   readonly adminToken: string;
+  /** Whoever it certifies is let in by name and organization. */
+  readonly clientAuthority: Certificate;
   /** Of the process's own; gone with the server. */
   readonly folder: string;
   /** A token of one of `users`, or of the service account `system:serviceaccount:<namespace>:<name>`. */
@@ -56,6 +60,7 @@ interface Identity {
   folder: string;
   adminToken: string;
   userTokens: Map<string, string>;
+  clientAuthority: Certificate;
 }
 
 const newToken = (): string => randomBytes(16).toString('hex');
@@ -75,7 +80,9 @@ const writeIdentity = (users: Record<string, string[]>): Identity => {
     join(folder, 'service-account.key'),
     privateKey.export({ type: 'sec1', format: 'pem' }),
   );
-  return { folder, adminToken, userTokens };
+  const clientAuthority = createAuthority();
+  writeFileSync(join(folder, 'client-authority.crt'), clientAuthority.cert);
+  return { folder, adminToken, userTokens, clientAuthority };
 };
 
 const etcdArguments = (folder: string, port: number, peerPort: number): string[] => [
@@ -102,6 +109,7 @@ const apiServerArguments = (folder: string, port: number, etcdPort: number): str
   '--endpoint-reconciler-type=none',
   '--authorization-mode=RBAC',
   `--token-auth-file=${join(folder, 'tokens.csv')}`,
+  `--client-ca-file=${join(folder, 'client-authority.crt')}`,
   '--service-account-issuer=https://kubernetes.default.svc',
   `--service-account-key-file=${join(folder, 'service-account.key')}`,
   `--service-account-signing-key-file=${join(folder, 'service-account.key')}`,
@@ -156,17 +164,19 @@ class LocalApiServer implements ApiServer {
   readonly etcdUrl: string;
   readonly kubeconfigPath: string;
   readonly adminToken: string;
+  readonly clientAuthority: Certificate;
   readonly folder: string;
   readonly #userTokens: ReadonlyMap<string, string>;
   readonly #parts: Record<ServerPart, RestartableProcess>;
 
   constructor(
     program: string,
-    { folder, adminToken, userTokens }: Identity,
+    { folder, adminToken, userTokens, clientAuthority }: Identity,
     ports: { etcd: number; etcdPeer: number; apiserver: number },
   ) {
     this.folder = folder;
     this.adminToken = adminToken;
+    this.clientAuthority = clientAuthority;
     this.#userTokens = userTokens;
     this.url = `https://127.0.0.1:${ports.apiserver}`;
     this.etcdUrl = `http://127.0.0.1:${ports.etcd}`;
