@@ -7,19 +7,13 @@
  * Installs what is missing when it may. What cannot run here is said at the end, and is a failure with CI=true.
  */
 import { globSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { ensure, succeeds } from './setup/apt.ts';
 import { buildKubeTest } from './setup/kube-test.ts';
 import { root, runStep } from './setup/step.ts';
+import { giveUp, runSteps } from './setup/steps.ts';
 
 const testsDeadlineMs = 40 * 60_000;
 const oneTestDeadlineMs = 10 * 60_000;
-
-const notRun: string[] = [];
-const giveUp = (what: string, why: string): void => {
-  notRun.push(`${what}: ${why}`);
-  process.stderr.write(`\n!! ${what} NOT RUN: ${why}\n`);
-};
 
 let built = true;
 const build = (): void => {
@@ -35,12 +29,7 @@ const lua = (): void => {
   giveUp('Argo CD scripts', 'lua5.1 is missing, and only root on a Debian can install it');
 };
 
-const { values, positionals } = parseArgs({
-  options: { only: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
-  allowPositionals: true,
-});
-
-const test = (): void => {
+const test = (chosen: string[]): void => {
   if (!built) return;
   // Argo CD's scripts are skipped by `npm test` where Lua is missing; here it is there.
   const files = globSync(['test/kubernetes/**/*.test.ts', 'test/manifests/argo.test.ts'], {
@@ -54,32 +43,13 @@ const test = (): void => {
       // Leases run out on a machine that is too busy, and then the operator ends as it must.
       '--test-concurrency=1',
       `--test-timeout=${oneTestDeadlineMs}`,
-      ...(positionals.length > 0 ? positionals : files),
+      ...(chosen.length > 0 ? chosen : files),
     ],
     { deadlineMs: testsDeadlineMs },
   );
 };
 
-const steps: Record<string, () => void> = { build, lua, test };
-
-if (values.help) {
-  const names = Object.keys(steps).join(',');
-  process.stdout.write(`npm run test:kubernetes [-- [--only ${names}] [test files]]\n`);
-  process.exit(0);
-}
-const chosen = values.only?.split(',') ?? Object.keys(steps);
-const unknown = chosen.filter((name) => !(name in steps));
-if (unknown.length > 0) {
-  const known = Object.keys(steps).join(', ');
-  process.stderr.write(`--only names ${unknown.join(', ')}; there are ${known}\n`);
-  process.exit(2);
-}
-const startedMs = performance.now();
-for (const name of chosen) steps[name]?.();
-process.stderr.write(`\nKubernetes: ${((performance.now() - startedMs) / 1000).toFixed(0)} s\n`);
-if (notRun.length > 0) {
-  process.stderr.write(
-    `\n!! NOT EVERYTHING RAN:\n${notRun.map((line) => `!!   ${line}\n`).join('')}`,
-  );
-  if (process.env['CI']) process.exit(1);
-}
+runSteps(
+  { title: 'Kubernetes', script: 'test:kubernetes', files: '[test files]' },
+  { build, lua, test },
+);

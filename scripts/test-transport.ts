@@ -9,22 +9,16 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { arch, availableParallelism, platform, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { ensure, succeeds } from './setup/apt.ts';
 import { macosToolchain } from './setup/macos-toolchain.ts';
 import { root, runStep } from './setup/step.ts';
+import { giveUp, runSteps } from './setup/steps.ts';
 
 const minuteMs = 60_000;
 const fuzzSeconds = 8;
 const fuzzTargets = ['frames', 'handshake', 'liveness', 'negotiation', 'data'];
 /** What test/rdma/run.sh says with when the machine cannot run a guest. */
 const exitCannotRun = 77;
-
-const notRun: string[] = [];
-const giveUp = (what: string, why: string): void => {
-  notRun.push(`${what}: ${why}`);
-  process.stderr.write(`\n!! ${what} NOT RUN: ${why}\n`);
-};
 
 const build = (title: string, folder: string, target: string, options: string[]): void => {
   runStep(`Configuring ${title}`, 'cmake', ['-S', 'native', '-B', folder, ...options], {
@@ -158,36 +152,15 @@ const guest = (): void => {
   if (code === exitCannotRun) giveUp('verbs in a guest', 'this machine cannot run it, see above');
 };
 
-const steps: Record<string, () => void> = {
-  suite,
-  asan: () => sanitize('address', 'native/build-asan'),
-  tsan: () => sanitize('thread', 'native/build-tsan'),
-  fuzz,
-  arm64,
-  macos,
-  guest,
-};
-
-const { values } = parseArgs({
-  options: { only: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
-});
-if (values.help) {
-  process.stdout.write(`npm run test:transport [-- --only ${Object.keys(steps).join(',')}]\n`);
-  process.exit(0);
-}
-const chosen = values.only?.split(',') ?? Object.keys(steps);
-const unknown = chosen.filter((name) => !(name in steps));
-if (unknown.length > 0) {
-  const known = Object.keys(steps).join(', ');
-  process.stderr.write(`--only names ${unknown.join(', ')}; there are ${known}\n`);
-  process.exit(2);
-}
-const startedMs = performance.now();
-for (const name of chosen) steps[name]?.();
-process.stderr.write(`\nTransport: ${((performance.now() - startedMs) / 1000).toFixed(0)} s\n`);
-if (notRun.length > 0) {
-  process.stderr.write(
-    `\n!! NOT EVERYTHING RAN:\n${notRun.map((line) => `!!   ${line}\n`).join('')}`,
-  );
-  if (process.env['CI']) process.exit(1);
-}
+runSteps(
+  { title: 'Transport', script: 'test:transport' },
+  {
+    suite,
+    asan: () => sanitize('address', 'native/build-asan'),
+    tsan: () => sanitize('thread', 'native/build-tsan'),
+    fuzz,
+    arm64,
+    macos,
+    guest,
+  },
+);

@@ -27,6 +27,10 @@ export const errorCatalogue = {
     kind: 'waiting',
     summary: 'The API server does not serve this kind: its CRD is not installed.',
   },
+  ApiSchemaOutdated: {
+    kind: 'waiting',
+    summary: 'The API server does not know a field that was written: its CRDs are older than Espalier.',
+  },
   ApiUnauthorized: {
     kind: 'waiting',
     summary: 'The API server does not accept the credentials, or there are none to be had.',

@@ -110,6 +110,8 @@ const createServer = (options: RouterOptions, forwarding: Forwarding) => {
     bodyLimit: options.maxBodyBytes ?? 16 * 2 ** 20,
     requestTimeout: 60_000,
     forceCloseConnections: 'idle',
+    // Fastify's own answer is not OpenAI's shape.
+    return503OnClosing: false,
     frameworkErrors: (error, _request, reply) => {
       void send(reply, asApiError(error));
     },

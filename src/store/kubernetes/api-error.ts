@@ -1,6 +1,11 @@
 import { EspalierError } from '../../base/errors.ts';
 import type { ErrorCode } from '../../base/errors.ts';
 
+const hints: Partial<Record<ErrorCode, string>> = {
+  ApiResourceMissing: '; are the CRDs installed?',
+  ApiSchemaOutdated: '; install the CRDs of this version of Espalier',
+};
+
 /** metav1.Status, as far as it is used. */
 interface ApiStatus {
   kind?: string;
@@ -38,8 +43,7 @@ export const apiError = (
   const retryAfterMs = retryAfter(headers['retry-after'], body.details?.retryAfterSeconds);
   const said = body.message ?? text.slice(0, 200).replaceAll(/\s+/g, ' ').trim();
   const code = codeOf(status, body);
-  const isOurs = where.includes('/apis/espalier.dev/');
-  const hint = code === 'ApiResourceMissing' && isOurs ? '; are the CRDs installed?' : '';
+  const hint = where.includes('/apis/espalier.dev/') ? (hints[code] ?? '') : '';
   return new EspalierError(code, `${where} answered ${status}: ${said || 'nothing'}${hint}`, {
     where,
     status,
@@ -49,7 +53,11 @@ export const apiError = (
   });
 };
 
-const codeOf = (status: number, { kind, reason, details }: ApiStatus): ErrorCode => {
+const codeOf = (status: number, { kind, reason, message, details }: ApiStatus): ErrorCode => {
+  // Said of a server-side apply, as if it were the server's own fault.
+  if (status === 500 && message?.includes('field not declared in schema')) {
+    return 'ApiSchemaOutdated';
+  }
   if (status === 409 && reason === 'AlreadyExists') return 'ObjectConflict';
   // An unknown path is answered in plain text, or with a Status that names no object.
   if (status === 404 && (kind !== 'Status' || !details?.name)) return 'ApiResourceMissing';

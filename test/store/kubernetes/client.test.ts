@@ -156,6 +156,10 @@ test('refusals have names', async () => {
     ['ApiUnauthorized', { status: 401, body: status('Unauthorized') }],
     ['ApiInvalid', { status: 422, body: status('Invalid') }],
     ['ApiFailed', { status: 500, body: 'upstream said no' }],
+    [
+      'ApiSchemaOutdated',
+      { status: 500, body: { kind: 'Status', message: '.status.x: field not declared in schema' } },
+    ],
   ] as const) {
     const { client, settled } = setUp(answer);
     await assert.rejects(settled(client.create(widgets, object)), codeOf(code));

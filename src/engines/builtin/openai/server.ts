@@ -19,7 +19,12 @@ export const createServer = (
   model: ServedModel,
   options: { maxConcurrentRequests: number; isStopping: () => boolean; logger: Logger },
 ): FastifyInstance => {
-  const app = fastify({ bodyLimit: maxBodyBytes, forceCloseConnections: 'idle' });
+  const app = fastify({
+    bodyLimit: maxBodyBytes,
+    forceCloseConnections: 'idle',
+    // Fastify's own answer is not OpenAI's shape; what comes now gets ours.
+    return503OnClosing: false,
+  });
   app.removeContentTypeParser('text/plain');
   const created = Math.floor(model.clock.now().getTime() / 1000);
   const entry = (id: string) => ({ id, object: 'model', created, owned_by: 'espalier' });
