@@ -29,7 +29,8 @@ export const errorCatalogue = {
   },
   ApiSchemaOutdated: {
     kind: 'waiting',
-    summary: 'The API server does not know a field that was written: its CRDs are older than Espalier.',
+    summary:
+      'The API server does not know a field that was written: its CRDs are older than Espalier.',
   },
   ApiUnauthorized: {
     kind: 'waiting',
