@@ -136,23 +136,29 @@ const surgeIndexes = (input: RolloutInput): ReadonlySet<number> => {
   if (strategy.type !== 'RollingUpdate') return new Set();
   const { maxSurge } = strategy.rollingUpdate;
   const isHeld = isRolloutHeld(input);
-  const present = groups.filter(
+  const extra = groups.filter(
     (group) =>
       group.index >= replicas &&
-      group.index < replicas + maxSurge &&
       group.state !== 'Stopping' &&
       // One that serves makes up for those that do not yet, also after the user changed their mind.
       (isHeld || group.revision === revision || isAvailable(group, spec, now)),
   );
+  const present = extra.filter(({ index }) => index < replicas + maxSurge);
   const own = groups.filter(({ index }) => index < replicas);
   const outdated =
     revision === undefined ? 0 : own.filter((group) => isRunningOutdated(group, input)).length;
+  const availableOf = (some: readonly GroupStatus[]): GroupStatus[] =>
+    some.filter((group) => isAvailable(group, spec, now));
   const isShort =
-    own.filter((group) => isAvailable(group, spec, now)).length < minimumOf(spec) &&
+    availableOf(own).length < minimumOf(spec) &&
     own.some((group) => group.state !== 'Waiting' && !isAvailable(group, spec, now));
+  const missing = minimumOf(spec) - availableOf([...own, ...present]).length;
+  // Where maxSurge was lowered meanwhile, what is promised comes before what is allowed.
+  const needed = availableOf(extra.filter((group) => !present.includes(group)));
   const fresh = isHeld ? 0 : Math.min(maxSurge, outdated);
   return new Set([
     ...(outdated > 0 || isShort ? indexes(present) : []),
+    ...(isShort ? indexes(needed.slice(0, Math.max(0, missing))) : []),
     ...Array.from({ length: fresh }, (_, nth) => replicas + nth),
   ]);
 };
