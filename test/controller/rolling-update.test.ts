@@ -86,25 +86,6 @@ test('old groups that do not serve are replaced at once, however many may be mis
   assert.deepEqual(contexts(world), [512, 512, 512]);
 });
 
-test('going back at any step of an update keeps the minimum serving', async () => {
-  for (let steps = 1; steps <= 40; steps += 3) {
-    const world = await rolledOut(['a', 'b', 'c'], rolling({}, 1024));
-    const before = new Map(groups(world).map(({ index, incarnation }) => [index, incarnation]));
-    world.state.applyDeployment('m', rolling({}, 2048));
-    await world.run(steps / 2);
-    const untouched = groups(world).filter(
-      ({ state, contextLength }) => state === 'Ready' && contextLength === 1024,
-    );
-    world.state.applyDeployment('m', rolling({}, 1024));
-    const { fewest } = await extremesUntil(world, () => world.isReady('m'));
-    assert.ok(fewest >= 2, `back after ${steps} steps: ${fewest} served`);
-    for (const { index } of untouched) {
-      assert.equal(groups(world)[index]?.incarnation, before.get(index), `group ${index} ran on`);
-    }
-    assert.deepEqual(contexts(world), [1024, 1024, 1024]);
-  }
-});
-
 test('a newer restartTime restarts every group once, in turn, also over control planes', async () => {
   const world = await rolledOut(['a', 'b', 'c'], rolling({}, 1024));
   const before = groups(world).map(({ incarnation }) => incarnation);

@@ -35,13 +35,19 @@ const nodeNames = ['a', 'b', 'c', 'd', 'e'];
 const mostDown = 2;
 const brokenContextLength = 8192;
 const limitSeconds = 1500;
+/** Whatever fate took is back by then: a node is given up after 40 s, and starts take some 20. */
+const healedMs = 100_000;
 
 /** What was promised, and what was seen. Throws when the two differ. */
 class Model {
   readonly #world: Harness;
   readonly #asked: ModelDeploymentSpec[];
-  /** Groups that must serve. */
+  /** Groups that must serve, but for those that fate took. */
   #floor = 0;
+  #excused = 0;
+  #lastStrikeMs = 0;
+  /** Groups that fate took come back; not those that were restarted too often, or as a broken revision. */
+  #comesBack: boolean;
   /** Groups that held a place at the last look. */
   #held = 0;
   #generation = -1;
@@ -50,6 +56,7 @@ class Model {
   constructor(world: Harness, first: ModelDeploymentSpec) {
     this.#world = world;
     this.#asked = [first];
+    this.#comesBack = first.restartPolicy.maxGroupRestarts > 10;
   }
 
   get spec(): ModelDeploymentSpec {
@@ -63,6 +70,7 @@ class Model {
     if (isMoved && next.strategy.type === 'Recreate') this.#floor = 0;
     this.#asked.push(next);
     if (next.runtime.contextLength === brokenContextLength) {
+      this.#comesBack = false;
       const revision = revisionName('m', revisionHash(next));
       const error = { code: 'RankExited', message: 'broken', terminal: false } as const;
       this.#world.fleet.poison.set(revision, error);
@@ -76,9 +84,10 @@ class Model {
     if (before) this.ask({ ...before, paused: this.spec.paused, strategy: this.spec.strategy });
   }
 
-  /** Fate took groups; nobody promised anything of those. */
+  /** Fate took groups; of those nobody promised more than that they come back. */
   excuse(count: number): void {
-    this.#floor = Math.max(0, this.#floor - count);
+    this.#excused += count;
+    this.#lastStrikeMs = this.#world.clock.monotonicMs();
   }
 
   check(): void {
@@ -87,9 +96,7 @@ class Model {
     assert.ok(status.observedGeneration >= this.#generation, 'observedGeneration went back');
     this.#generation = status.observedGeneration;
     this.#checkPause(status.observedGeneration === metadata.generation);
-    if (this.#isWhole()) this.#floor = this.#promised();
-    const now = serving(this.#world);
-    assert.ok(now >= this.#floor, `${now} groups serve, ${this.#floor} were promised`);
+    this.#checkServing();
     const { replicas, strategy } = this.spec;
     const surge = strategy.type === 'RollingUpdate' ? strategy.rollingUpdate.maxSurge : 0;
     const held = groups(this.#world).filter(({ members }) => members.length > 0).length;
@@ -97,6 +104,16 @@ class Model {
     assert.ok(held <= allowed, `${held} groups hold a place, ${allowed} are allowed`);
     this.#held = held;
     this.#checkRoutes();
+  }
+
+  #checkServing(): void {
+    const isWhole = this.#isWhole();
+    if (isWhole) this.#floor = this.#promised();
+    const quietMs = this.#world.clock.monotonicMs() - this.#lastStrikeMs;
+    if (isWhole || (quietMs > healedMs && this.#comesBack)) this.#excused = 0;
+    const now = serving(this.#world);
+    const floor = this.#floor - this.#excused;
+    assert.ok(now >= floor, `${now} groups serve, ${floor} were promised`);
   }
 
   #promised(): number {
@@ -139,7 +156,7 @@ class Model {
     this.#lastPaused = now;
   }
 
-  /** The router sends requests to groups of which every rank said last that it is Ready. */
+  /** Requests go to groups that are Ready, and of those every rank said so last. */
   #checkRoutes(): void {
     const [route] = routesFrom(this.#world.state.deployments());
     const { endpoints = [], draining = [] } = route ?? {};
@@ -147,6 +164,8 @@ class Model {
       assert.ok(!draining.includes(endpoint), `${endpoint} drains and is routed to`);
       const group = groups(this.#world).find((each) => each.endpoint === endpoint);
       assert.ok(group?.state === 'Ready', `${endpoint} is of no group that is Ready`);
+    }
+    for (const group of groups(this.#world).filter(({ state }) => state === 'Ready')) {
       for (const { nodeName, rank } of group.members) this.#checkRank(group, nodeName, rank);
     }
   }
@@ -155,7 +174,7 @@ class Model {
     const id = `default/m/${index}/${incarnation}/${rank}`;
     const { report } = this.#world.fleet.latest(nodeName) ?? {};
     const state = report && (report.ranks.find((each) => each.id === id)?.state ?? 'not reported');
-    assert.equal(state ?? 'Ready', 'Ready', `${id} is routed to`);
+    assert.equal(state ?? 'Ready', 'Ready', `${id} is called Ready`);
   }
 }
 
@@ -181,8 +200,9 @@ export const play = async (setup: Setup, moves: readonly Move[]): Promise<void> 
   await converge(world, model);
 };
 
+const contextOf = (contextLength: number) => ({ runtime: { ...spec().runtime, contextLength } });
+
 const carryOut = (command: Command, world: Harness, model: Model): void => {
-  const contextOf = (contextLength: number) => ({ runtime: { ...spec().runtime, contextLength } });
   switch (command.do) {
     case 'edit':
       return model.ask(contextOf(command.contextLength));

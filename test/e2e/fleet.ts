@@ -23,6 +23,7 @@ import { eventually } from '../support/eventually.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const main = join(root, 'src/cli/main.ts');
+const testNode = join(root, 'test/support/daemon-main.ts');
 
 /** Longer than a rank's own grace; what has not ended by then is killed, and its ranks fail the test. */
 const stopGraceMs = 30_000;
@@ -92,6 +93,16 @@ export class Fleet {
       ...['node', '--name', name, '--hub', this.hubUrl],
       ...['--data-dir', dataDirectory, '--stop-ranks'],
     ]);
+  }
+
+  /** A node whose ranks compute nothing and answer for as long as they are told; see test-rank.ts. */
+  startTestNode(name: string): void {
+    const dataDirectory = join(this.folder, 'nodes', name);
+    const options = {
+      ...{ nodeName: name, hubUrl: this.hubUrl, dataDirectory },
+      ...{ stopRanks: true, engineName: 'BuiltIn' },
+    };
+    this.#start(name, [JSON.stringify(options)], testNode);
   }
 
   /** SIGKILL to one of the processes that this fleet started, and its end. */
@@ -193,9 +204,9 @@ export class Fleet {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  #start(name: string, args: string[]): void {
+  #start(name: string, args: string[], program = main): void {
     const log = openSync(join(this.folder, `${name}.log`), 'a');
-    const child = spawn(process.execPath, [main, ...args], {
+    const child = spawn(process.execPath, [program, ...args], {
       cwd: root,
       stdio: ['ignore', log, log],
     });

@@ -4,14 +4,14 @@ import { runNode } from '../../src/daemon/run-node.ts';
 import type { RunNodeOptions } from '../../src/daemon/run-node.ts';
 import { testEngine } from './test-engine.ts';
 
-const options = JSON.parse(process.argv[2] ?? '{}') as Pick<
+const { engineName, ...options } = JSON.parse(process.argv[2] ?? '{}') as Pick<
   RunNodeOptions,
   'nodeName' | 'hubUrl' | 'dataDirectory' | 'stopRanks' | 'timing'
->;
+> & { engineName?: string };
 try {
   await runNode({
     ...options,
-    engines: [testEngine()],
+    engines: [testEngine(engineName)],
     logger: createLogger({ name: 'daemon' }),
     daemonVersion: '0.0.0-test',
   });

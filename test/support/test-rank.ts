@@ -1,6 +1,7 @@
 /**
  * A rank in miniature, as a real process: writes status.json, listens, answers canaries, and misbehaves
- * as its flags say. A file "canary-fails" in its run directory makes the canary fail.
+ * as its flags say. A file "canary-fails" in its run directory makes the canary fail. A streamed completion begins
+ * at once and goes on until somebody posts to "finish"; SIGTERM cuts it off.
  *
  *   --run-directory DIR --rank N
  *   --stay-at Rendezvous|Loading   never leaves that phase
@@ -12,6 +13,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -49,9 +51,28 @@ if (flags['with-child']) {
 }
 process.stdout.write(`rank ${rank} starts\n`);
 
+const streams = new Set<ServerResponse>();
+const say = (): void => {
+  for (const stream of streams) stream.write(`data: {"rank":"${process.pid}"}\n\n`);
+};
+const finish = (): void => {
+  for (const stream of streams) stream.end('data: [DONE]\n\n');
+};
+
 const server = createServer((request, response) => {
+  if (request.url === '/v1/completions') {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    streams.add(response);
+    response.once('close', () => streams.delete(response));
+    return say();
+  }
+  if (request.url === '/v1/finish') {
+    finish();
+    return response.end();
+  }
   const fails = existsSync(join(runDirectory, 'canary-fails'));
   response.writeHead(request.url === '/v1/canary' && !fails ? 200 : 500).end();
+  return undefined;
 });
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.address() as AddressInfo;
@@ -73,4 +94,7 @@ server.listen(0, '127.0.0.1', () => {
   });
   if (flags['exit-with']) setTimeout(() => process.exit(Number(flags['exit-with'])), 50);
 });
-setInterval(() => write(), 100);
+setInterval(() => {
+  write();
+  say();
+}, 100);
