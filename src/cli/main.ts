@@ -77,10 +77,14 @@ const exitCodeList = (): string =>
     .map(([name, code]) => `${code} ${name}`)
     .join(', ');
 
+// Between two attempts of a request nothing is open, a pause keeps nobody alive, and Node would end.
+const alive = setInterval(() => undefined, 60_000);
 try {
   await program().parseAsync();
 } catch (error) {
   process.exitCode = report(error);
+} finally {
+  clearInterval(alive);
 }
 
 /** Says what went wrong in one sentence and gives the exit code; a stack only for what is a bug. */

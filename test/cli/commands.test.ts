@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 
 const folder = mkdtempSync(join(tmpdir(), 'espalier-cli-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -83,5 +83,31 @@ test('get, describe, events and logs say that there is no control plane, and whe
     const { code, stderr } = await espalier(...command, '--state-dir', state);
     assert.ok(code === 1 || code === 5, command.join(' '));
     assert.match(stderr, new RegExp(state));
+  }
+});
+
+test('an API server that does not answer ends a command with exit code 1 and says so', async () => {
+  const kubeconfig = join(folder, 'nobody.yaml');
+  // Port 1 is nobody's.
+  writeFileSync(
+    kubeconfig,
+    stringify({
+      'current-context': 'x',
+      clusters: [{ name: 'x', cluster: { server: 'https://127.0.0.1:1' } }],
+      users: [{ name: 'x', user: { token: 'very-secret' } }],
+      contexts: [{ name: 'x', context: { cluster: 'x', user: 'x' } }],
+    }),
+  );
+  for (const args of [
+    ['status', 'a'],
+    ['pause', 'a'],
+  ]) {
+    const { code, stdout, stderr } = await espalier(...args, '--kubeconfig', kubeconfig);
+    assert.equal(code, 1, stderr);
+    assert.equal(stdout, '');
+    assert.match(
+      stderr,
+      /^espalier: the API server does not answer .*ECONNREFUSED.* \[ApiUnreachable\]\n$/,
+    );
   }
 });

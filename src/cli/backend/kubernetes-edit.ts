@@ -32,7 +32,7 @@ const resourceOf = ({ kind }: SpecEdit): ApiResource =>
 const fieldManager = 'espalier-cli';
 /** Status writes change the resourceVersion too, so that a race is likely while a rollout is on. */
 const maxAttempts = 5;
-const readDeadlineMs = 30_000;
+const readDeadlineMs = 10_000;
 
 export const proposeOnServer = async (server: Server, edit: SpecEdit): Promise<Proposal> => {
   const object = await readWithManagers(server, edit);

@@ -20,6 +20,9 @@ import type { Backend } from './backend.ts';
 import { eventsFrom } from './kubernetes-events.ts';
 import { proposeOnServer } from './kubernetes-edit.ts';
 
+/** Of each request with its retries: somebody waits at a terminal. */
+const deadlineMs = 10_000;
+
 /**
  * The control plane of kubectl's context, or of the one named. Its idle sockets do not keep the process alive.
  * Throws KubeconfigInvalid.
@@ -37,12 +40,12 @@ export const openKubernetesBackend = ({ kubeconfig, context }: BackendOptions): 
     deployments: async (namespace) => list<ModelDeployment>(client, kinds.deployments, namespace),
     nodes: async () => nodes().catch(nothingIfHidden),
     revisions: async (namespace) => {
-      const found = await client.list<ApiObject>(kinds.revisions, { namespace });
+      const found = await client.list<ApiObject>(kinds.revisions, { namespace, deadlineMs });
       return found.items as unknown as ModelDeploymentRevision[];
     },
     events: async (namespace) => {
       const found = await client
-        .list<ApiObject>(kinds.events, { namespace })
+        .list<ApiObject>(kinds.events, { namespace, deadlineMs })
         .then(({ items }) => items, nothingIfHidden);
       return eventsFrom(found).toSorted(byTime);
     },
@@ -57,7 +60,7 @@ const list = async <T extends ModelDeployment | ClusterNode>(
   resource: ApiResource,
   namespace: string | undefined,
 ): Promise<T[]> => {
-  const { items } = await client.list<ApiObject>(resource, { namespace });
+  const { items } = await client.list<ApiObject>(resource, { namespace, deadlineMs });
   return items.map((object) => withDefaults(object as unknown as T));
 };
 

@@ -98,8 +98,6 @@ const operate = async (options: OperatorCommandOptions): Promise<void> => {
     logger,
     onFenced: fenced.resolve,
   });
-  // A standby has nothing open between two looks at the Lease, and Node would end.
-  const alive = setInterval(() => undefined, 60_000);
   try {
     const leading = await Promise.race([operator.leading, ended.then(() => undefined)]);
     if (leading) {
@@ -114,7 +112,6 @@ const operate = async (options: OperatorCommandOptions): Promise<void> => {
     throw new CommandFailure(exitCodes.failure, '');
   } finally {
     await operator.stop();
-    clearInterval(alive);
   }
 };
 

@@ -3,7 +3,7 @@ import { createLogger } from '../../base/logger.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
 import { keepHeapLean } from '../lean-heap.ts';
 import { catalogueOption, portOption, stateDirectoryOption } from '../options.ts';
-import { note } from '../output.ts';
+import { print } from '../output.ts';
 import { stopSignal } from '../signals.ts';
 
 interface UpOptions {
@@ -66,9 +66,9 @@ const up = async (options: UpOptions): Promise<void> => {
     logger,
     onFenced: fenced.resolve,
   });
-  note(`hub     ${operator.hubUrl}   (espalier node --name NAME --hub ${operator.hubUrl})`);
-  note(`router  ${operator.routerUrl}/v1`);
-  if (operator.healthUrl !== undefined) note(`metrics ${operator.healthUrl}/metrics`);
+  print(`hub     ${operator.hubUrl}   (espalier node --name NAME --hub ${operator.hubUrl})`);
+  print(`router  ${operator.routerUrl}/v1`);
+  if (operator.healthUrl !== undefined) print(`metrics ${operator.healthUrl}/metrics`);
   const fencedBy = await Promise.race([signalled.then(() => undefined), fenced.promise]);
   await operator.stop();
   if (fencedBy !== undefined) {
