@@ -168,7 +168,10 @@ const startLeading = async (
   progress.isLooking = true;
   const { signal } = leadership;
   const beside = { namespace, clock, random, logger, signal };
-  if (options.advertise) void advertiseRouter({ ...beside, client, address: options.advertise });
+  if (options.advertise) {
+    const advertised = advertiseRouter({ ...beside, client, address: options.advertise });
+    stops.push(async () => advertised.withdraw());
+  }
   void renewNodeLeases({ ...beside, client, store, nodeLink: plane.nodeLink });
   return plane;
 };

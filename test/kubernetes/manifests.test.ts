@@ -177,15 +177,20 @@ const liveThrough = async ({ operator }: Run): Promise<void> => {
   await report(hubUrl);
   await kubectlOk(server, ['delete', 'mdep/sprout', '--timeout=60s']);
   await kubectlOk(server, ['delete', 'cnode/mac-1', '--wait=false']);
-  await eventually('the router is advertised', async () =>
-    (await kubectlOk(server, ['get', 'endpointslices', '-n', 'espalier-system'])).includes(
-      '10.9.8.7',
-    ),
+  await eventually(
+    'the router is advertised',
+    async () => (await routerAddresses()) === '10.9.8.7',
   );
   await eventually('the events are written', async () =>
     (await kubectlOk(server, ['get', 'events.events.k8s.io', '-A'])).includes('RollingOut'),
   );
 };
+
+const routerAddresses = async (): Promise<string> =>
+  kubectlOk(server, [
+    ...['get', 'endpointslices', 'espalier-router-ipv4', '-n', 'espalier-system'],
+    ...['--ignore-not-found', '-o', 'jsonpath={.endpoints[*].addresses[*]}'],
+  ]);
 
 const patch = async (change: object): Promise<void> => {
   const text = JSON.stringify(change);
@@ -222,6 +227,7 @@ test('the operator lives with the rights that it has, and uses each of them', as
   } finally {
     await run.stop();
   }
+  assert.equal(await routerAddresses(), '', 'a router that has stopped is advertised no more');
   const used = new Set(run.proxy.log.map(rightOf));
   // They are made by server-side apply, which needs both rights when the object is not there yet.
   for (const made of ['services.', 'endpointslices.discovery.k8s.io']) {

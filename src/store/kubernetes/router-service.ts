@@ -7,6 +7,7 @@ import { backoffMs } from '../../base/random.ts';
 import type { Random } from '../../base/random.ts';
 import type { ApiClient } from './client.ts';
 import { kinds } from './kinds.ts';
+import type { ApiObject } from './objects.ts';
 
 const name = 'espalier-router';
 const portName = 'http';
@@ -18,11 +19,21 @@ const callDeadlineMs = 5000;
 /** Where clients in the cluster reach the router, whichever replica leads. */
 export const routerServiceUrl = (namespace: string): string => `http://${name}.${namespace}.svc`;
 
+export interface RouterAdvertisement {
+  /**
+   * Before the router stops listening: the Service leads nowhere, and clients are refused at once, instead of to an
+   * address that may soon be somebody else's. Writes only within the term, and never over what another replica wrote.
+   * Never rejects, never takes longer than 10 s.
+   */
+  withdraw(): Promise<void>;
+}
+
 /**
  * Keeps the Service espalier-router, without selector, and the EndpointSlice that leads it to the router of the
- * replica that leads, wherever that runs. A replica that loses the Lease leaves both to the next one.
+ * replica that leads, wherever that runs. The next one to lead overwrites it first of all: what a replica that was
+ * killed left behind stands until then.
  */
-export const advertiseRouter = async (options: {
+export const advertiseRouter = (options: {
   client: ApiClient;
   namespace: string;
   /** An IP address that the cluster's nodes can reach, and the port there. */
@@ -30,26 +41,52 @@ export const advertiseRouter = async (options: {
   clock: Clock;
   random: Random;
   logger: Logger;
-  /** Of the term; resolves when it aborts. */
+  /** Of the term: nothing is written after it. */
   signal: AbortSignal;
-}): Promise<void> => {
+}): RouterAdvertisement => {
   const { client, namespace, address, clock, random, logger, signal } = options;
-  let attempt = 0;
-  while (!signal.aborted) {
-    let waitMs = periodMs;
-    try {
-      const call = { signal, deadlineMs: callDeadlineMs };
-      await client.apply(kinds.services, serviceObject(namespace), call);
-      await client.apply(kinds.endpointSlices, endpointSliceObject(namespace, address), call);
-      attempt = 0;
-    } catch (error) {
-      if (signal.aborted) return;
-      logger.warn({ error: errorMessage(error) }, 'router not advertised');
-      waitMs = backoffMs(attempt, retryMs, random);
-      attempt += 1;
+  const withdrawn = new AbortController();
+  const over = AbortSignal.any([signal, withdrawn.signal]);
+  let written: ApiObject | undefined;
+
+  const advertise = async (): Promise<void> => {
+    const call = { signal, deadlineMs: callDeadlineMs };
+    await client.apply(kinds.services, serviceObject(namespace), call);
+    if (over.aborted) return;
+    written = await client.apply(kinds.endpointSlices, sliceObject(namespace, address), call);
+  };
+  const keep = async (): Promise<void> => {
+    let attempt = 0;
+    while (!over.aborted) {
+      let waitMs = periodMs;
+      try {
+        await advertise();
+        attempt = 0;
+      } catch (error) {
+        if (signal.aborted) return;
+        logger.warn({ error: errorMessage(error) }, 'router not advertised');
+        waitMs = backoffMs(attempt, retryMs, random);
+        attempt += 1;
+      }
+      await delay(clock, waitMs, over);
     }
-    await delay(clock, waitMs, signal);
-  }
+  };
+  const keeping = keep();
+
+  return {
+    withdraw: async () => {
+      withdrawn.abort();
+      await keeping;
+      if (!written || signal.aborted) return;
+      const slice = sliceObject(namespace, address);
+      const { resourceVersion } = written.metadata;
+      const empty = { ...slice, metadata: { ...slice.metadata, resourceVersion }, endpoints: [] };
+      const call = { signal, deadlineMs: callDeadlineMs };
+      await client.apply(kinds.endpointSlices, empty, call).catch((error: unknown) => {
+        logger.warn({ error: errorMessage(error) }, 'router not withdrawn');
+      });
+    },
+  };
 };
 
 const serviceObject = (namespace: string) => ({
@@ -59,10 +96,7 @@ const serviceObject = (namespace: string) => ({
   spec: { ports: [{ name: portName, port: 80, protocol: 'TCP' }] },
 });
 
-const endpointSliceObject = (
-  namespace: string,
-  { host, port }: { host: string; port: number },
-) => ({
+const sliceObject = (namespace: string, { host, port }: { host: string; port: number }) => ({
   apiVersion: 'discovery.k8s.io/v1',
   kind: 'EndpointSlice',
   metadata: {

@@ -20,6 +20,7 @@ export interface KubectlOptions {
   input?: string;
   /** If not the administrator's. */
   kubeconfigPath?: string;
+  env?: Record<string, string>;
 }
 
 /** Runs to the end, or is killed after two minutes; a signal is code -1. */
@@ -44,21 +45,29 @@ export const runCommand = async (
     child.stdin.end(input);
   });
 
+/** How it is run; each version keeps its own idea of what the server can do. */
+const commandOf = (
+  server: ApiServer,
+  { version, kubeconfigPath = server.kubeconfigPath }: KubectlOptions,
+): { program: string; first: string[]; env: Record<string, string> } => ({
+  program: version === undefined ? kubeTestPath() : olderKubectlPath(version),
+  first: version === undefined ? ['kubectl'] : [],
+  env: { KUBECONFIG: kubeconfigPath, HOME: join(server.folder, `home-${version ?? 'own'}`) },
+});
+
 /** Paths in `args` are relative to the repository. */
 export const kubectl = async (
   server: ApiServer,
   args: string[],
-  { version, input, kubeconfigPath = server.kubeconfigPath }: KubectlOptions = {},
-): Promise<CommandResult> =>
-  runCommand(
-    version === undefined ? kubeTestPath() : olderKubectlPath(version),
-    version === undefined ? ['kubectl', ...args] : args,
-    {
-      ...(input !== undefined && { input }),
-      // Each version keeps its own idea of what the server can do.
-      env: { KUBECONFIG: kubeconfigPath, HOME: join(server.folder, `home-${version ?? 'own'}`) },
-    },
-  );
+  options: KubectlOptions = {},
+): Promise<CommandResult> => {
+  const { input, env = {} } = options;
+  const command = commandOf(server, options);
+  return runCommand(command.program, [...command.first, ...args], {
+    ...(input !== undefined && { input }),
+    env: { ...command.env, ...env },
+  });
+};
 
 /** As `kubectl`, for what must work: its standard output. */
 export const kubectlOk = async (
