@@ -3,7 +3,6 @@ import { findCondition } from '../../src/resources/conditions.ts';
 import type { ModelDeployment } from '../../src/resources/types.ts';
 import { holds } from './broken-promise.ts';
 import { mostGroups } from './group-count.ts';
-import { hasRoomFor } from './room.ts';
 import { deploymentNames, isPoisoned, remove } from './user.ts';
 import type { World } from './world.ts';
 
@@ -28,7 +27,7 @@ export const isConverged = (world: World): boolean =>
 const isSettled = (world: World, deployment: ModelDeployment): boolean =>
   !deployment.metadata.deletionTimestamp &&
   deployment.status.observedGeneration === deployment.metadata.generation &&
-  (isServed(world, deployment) || hasGivenUp(world, deployment) || lacksRoom(world, deployment)) &&
+  (isServed(world, deployment) || hasGivenUp(world, deployment)) &&
   !isTrue(deployment, 'Degraded');
 
 /** Ready, by what the processes are. */
@@ -62,20 +61,6 @@ const hasGivenUp = (world: World, deployment: ModelDeployment): boolean => {
     isTrue(deployment, 'RolledBack') &&
     groups.length === spec.replicas &&
     groups.every(({ state }) => state === 'Ready')
-  );
-};
-
-/** It says that there is no room for a group, a surge group maybe, and there is none, by what runs. */
-const lacksRoom = (world: World, deployment: ModelDeployment): boolean => {
-  const { groups } = deployment.status;
-  const waiting = groups.filter(({ state }) => state === 'Waiting');
-  return (
-    waiting.length > 0 &&
-    groups.length <= mostGroups(deployment.spec) &&
-    waiting.every(({ reason }) => reason === 'InsufficientMemory') &&
-    groups.every(({ state }) => state === 'Ready' || state === 'Waiting') &&
-    !isTrue(deployment, 'Ready') &&
-    !hasRoomFor(world, deployment)
   );
 };
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { profile } from '../planner/builders.ts';
+import { GiB, profile } from '../planner/builders.ts';
 import { BrokenPromise, holds } from './broken-promise.ts';
 import { removeOne, settle } from './converge.ts';
 import { disturb, repairEverything } from './disturb.ts';
@@ -9,8 +9,11 @@ import { deploymentNames, edit, nowText, pick, poisonedContextLength, randomSpec
 import { World } from './world.ts';
 
 const nodeNames = ['a', 'b', 'c'];
-/** Two groups fill a node of 48 GiB, so that plans that forget each other do not fit. */
 const model = profile(16);
+/** Room for four groups of one rank, so that plans that forget each other do not fit. */
+const tightBytes = [48 * GiB, 32 * GiB, 32 * GiB];
+/** Room for all that users may ask for. */
+const ampleBytes = 128 * GiB;
 const minSteps = 50;
 const maxSteps = 200;
 /** Of the trace of a failure. */
@@ -57,6 +60,7 @@ export const simulate = async (seed: number): Promise<Run> => {
 const run = async (world: World): Promise<void> => {
   const promises = new Promises(world);
   const check = () => promises.check();
+  for (const [index, node] of world.fleet.nodes.entries()) node.memoryBytes = tightBytes[index]!;
   repairEverything(world);
   const steps = minSteps + Math.floor(world.random() * (maxSteps - minSteps));
   for (let step = 0; step < steps; step += 1) {
@@ -79,6 +83,7 @@ const makePeace = async (world: World): Promise<void> => {
   world.onArrival = () => true;
   world.onActed = () => undefined;
   repairEverything(world);
+  for (const node of world.fleet.nodes) node.memoryBytes = ampleBytes;
   // Replicas that are under way to their end may not come back with their faults.
   await world.run(20);
   repairEverything(world);
