@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import { holds } from './broken-promise.ts';
 import type { ModelDeployment } from '../../src/resources/types.ts';
 import {
+  ask,
   contextOf,
   deploymentNames,
   edit,
   nowText,
   pick,
   poisonedContextLength,
+  randomSpec,
   randomTemplate,
   revert,
   rollingStrategy,
@@ -22,6 +24,10 @@ const rolloutSeconds = 900;
  * fails, reverts, restarts, scaling and a pause at any step. Throws when fewer groups serve than were promised.
  */
 export const rollInPeace = async (world: World, check: () => void): Promise<void> => {
+  // One may have been on its way out until now.
+  for (const each of deploymentNames) {
+    if (!world.intents.wanted(each)) ask(world, each, randomSpec(world));
+  }
   const name = pick(world, deploymentNames);
   // Room for every surge group, so that no rollout waits for a place.
   for (const other of deploymentNames) if (other !== name) edit(world, other, { replicas: 0 });
