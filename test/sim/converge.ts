@@ -27,13 +27,12 @@ export const isConverged = (world: World): boolean =>
 const isSettled = (world: World, deployment: ModelDeployment): boolean =>
   !deployment.metadata.deletionTimestamp &&
   deployment.status.observedGeneration === deployment.metadata.generation &&
-  (isServed(world, deployment) || hasGivenUp(world, deployment)) &&
-  !isTrue(deployment, 'Degraded');
+  (isServed(world, deployment) || hasGivenUp(world, deployment));
 
 /** Ready, by what the processes are. */
 const isServed = (world: World, deployment: ModelDeployment): boolean => {
   const { spec, status, metadata } = deployment;
-  if (!isTrue(deployment, 'Ready')) return false;
+  if (!isTrue(deployment, 'Ready') || isTrue(deployment, 'Degraded')) return false;
   const sizes = status.groups.map(({ members }) => members.length);
   const processes = processesOf(world, metadata.name);
   return (
