@@ -263,6 +263,10 @@ const givesWay = (group: GroupStatus, input: Turn, revision: string, place: Plac
 const advanceStopping = (group: GroupStatus, input: Turn): GroupStatus | undefined => {
   const { owner, fleet, now } = input;
   if (!isWanted(group, input) && group.after !== 'Remove') return { ...group, after: 'Remove' };
+  if (input.isForgiven && group.after === 'Hold') {
+    // The user changed something before it was gone: what failed says nothing of what comes.
+    return { ...forgiven(group), after: 'Replan', reason: 'RollingOut', message: '' };
+  }
   if (holders(owner, group, fleet).length === 0) return released(group, now);
   return observed(owner, group, fleet, now);
 };
