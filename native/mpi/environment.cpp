@@ -167,6 +167,8 @@ Status readEnvironment(Environment& environment) {
   transport::GroupOptions& group = environment.group;
   // A rank of mlx_lm.server idles in a collective until the next request: liveness alone ends a wait.
   group.operationTimeoutMs = 0;
+  // Whoever starts MLX by hand or by mpirun starts all ranks anew.
+  group.wrongSizeEnds = true;
   group.hostId = variable("ESPALIER_HOST_ID");
   if (group.hostId.empty()) group.hostId = hostIdOfThisMachine();
   environment.wantsStats = variable("ESPALIER_STATS") == "1";

@@ -48,6 +48,9 @@ struct GroupOptions {
   /// any other pair is joined through ranks between them. The group must be connected.
   std::vector<int> directPeers;
   int rendezvousTimeoutMs = 60'000;
+  /// Rank 0 only: a rank of this secret and epoch that was started for another size ends the rendezvous, on all. For
+  /// ranks that nobody starts again: otherwise it is refused, and the group waits for a better one.
+  bool wrongSizeEnds = false;
   /// A peer that is silent for this long on the side channel is dead. At most 2000 by contract.
   int livenessTimeoutMs = 1'500;
   /// Longest a single collective may wait for a live but busy peer. 0: no limit, liveness alone ends the wait

@@ -14,6 +14,8 @@ namespace espalier::transport {
 namespace {
 
 constexpr int kTickMs = 100;
+/// For ranks that were started together to hear why they cannot form a group.
+constexpr int kTellMs = 2'000;
 
 std::string listRanks(uint64_t mask) {
   std::string text;
@@ -56,6 +58,7 @@ class Host {
         [this](Arrival arrival) { welcome(std::move(arrival)); });
     while (missing() != 0) {
       if (Clock::now() >= deadline) return giveUp(timedOut(options_, missing()));
+      if (!disagreement_.ok() && ((missing() & ~told_) == 0 || Clock::now() >= tellUntil_)) return giveUp(disagreement_);
       if (!acceptor.shortage().ok()) return giveUp(acceptor.shortage());
       acceptor.step(std::min(kTickMs, remainingMs(deadline)), -1);
       tellWaiting();
@@ -66,8 +69,13 @@ class Host {
  private:
   /// What the last one who proved the secret was refused for is said when time is up: it may be a missing rank.
   Status judge(const Hello& hello) {
-    Status verdict = verdictOn(hello);
-    if (!verdict.ok()) refusal_ = verdict.message;
+    Status verdict = disagreement_.ok() ? verdictOn(hello) : disagreement_;
+    if (disagreement_.ok() && options_.wrongSizeEnds && verdict.code == "WrongSize") {
+      disagreement_ = verdict;
+      tellUntil_ = deadlineAfterMs(kTellMs);
+    }
+    if (!disagreement_.ok() && hello.rank >= 0 && hello.rank < 64) told_ |= uint64_t{1} << hello.rank;
+    if (disagreement_.ok() && !verdict.ok()) refusal_ = verdict.message;
     return verdict;
   }
 
@@ -151,6 +159,10 @@ class Host {
   std::vector<std::optional<ControlConnection>> joined_;
   Roster roster_;
   std::string refusal_;
+  /// Why the group cannot form. Those who have not come yet get some time to hear it.
+  Status disagreement_;
+  Deadline tellUntil_{};
+  uint64_t told_ = 0;
 };
 
 /// Every other rank's side: dials until it is admitted, then waits for the roster.
