@@ -44,6 +44,8 @@ class MeshGroup final : public Group {
  private:
   template <class Body>
   Status call(Operation operation, size_t count, DataType type, Body body);
+  template <class Body>
+  Status timed(Operation operation, size_t bytes, Body& body);
   Status checkPeer(int peer, bool mayBeSelf) const;
   std::unique_ptr<Group> splitOrThrow(int color, int key, Status& status);
   Status told(Status status) const;

@@ -20,7 +20,11 @@ Status Collectives::allReduce(const void* in, void* out, size_t count, DataType 
   Header header = open(Operation::AllReduce, count, type);
   header.reduce = op;
   const Plan::Table& table = anyOrderWillDo(type) ? plan_.anyOrder : plan_.ordered;
-  return reduceBy(table.at(header.callBytes), header, static_cast<const std::byte*>(in), static_cast<std::byte*>(out));
+  const Choice& choice = table.at(header.callBytes);
+  const auto* from = static_cast<const std::byte*>(in);
+  auto* to = static_cast<std::byte*>(out);
+  const bool once = choice.algorithm == Algorithm::Exchange && mesh_.size() == 2 && header.callBytes <= mesh_.pieceBytes();
+  return once ? exchangeOnce(header, from, to) : reduceBy(choice, header, from, to);
 }
 
 Status Collectives::reduceBy(const Choice& choice, const Header& header, const std::byte* in, std::byte* out) {
@@ -45,6 +49,21 @@ Status Collectives::exchangeLevels(const Levels& levels, const Header& header, c
       status = exchangeIn(teamOf(mesh_.rank(), levels, level), header, level == 0 ? in : out, out, header.callBytes);
     }
   }
+  return status;
+}
+
+/// The shortest way for the shortest messages: a decode step on two ranks.
+Status Collectives::exchangeOnce(Header header, const std::byte* in, std::byte* out) {
+  const int peer = 1 - mesh_.rank();
+  header.pieceBytes = static_cast<uint32_t>(header.callBytes);
+  Outgoing outgoing{peer, header, in};
+  Incoming incoming{peer, header};
+  Status status = mesh_.exchange({&outgoing, 1}, {&incoming, 1});
+  if (!status.ok()) return status;
+  const std::byte* const first = peer == 0 ? incoming.payload : in;
+  const std::byte* const second = peer == 0 ? in : incoming.payload;
+  reducePair(out, first, second, header.pieceBytes / elementBytes(header.type), header.type, header.reduce);
+  mesh_.release({&incoming, 1});
   return status;
 }
 

@@ -49,6 +49,8 @@ class Collectives {
   Header open(Operation operation, size_t count, DataType type);
   Status reduceBy(const Choice& choice, const Header& header, const std::byte* in, std::byte* out);
   Status exchangeLevels(const Levels& levels, const Header& header, const std::byte* in, std::byte* out);
+  /// Of two ranks, in one message each way.
+  Status exchangeOnce(Header header, const std::byte* in, std::byte* out);
   /// Each member of the team reduces all of the members' `bytes`.
   Status exchangeIn(const Team& team, const Header& header, const std::byte* in, std::byte* out, size_t bytes);
   Status reduceByBlocks(const Team& team, const Header& header, const std::byte* in, std::byte* out, size_t bytes);

@@ -68,7 +68,7 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
     if (result == LinkResult::Done) {
       out.done = true;
       lastPeer = out.peer;
-      counters_[out.peer].bytesSent.fetch_add(out.header.pieceBytes, std::memory_order_relaxed);
+      PeerCounters::raise(counters_[out.peer].bytesSent, out.header.pieceBytes);
       continue;
     }
     allDone = false;
@@ -105,7 +105,7 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
     in.payload = message.payload;
     in.done = true;
     lastPeer = in.peer;
-    counters_[in.peer].bytesReceived.fetch_add(message.header.pieceBytes, std::memory_order_relaxed);
+    PeerCounters::raise(counters_[in.peer].bytesReceived, message.header.pieceBytes);
   }
   if (allDone && lastPeer >= 0) waiter.finish(lastPeer);
   return allDone;

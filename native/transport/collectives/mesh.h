@@ -39,6 +39,10 @@ inline constexpr int kViaOutside = -2;
 /// Relaxed counters that stats() may read while the group works.
 struct PeerCounters {
   std::atomic<uint64_t> bytesSent{0}, bytesReceived{0}, stallNs{0};
+  /// One writer: plain load and store are enough, and cheaper than a locked addition.
+  static void raise(std::atomic<uint64_t>& counter, uint64_t by) {
+    counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+  }
 };
 
 /// The links of one group, and the one place where it waits. All waits end: when the group dies, when a peer has

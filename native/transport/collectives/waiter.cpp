@@ -24,8 +24,9 @@ constexpr int kSpins = 2'000;
 constexpr auto kSpinFor = microseconds(250);
 constexpr int kSpinsPerGlance = 16;  // at the clock
 /// Over verbs, a sleep that was over this soon was not worth its wake-up: the next wait stays awake for twice as long,
-/// up to the second figure. Where an event takes a millisecond to wake somebody (virtual machines do that) ranks would
-/// otherwise never stop to oversleep for each other. Not so where ranks share cores.
+/// up to the second figure, and after a longer one for half of that time. Where an event takes a millisecond to wake
+/// somebody (virtual machines do that) ranks would otherwise never stop to oversleep for each other. Not so where ranks
+/// share cores.
 constexpr auto kShortWait = milliseconds(10);
 constexpr auto kLongestAwake = microseconds(6'400);
 /// A yield that takes longer than this went to a process that does not give way in return; the scheduler's turn is
@@ -98,9 +99,10 @@ void Mesh::Waiter::suspect(int peer) {
 void Mesh::Waiter::finish(int lastPeer) {
   if (rounds_ == 0) return;
   const std::chrono::nanoseconds stall = Clock::now() - began_;
-  mesh_.counters_[lastPeer].stallNs.fetch_add(static_cast<uint64_t>(stall.count()), std::memory_order_relaxed);
+  PeerCounters::raise(mesh_.counters_[lastPeer].stallNs, static_cast<uint64_t>(stall.count()));
   if (!slept_ || mesh_.links_[lastPeer]->kind() != LinkKind::Verbs) return;
-  mesh_.awakeFor_ = stall < kShortWait ? std::min(mesh_.awakeFor_ * 2, kLongestAwake) : kAwakeFor;
+  mesh_.awakeFor_ = stall < kShortWait ? std::min(mesh_.awakeFor_ * 2, kLongestAwake)
+                                       : std::max<microseconds>(mesh_.awakeFor_ / 2, kAwakeFor);
 }
 
 void Mesh::Waiter::park(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now) {

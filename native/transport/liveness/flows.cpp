@@ -16,14 +16,6 @@ constexpr size_t kMaxReports = 1'500;
 Flows::Flows(uint64_t groupId, std::vector<int> familyRanks)
     : groupId_(groupId), familyRanks_(std::move(familyRanks)), peers_(familyRanks_.size()) {}
 
-void Flows::offered(int peer, bool done) {
-  std::atomic<uint64_t>& counter = done ? peers_[peer].done : peers_[peer].tries;
-  // One writer: plain load and store are enough, and cheaper than a locked addition.
-  counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-}
-
-void Flows::arrived(int peer) { ++peers_[peer].arrived; }
-
 void Flows::waitsIn(const Header& call) {
   const std::lock_guard lock(callsMutex_);
   call_ = call;

@@ -20,8 +20,12 @@ class Flows {
 
   // The thread that uses the group:
   /// A message for `peer` was offered to its link, which took all of it (`done`) or not yet.
-  void offered(int peer, bool done);
-  void arrived(int peer);
+  void offered(int peer, bool done) {
+    std::atomic<uint64_t>& counter = done ? peers_[peer].done : peers_[peer].tries;
+    // One writer: plain load and store are enough, and cheaper than a locked addition.
+    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  void arrived(int peer) { ++peers_[peer].arrived; }
   /// This rank waits in that collective. The others learn of it with the next beat.
   void waitsIn(const Header& call);
   /// The last collective that `peer` said it waits in (Goodbye: none so far), and how many messages it had sent to this

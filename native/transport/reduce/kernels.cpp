@@ -71,28 +71,6 @@ struct Tree {
 
 }  // namespace
 
-size_t elementBytes(DataType type) {
-  switch (type) {
-    case DataType::Int8:
-    case DataType::Uint8: return 1;
-    case DataType::Float16:
-    case DataType::BFloat16:
-    case DataType::Int16:
-    case DataType::Uint16: return 2;
-    case DataType::Float32:
-    case DataType::Int32:
-    case DataType::Uint32: return 4;
-    case DataType::Int64:
-    case DataType::Uint64:
-    case DataType::Complex64: return 8;
-  }
-  return 0;
-}
-
-bool canReduce(DataType type, ReduceOp op) {
-  return elementBytes(type) != 0 && (type != DataType::Complex64 || op == ReduceOp::Sum);
-}
-
 void reducePair(void* out, const void* a, const void* b, size_t count, DataType type, ReduceOp op) {
   if (type == DataType::Complex64) {  // a sum of complex numbers is two sums of floats
     type = DataType::Float32;

@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <bit>
 
 #include "transport/link.h"
 
@@ -11,12 +12,39 @@ namespace espalier::transport::verbs {
 class Predictor {
  public:
   /// What think() thought. Before it, a guess costs a search.
-  const Header& guess();
-  void learn(const Header& header);
+  const Header& guess() {
+    if (!guessed_) search();
+    return next_;
+  }
+  void learn(const Header& header) {
+    if (!(guess() == header)) {
+      memories_[place_] = {key_, header, true};
+      memories_[place_].next.sequence = header.sequence - last_.sequence;
+    }
+    last_ = header;
+    guessed_ = false;
+  }
   /// Guesses ahead, when there is time.
   void think() { guess(); }
 
  private:
+  static size_t placeOf(const Header& header) {
+    const auto words = std::bit_cast<std::array<uint64_t, sizeof(Header) / sizeof(uint64_t)>>(header);
+    uint64_t hash = 0;
+    for (const uint64_t word : words) hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+    return hash >> 58;
+  }
+  void search() {
+    key_ = last_;
+    key_.sequence = 0;
+    place_ = placeOf(key_);
+    const Memory& memory = memories_[place_];
+    const bool known = memory.used && memory.after == key_;
+    next_ = known ? memory.next : last_;
+    next_.sequence = last_.sequence + (known ? memory.next.sequence : 1);
+    guessed_ = true;
+  }
+
   struct Memory {
     Header after;  ///< with sequence 0: the key
     Header next;   ///< sequence: how much it went up

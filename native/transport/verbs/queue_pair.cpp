@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 
@@ -23,7 +24,6 @@ constexpr uint32_t kSlots = 72;
 /// What Apple's driver takes in fact, whatever depth it grants (hellas-ai/thunderbolt-ibverbs #35).
 constexpr uint32_t kAppleSlots = 32;
 constexpr uint32_t kLeastSlots = 16;
-constexpr uint64_t kReceiveBit = uint64_t{1} << 63;
 constexpr int kNeighbourMs = 300;
 
 /// One datagram to the peer makes the system look up its neighbour entry, without which RTR fails on a Mac.
@@ -123,13 +123,16 @@ bool QueuePair::allocate(std::string& why) {
   }
   // Mapped, not from the heap: reports say that Apple's driver does not take heap memory.
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  mappedBytes_ = (size_t{sendSlots_ + kSpareSends + receiveSlots_} * kFrameBytes + page - 1) / page * page;
+  const uint32_t receiveFrames = receiveSlots_ + kMostKept;
+  mappedBytes_ = (size_t{sendSlots_ + kSpareSends + receiveFrames} * kFrameBytes + page - 1) / page * page;
   void* mapped = mmap(nullptr, mappedBytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) {
     why = explain(Step::Memory, errno, device_->name());
     return false;
   }
   memory_ = static_cast<std::byte*>(mapped);
+  for (uint32_t slot = 0; slot < receiveSlots_; ++slot) receives_.push_back(sendSlot(sendSlots_ + kSpareSends + slot));
+  for (; spares_ < kMostKept; ++spares_) kept_[spares_] = sendSlot(sendSlots_ + kSpareSends + receiveSlots_ + spares_);
 #ifdef MADV_DONTFORK
   // A child of this process would make our pages copies, while the device goes on writing to the old ones.
   madvise(memory_, mappedBytes_, MADV_DONTFORK);
@@ -220,44 +223,12 @@ bool QueuePair::postReceives(uint32_t slot, uint32_t count, std::string& why) {
   return true;
 }
 
-bool QueuePair::postSends(std::span<const Send> sends, std::string& why) {
-  abi::ibv_send_wr requests[kMostSends];
-  abi::ibv_sge places[kMostSends];
-  for (size_t i = 0; i < sends.size(); ++i) {
-    const Send& send = sends[i];
-    places[i] = {reinterpret_cast<uintptr_t>(sendSlot(send.slot)), send.bytes, region_->lkey};
-    abi::ibv_send_wr& request = requests[i];
-    request = {};
-    request.wr_id = send.id;
-    request.sg_list = &places[i];
-    request.num_sge = 1;
-    put(request.opcode, abi::IBV_WR_SEND);
-    if (useImmediate_) abi::setImmediate(request, send.immediate);
-    request.send_flags = send.signalled ? static_cast<unsigned>(abi::IBV_SEND_SIGNALED) : 0u;
-    request.next = i + 1 < sends.size() ? &requests[i + 1] : nullptr;
-  }
-  abi::ibv_send_wr* bad = nullptr;
-  const int failed = abi::postSend(qp_, requests, &bad);
-  if (failed != 0) why = explain(Step::PostSend, failed < 0 ? -failed : failed, device_->name());
-  return failed == 0;
+std::string QueuePair::explainPost(int failed) const {
+  return explain(Step::PostSend, std::abs(failed), device_->name());
 }
 
-int QueuePair::poll(std::span<Event> events, std::string& why) {
-  abi::ibv_wc completions[kMostEvents];
-  const int most = static_cast<int>(std::min<size_t>(events.size(), kMostEvents));
-  const int count = abi::pollCq(cq_, most, completions);
-  if (count < 0) {
-    why = explain(Step::Completion, -count, device_->name(), "the completion queue is broken");
-    return -1;
-  }
-  for (int i = 0; i < count; ++i) {
-    const abi::ibv_wc& one = completions[i];
-    const bool isReceive = (one.wr_id & kReceiveBit) != 0;
-    Event& event = events[static_cast<size_t>(i)];
-    event = {isReceive, static_cast<int>(one.status), one.wr_id & ~kReceiveBit, one.byte_len, 0, false};
-    event.hasImmediate = abi::immediateOf(one, event.immediate);
-  }
-  return count;
+std::string QueuePair::explainPoll(int count) const {
+  return explain(Step::Completion, -count, device_->name(), "the completion queue is broken");
 }
 
 bool QueuePair::arm() {

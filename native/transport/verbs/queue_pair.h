@@ -1,7 +1,10 @@
 #pragma once
+#include <array>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "transport/verbs/device.h"
 
@@ -24,7 +27,6 @@ struct End {
 /// driver's resources for good on a Mac. Everything is given back in order by the destructor, however far it got.
 class QueuePair {
  public:
-  // Neither is initialised: arrays of them live on the stack of every look.
   /// A completion, already told apart.
   struct Event {
     bool isReceive;
@@ -34,6 +36,7 @@ class QueuePair {
     uint32_t immediate;
     bool hasImmediate;
   };
+  /// Not initialised: arrays of them live on the stack.
   struct Send {
     uint64_t id;
     uint32_t slot, bytes, immediate;
@@ -54,16 +57,24 @@ class QueuePair {
   /// Receives that are posted, known after connect().
   uint32_t receiveSlots() const { return receiveSlots_; }
   std::byte* sendSlot(uint32_t slot) const { return memory_ + size_t{slot} * kFrameBytes; }
-  std::byte* receiveSlot(uint32_t slot) const { return sendSlot(sendSlots_ + kSpareSends + slot); }
+  std::byte* receiveSlot(uint32_t slot) const { return receives_[slot]; }
+  /// Takes the memory of a receive that has come, at most kMostKept at a time. Its slot gets other memory.
+  void keep(uint32_t slot) { std::swap(receives_[slot], kept_[--spares_]); }
+  /// Gives such memory back.
+  void giveBack(const std::byte* memory) { kept_[spares_++] = const_cast<std::byte*>(memory); }
 
   /// Makes it ready to send and receive and posts all receives, in slot order. False with the reason.
   bool connect(const End& own, const End& peer, int gidIndex, std::string& why);
   /// Posts `count` receives from `slot` on, around the end. False with the reason.
   bool postReceives(uint32_t slot, uint32_t count, std::string& why);
-  /// Hands over up to kMostSends frames in one go. False with the reason.
-  bool postSends(std::span<const Send> sends, std::string& why);
-  /// Fills `events`; -1 with the reason when the completion queue is broken.
-  int poll(std::span<Event> events, std::string& why);
+  /// Hands over up to kMostSends frames in one go. 0, or what explainPost() takes.
+  int postSends(std::span<const Send> sends);
+  std::string explainPost(int failed) const;
+  /// Hands up to kMostEvents completions to `take` and says how many there were; below 0, for explainPoll(), when the
+  /// completion queue is broken.
+  template <class Take>
+  int poll(Take take);
+  std::string explainPoll(int count) const;
 
   /// Readable after arm() once something completed; -1 where the device has no events.
   int eventFd() const { return channel_ == nullptr ? -1 : channel_->fd; }
@@ -74,8 +85,10 @@ class QueuePair {
   static constexpr uint32_t kMostEvents = 32;
   /// Send slots beyond sendSlots(), for frames outside of the count.
   static constexpr uint32_t kSpareSends = 1;
+  static constexpr uint32_t kMostKept = 4;
 
  private:
+  static constexpr uint64_t kReceiveBit = uint64_t{1} << 63;
   explicit QueuePair(std::shared_ptr<Device> device);
   bool allocate(std::string& why);
   bool createQueues(std::string& why);
@@ -86,11 +99,50 @@ class QueuePair {
   uint32_t sendSlots_, receiveSlots_;
   size_t mappedBytes_ = 0;
   std::byte* memory_ = nullptr;
+  std::vector<std::byte*> receives_;  ///< where each slot's receive goes
+  std::array<std::byte*, kMostKept> kept_{};  ///< the first `spares_` are free
+  uint32_t spares_ = 0;
   abi::ibv_mr* region_ = nullptr;
   abi::ibv_comp_channel* channel_ = nullptr;
   abi::ibv_cq* cq_ = nullptr;
   abi::ibv_qp* qp_ = nullptr;
+  // Kept, since to make them anew takes longer than to fill in what changes.
+  std::array<abi::ibv_send_wr, kMostSends> requests_{};
+  std::array<abi::ibv_sge, kMostSends> places_{};
   bool pairCounted_ = false, regionCounted_ = false, useImmediate_ = false;
 };
+
+// In every message's way:
+
+inline int QueuePair::postSends(std::span<const Send> sends) {
+  for (size_t i = 0; i < sends.size(); ++i) {
+    const Send& send = sends[i];
+    places_[i] = {reinterpret_cast<uintptr_t>(sendSlot(send.slot)), send.bytes, region_->lkey};
+    abi::ibv_send_wr& request = requests_[i];
+    request.wr_id = send.id;
+    request.sg_list = &places_[i];
+    request.num_sge = 1;
+    request.opcode = static_cast<decltype(request.opcode)>(abi::IBV_WR_SEND);
+    if (useImmediate_) abi::setImmediate(request, send.immediate);
+    request.send_flags = send.signalled ? static_cast<unsigned>(abi::IBV_SEND_SIGNALED) : 0u;
+    request.next = i + 1 < sends.size() ? &requests_[i + 1] : nullptr;
+  }
+  abi::ibv_send_wr* bad = nullptr;
+  return abi::postSend(qp_, requests_.data(), &bad);
+}
+
+template <class Take>
+int QueuePair::poll(Take take) {
+  abi::ibv_wc completions[kMostEvents];
+  const int count = abi::pollCq(cq_, kMostEvents, completions);
+  for (int i = 0; i < count; ++i) {
+    const abi::ibv_wc& one = completions[i];
+    const bool isReceive = (one.wr_id & kReceiveBit) != 0;
+    Event event{isReceive, static_cast<int>(one.status), one.wr_id & ~kReceiveBit, one.byte_len, 0, false};
+    event.hasImmediate = abi::immediateOf(one, event.immediate);
+    take(event);
+  }
+  return count;
+}
 
 }  // namespace espalier::transport::verbs

@@ -12,6 +12,8 @@
 namespace espalier::transport::verbs {
 namespace {
 
+static_assert(Inbox::kStages <= QueuePair::kMostKept);
+
 /// In front of a frame's data where there is no immediate data.
 struct FrameHead {
   uint32_t tag = 0;
@@ -45,11 +47,51 @@ VerbsLink::VerbsLink(std::unique_ptr<QueuePair> pair, const LinkNumbers& numbers
 
 // --- sending ---
 
-uint32_t VerbsLink::window() const {
+inline uint32_t VerbsLink::window() const {
   const auto room = static_cast<int64_t>(numbers_.peerReceives - kSpareReceives - kReservedFrames) -
                     static_cast<int64_t>(sent_ - peerFreed_);
   const auto slots = static_cast<int64_t>(pair_->sendSlots()) - static_cast<int64_t>(sent_ - completed_);
   return static_cast<uint32_t>(std::max<int64_t>(0, std::min(room, slots)));
+}
+
+inline Tag VerbsLink::tagOf(uint32_t flags) const {
+  return {static_cast<uint32_t>((numbers_.ownFirst + sent_) % Tag::kModulus), static_cast<uint32_t>(freed_ % Tag::kModulus),
+          static_cast<uint8_t>(flags)};
+}
+
+inline void VerbsLink::stamp(QueuePair::Send& send, const Tag& tag, uint32_t dataBytes) {
+  send.immediate = tag.pack();
+  send.bytes = dataBytes + headBytes_;
+  if (headBytes_ == 0) return;
+  const FrameHead head{tag.pack(), dataBytes, numbers_.nonce};
+  std::memcpy(pair_->sendSlot(send.slot), &head, sizeof head);
+}
+
+inline uint32_t VerbsLink::fill(QueuePair::Send& send, uint32_t flags, const std::byte* payload) {
+  send.slot = static_cast<uint32_t>(sent_ % pair_->sendSlots());
+  std::byte* data = pair_->sendSlot(send.slot) + headBytes_;
+  const uint32_t bytes = std::min(streamBytes_ - streamAt_, kFrameBytes - headBytes_);
+  const uint32_t headerBytes = headed_ ? sizeof(Header) : 0;
+  uint32_t at = 0;
+  if (streamAt_ < headerBytes) {
+    std::memcpy(data, &header_, sizeof(Header));
+    at = headerBytes;
+  }
+  if (bytes > at) std::memcpy(data + at, payload + (streamAt_ + at - headerBytes), bytes - at);
+  const uint32_t padded = paddedFrame(bytes);
+  if (padded > bytes) std::memset(data + bytes, 0, padded - bytes);
+  streamAt_ += bytes;
+  stamp(send, tagOf(flags), padded);
+  ++sent_;
+  send.id = sent_;
+  send.signalled = sent_ % (pair_->sendSlots() / 4) == 0;
+  return bytes;
+}
+
+inline bool VerbsLink::post(std::span<const QueuePair::Send> sends) {
+  toldFreed_ = freed_;
+  const int failed = pair_->postSends(sends);
+  return failed == 0 || fail(LinkResult::Broken, pair_->explainPost(failed));
 }
 
 LinkResult VerbsLink::trySend(const Header& header, const void* payload) {
@@ -82,46 +124,6 @@ LinkResult VerbsLink::trySend(const Header& header, const void* payload) {
   predictor_.learn(header);  // while the message is on its way
   predictor_.think();
   return LinkResult::Done;
-}
-
-uint32_t VerbsLink::fill(QueuePair::Send& send, uint32_t flags, const std::byte* payload) {
-  send.slot = static_cast<uint32_t>(sent_ % pair_->sendSlots());
-  std::byte* data = pair_->sendSlot(send.slot) + headBytes_;
-  const uint32_t bytes = std::min(streamBytes_ - streamAt_, kFrameBytes - headBytes_);
-  const uint32_t headerBytes = headed_ ? sizeof(Header) : 0;
-  uint32_t at = 0;
-  if (streamAt_ < headerBytes) {
-    std::memcpy(data, &header_, sizeof(Header));
-    at = headerBytes;
-  }
-  if (bytes > at) std::memcpy(data + at, payload + (streamAt_ + at - headerBytes), bytes - at);
-  const uint32_t padded = paddedFrame(bytes);
-  std::memset(data + bytes, 0, padded - bytes);
-  streamAt_ += bytes;
-  stamp(send, tagOf(flags), padded);
-  ++sent_;
-  send.id = sent_;
-  send.signalled = sent_ % (pair_->sendSlots() / 4) == 0;
-  return bytes;
-}
-
-Tag VerbsLink::tagOf(uint32_t flags) const {
-  return {static_cast<uint32_t>((numbers_.ownFirst + sent_) % Tag::kModulus), static_cast<uint32_t>(freed_ % Tag::kModulus),
-          static_cast<uint8_t>(flags)};
-}
-
-void VerbsLink::stamp(QueuePair::Send& send, const Tag& tag, uint32_t dataBytes) {
-  send.immediate = tag.pack();
-  send.bytes = dataBytes + headBytes_;
-  if (headBytes_ == 0) return;
-  const FrameHead head{tag.pack(), dataBytes, numbers_.nonce};
-  std::memcpy(pair_->sendSlot(send.slot), &head, sizeof head);
-}
-
-bool VerbsLink::post(std::span<const QueuePair::Send> sends) {
-  toldFreed_ = freed_;
-  std::string why;
-  return pair_->postSends(sends, why) || fail(LinkResult::Broken, why);
 }
 
 void VerbsLink::sendControl(uint8_t flags) {
@@ -164,54 +166,14 @@ void VerbsLink::leave() {
 
 // --- receiving ---
 
-LinkResult VerbsLink::tryReceive(Message& message) {
-  if (!inbox_.ready()) {
-    poll();
-    if (!inbox_.ready()) {
-      if (state_ != LinkResult::Done) return state_;
-      return goodbyeSeen_ && absorbed_ == arrived_ ? LinkResult::Left : LinkResult::NotYet;
-    }
-  }
-  message = inbox_.front();
-  return LinkResult::Done;
+void VerbsLink::failCompletion(int status) {
+  std::string why;
+  // A port that went down says more than what it did to the queue pair.
+  if (portIsUp(why)) why = explain(Step::Completion, status, pair_->device().name());
+  fail(LinkResult::Broken, why);
 }
 
-void VerbsLink::release() {
-  inbox_.release();
-  if (absorbed_ != arrived_) absorb();
-}
-
-/// Handles all that has completed. True if anything had.
-bool VerbsLink::poll() {
-  bool any = false;
-  for (;;) {
-    if (state_ != LinkResult::Done) return any;
-    QueuePair::Event events[QueuePair::kMostEvents];
-    std::string why;
-    const int count = pair_->poll(events, why);
-    if (count < 0) fail(LinkResult::Broken, why);
-    if (count == 0) giveBack();  // whoever looks in vain has the time
-    if (count <= 0) break;
-    any = true;
-    for (int i = 0; i < count && state_ == LinkResult::Done; ++i) {
-      const QueuePair::Event& event = events[i];
-      if (event.status != 0) {
-        // A port that went down says more than what it did to the queue pair.
-        if (portIsUp(why)) why = explain(Step::Completion, event.status, pair_->device().name());
-        fail(LinkResult::Broken, why);
-      } else if (event.isReceive) {
-        arrive(event);
-      } else if (event.id != kUncountedId) {
-        completed_ = event.id;  // in order: all before it are done as well
-      }
-    }
-    absorb();
-    if (count < static_cast<int>(QueuePair::kMostEvents)) break;
-  }
-  return any;
-}
-
-bool VerbsLink::readTag(const QueuePair::Event& event, Tag& tag) {
+inline bool VerbsLink::readTag(const QueuePair::Event& event, Tag& tag) {
   if (pair_->usesImmediate()) {
     if (!event.hasImmediate) return fail(LinkResult::Corrupted, "a frame came without its tag");
     tag = Tag::unpack(event.immediate);
@@ -226,7 +188,7 @@ bool VerbsLink::readTag(const QueuePair::Event& event, Tag& tag) {
   return true;
 }
 
-bool VerbsLink::arrive(const QueuePair::Event& event) {
+inline bool VerbsLink::arrive(const QueuePair::Event& event) {
   const uint32_t slots = pair_->receiveSlots();
   if (event.id != arrived_ % slots || arrived_ - reposted_ >= slots || event.bytes > kFrameBytes) {
     return fail(LinkResult::Corrupted, "the device filled a receive out of turn");
@@ -251,29 +213,6 @@ bool VerbsLink::arrive(const QueuePair::Event& event) {
   return true;
 }
 
-void VerbsLink::absorb() {
-  const uint32_t slots = pair_->receiveSlots();
-  for (; absorbed_ != arrived_ && state_ == LinkResult::Done; ++absorbed_) {
-    const Arrival& arrival = arrivals_[absorbed_ % slots];
-    if ((arrival.tag.flags & Tag::Control) != 0) {
-      if ((arrival.tag.flags & Tag::Goodbye) != 0) goodbyeSeen_ = true;
-      continue;
-    }
-    const std::byte* data = pair_->receiveSlot(static_cast<uint32_t>(absorbed_ % slots)) + headBytes_;
-    const Inbox::Result result = inbox_.take({arrival.tag, data, arrival.bytes});
-    if (result == Inbox::Result::Full) break;
-    if (result == Inbox::Result::Wrong) fail(LinkResult::Corrupted, inbox_.why());
-  }
-  if (absorbed_ - reposted_ >= pair_->receiveSlots() / kRepostShare) giveBack();
-}
-
-/// Receives to the device, credits to the peer. In batches: the message that took them is waited for.
-void VerbsLink::giveBack() {
-  repost();
-  tellFreed();
-  inbox_.think();
-}
-
 void VerbsLink::repost() {
   const auto count = static_cast<uint32_t>(absorbed_ - reposted_);
   if (count == 0 || state_ != LinkResult::Done) return;
@@ -291,6 +230,75 @@ void VerbsLink::repost() {
 void VerbsLink::tellFreed() {
   const uint32_t worthTelling = (pair_->receiveSlots() - kSpareReceives) / 2;
   if (freed_ - toldFreed_ >= worthTelling && state_ == LinkResult::Done) sendControl(0);
+}
+
+/// Receives to the device, credits to the peer. In batches: the message that took them is waited for.
+inline void VerbsLink::giveBack() {
+  repost();
+  tellFreed();
+  inbox_.think();
+}
+
+inline void VerbsLink::absorb() {
+  const uint32_t slots = pair_->receiveSlots();
+  for (; absorbed_ != arrived_ && state_ == LinkResult::Done; ++absorbed_) {
+    const Arrival& arrival = arrivals_[absorbed_ % slots];
+    if ((arrival.tag.flags & Tag::Control) != 0) {
+      if ((arrival.tag.flags & Tag::Goodbye) != 0) goodbyeSeen_ = true;
+      continue;
+    }
+    const auto slot = static_cast<uint32_t>(absorbed_ % slots);
+    const std::byte* data = pair_->receiveSlot(slot) + headBytes_;
+    const Inbox::Result result = inbox_.take({arrival.tag, data, arrival.bytes});
+    if (result == Inbox::Result::Kept) pair_->keep(slot);
+    if (result == Inbox::Result::Full) break;
+    if (result == Inbox::Result::Wrong) fail(LinkResult::Corrupted, inbox_.why());
+  }
+  if (absorbed_ - reposted_ >= pair_->receiveSlots() / kRepostShare) giveBack();
+}
+
+inline void VerbsLink::handle(const QueuePair::Event& event) {
+  if (state_ != LinkResult::Done) return;
+  if (event.status != 0) [[unlikely]] {
+    failCompletion(event.status);
+  } else if (event.isReceive) {
+    arrive(event);
+  } else if (event.id != kUncountedId) {
+    completed_ = event.id;  // in order: all before it are done as well
+  }
+}
+
+/// Handles all that has completed. True if anything had.
+bool VerbsLink::poll() {
+  bool any = false;
+  for (;;) {
+    if (state_ != LinkResult::Done) return any;
+    const int count = pair_->poll([this](const QueuePair::Event& event) { handle(event); });
+    if (count < 0) fail(LinkResult::Broken, pair_->explainPoll(count));
+    if (count == 0) giveBack();  // whoever looks in vain has the time
+    if (count <= 0) break;
+    any = true;
+    absorb();
+    if (count < static_cast<int>(QueuePair::kMostEvents)) break;
+  }
+  return any;
+}
+
+LinkResult VerbsLink::tryReceive(Message& message) {
+  if (!inbox_.ready()) {
+    poll();
+    if (!inbox_.ready()) {
+      if (state_ != LinkResult::Done) return state_;
+      return goodbyeSeen_ && absorbed_ == arrived_ ? LinkResult::Left : LinkResult::NotYet;
+    }
+  }
+  message = inbox_.front();
+  return LinkResult::Done;
+}
+
+void VerbsLink::release() {
+  if (const std::byte* kept = inbox_.release()) pair_->giveBack(kept - headBytes_);
+  if (absorbed_ != arrived_) absorb();
 }
 
 bool VerbsLink::heardProbe() {

@@ -53,6 +53,8 @@ class VerbsLink final : public Link {
     uint32_t bytes = 0;
   };
   bool poll();
+  void handle(const QueuePair::Event& event);
+  void failCompletion(int status);
   bool arrive(const QueuePair::Event& event);
   bool readTag(const QueuePair::Event& event, Tag& tag);
   void absorb();
@@ -65,7 +67,7 @@ class VerbsLink final : public Link {
   void sendControl(uint8_t flags);
   Tag tagOf(uint32_t flags) const;
   void stamp(QueuePair::Send& send, const Tag& tag, uint32_t dataBytes);
-  bool fail(LinkResult state, std::string why);
+  [[gnu::cold]] bool fail(LinkResult state, std::string why);
   bool portIsUp(std::string& why);
   void checkPort();
 
