@@ -5,6 +5,8 @@ import { readModelProfile } from '../catalogue/model-folder.ts';
 import { compareText } from '../planner/eligibility.ts';
 import { planFleet } from '../planner/fleet/plan-fleet.ts';
 import type { FleetDeployment, FleetPlan } from '../planner/fleet/plan-fleet.ts';
+import { createInventory } from '../planner/inventory.ts';
+import { namedGaps } from '../planner/topology/topology.ts';
 import type { ModelProfile, PlanNode, PlanResult, Workload } from '../planner/types.ts';
 import { validateFiles } from '../resources/read-files.ts';
 import type { DesiredClusterNode } from '../resources/documents.ts';
@@ -32,6 +34,8 @@ export interface PlanFilesOptions {
 export interface PlannedFiles {
   plans: PlannedDeployment[];
   nodes: PlanNode[];
+  /** Thunderbolt cables that cannot do RDMA, each with what is missing. */
+  gaps: string[];
   problems: ValidationProblem[];
 }
 
@@ -59,7 +63,8 @@ export const planFiles = async (
   }
   const fleet = { deployments, nodes, catalogue, ...(workload ? { workload } : {}) };
   const planned = planFleet(fleet).flatMap(toPlanned);
-  return { plans: [...planned, ...unread].toSorted(byName), nodes, problems };
+  const gaps = namedGaps(createInventory(nodes, catalogue).topology);
+  return { plans: [...planned, ...unread].toSorted(byName), nodes, gaps, problems };
 };
 
 const toPlanned = ({ namespace, name, model, results }: FleetPlan): PlannedDeployment[] => {

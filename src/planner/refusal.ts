@@ -16,6 +16,8 @@ export interface Refusal extends Rejection {
   /** Nodes with whole experts, where that is what was compared. */
   expertSize?: number;
   predicted?: Prediction;
+  /** What it would have exchanged over, where that is what failed. */
+  mode?: 'RDMA';
   nodeNames?: readonly string[];
 }
 

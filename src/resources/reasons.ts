@@ -44,6 +44,8 @@ export const reasons = {
   MinimumUnavailable: 'Fewer groups serve than the strategy allows.',
   ModelInvalid: 'The model folder is missing, incomplete or damaged.',
   ModelNotFound: 'The model folder does not exist.',
+  MoveNotEarned:
+    'It is predicted to be better than where the group runs, but by too little for a move.',
   NoLink: 'Two nodes of the cut have no link between them.',
   NoRDMAMesh: 'Not every pair of nodes has an RDMA link.',
   NodeCordoned: 'The node is marked unschedulable.',

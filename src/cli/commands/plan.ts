@@ -20,7 +20,7 @@ import type { OutputFormat } from '../output.ts';
 import { catalogueOption, collect } from '../options.ts';
 import { planFiles } from '../plan-files.ts';
 import type { PlannedFiles } from '../plan-files.ts';
-import { renderPlan } from '../plan/render.ts';
+import { renderGaps, renderPlan } from '../plan/render.ts';
 import { applyWhatIf, whatIfHelp } from '../plan/what-if.ts';
 
 interface Options extends BackendOptions {
@@ -115,8 +115,8 @@ const livePlan = async (
 ): Promise<PlannedFiles> => {
   const { name, namespace = 'default' } = deployment.metadata;
   try {
-    const { model, nodes, result } = await planLive(backend, deployment, how);
-    return { plans: [{ namespace, name, model, result }], nodes, problems: [] };
+    const { model, nodes, gaps, result } = await planLive(backend, deployment, how);
+    return { plans: [{ namespace, name, model, result }], nodes, gaps, problems: [] };
   } catch (error) {
     if (!(error instanceof EspalierError)) throw error;
     throw new CommandFailure(
@@ -129,18 +129,19 @@ const livePlan = async (
 };
 
 const show = (planned: PlannedFiles, options: Options): void => {
-  const { plans, problems } = planned;
+  const { plans, gaps, problems } = planned;
   for (const problem of problems) note(`${problem.file}:${problem.line}: ${problem.message}`);
   if (options.svg !== undefined) writeFileSync(options.svg, toSvg(pictureOf(planned)));
   if (options.dot) print(toDot(pictureOf(planned)));
   else if (options.output === 'json' || options.output === 'yaml') {
     const shown = plans.map(({ model: _model, ...planned }) => planned);
-    printValue({ plans: shown }, options.output);
+    printValue({ plans: shown, gaps }, options.output);
   } else {
     for (const { namespace, name, result } of plans) {
       const live = options.filename === undefined ? ', planned now' : '';
       print(`ModelDeployment ${namespace}/${name}${live}\n${renderPlan(result)}`);
     }
+    if (gaps.length > 0) print(renderGaps(gaps));
   }
   judge(planned);
 };

@@ -1,10 +1,13 @@
 import { parseQuantityBytes } from '../../base/quantity.ts';
 import { loadCatalogue } from '../../catalogue/load-catalogue.ts';
 import { readModelProfile } from '../../catalogue/model-folder.ts';
-import { usageOf } from '../../controller/fleet/plan-nodes.ts';
+import { holdsMemory, usageOf } from '../../controller/fleet/plan-nodes.ts';
 import type { Usage } from '../../controller/fleet/plan-nodes.ts';
+import { currentPlace } from '../../controller/groups/current-place.ts';
 import type { ReceivedReport } from '../../controller/ports.ts';
+import { createInventory } from '../../planner/inventory.ts';
 import { plan } from '../../planner/plan.ts';
+import { namedGaps } from '../../planner/topology/topology.ts';
 import type { ModelProfile, PlanNode, PlanResult, Workload } from '../../planner/types.ts';
 import { findCondition } from '../../resources/conditions.ts';
 import type { ClusterNode, GroupStatus, ModelDeployment } from '../../resources/types.ts';
@@ -13,6 +16,7 @@ import type { Backend } from '../backend/backend.ts';
 export interface LivePlan {
   model: ModelProfile;
   nodes: PlanNode[];
+  gaps: string[];
   result: PlanResult;
 }
 
@@ -23,8 +27,8 @@ export interface LivePlanOptions {
 }
 
 /**
- * How the first group of a deployment would be planned now: over the nodes as they are, beside everything else that
- * runs. Throws EspalierError when the model's config.json cannot be read on this host.
+ * How the first group of a deployment would be planned if it were restarted now: over the nodes as they are, beside
+ * everything else that runs, where it runs unless a move pays. Throws EspalierError when the model's config.json cannot be read on this host.
  */
 export const planLive = async (
   backend: Backend,
@@ -36,17 +40,26 @@ export const planLive = async (
   const beside = (await backend.deployments(undefined)).flatMap((other) =>
     other.status.groups.filter((group) => !isPlanned(other, group)),
   );
+  const own = deployment.status.groups;
+  const current = currentPlace(own.find(({ index }) => index === 0));
+  const siblings = own
+    .filter((group) => group.index !== 0 && holdsMemory(group))
+    .flatMap(({ members }) => members.map(({ nodeName }) => nodeName));
   const reports = await backend.reports().catch(() => undefined);
   const usage = usageOf(beside);
   const nodes = changeNodes((await backend.nodes()).map((node) => liveNode(node, usage, reports)));
+  const catalogue = loadCatalogue(catalogueFiles);
   const result = plan({
     deployment: { namespace: metadata.namespace ?? 'default', name: metadata.name, spec },
     model,
     nodes,
-    catalogue: loadCatalogue(catalogueFiles),
+    catalogue,
+    siblings,
+    ...(current ? { current } : {}),
     ...(workload ? { workload } : {}),
   });
-  return { model, nodes, result };
+  const gaps = namedGaps(createInventory(nodes, catalogue).topology);
+  return { model, nodes, gaps, result };
 
   function isPlanned({ metadata: other }: ModelDeployment, { index }: GroupStatus): boolean {
     return other.uid === metadata.uid && index === 0;

@@ -22,6 +22,17 @@ export const renderPlan = (result: PlanResult): string => {
   return `${[...sections, reasons].filter((section) => section !== '').join('\n\n')}\n`;
 };
 
+/** Cables that carry less than they could, each with what is missing. */
+export const renderGaps = (gaps: readonly string[]): string => {
+  const shown = gaps.slice(0, mostGaps);
+  const more = gaps.length - shown.length;
+  const lines = [...shown, ...(more > 0 ? [`and ${more} more`] : [])];
+  return `\nCables without RDMA\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
+};
+
+/** -o json has all. */
+const mostGaps = 12;
+
 const winner = (plan: Plan): string => {
   const degraded = plan.degradedBy.length > 0 ? `, degraded by ${plan.degradedBy.join(', ')}` : '';
   const title = `Plan: ${optionLabel(plan)}, engine ${plan.engine}${degraded}`;
@@ -141,11 +152,11 @@ const whyNot = (result: PlanResult): string => {
   return lines.length === 0 ? '' : `Why not\n${lines.map((line) => `  ${line}`).join('\n')}`;
 };
 
-/** Why a cut cannot be has nothing to do with what its ranks would exchange over. */
+/** Why a cut cannot be has nothing to do with what its ranks would exchange over, but for cables that are missing. */
 const placeLabel = (option: PlanOption): string =>
   option.expertSize !== undefined
     ? `Expert ${option.expertSize}`
-    : option.verdict === 'Rejected'
+    : option.verdict === 'Rejected' && option.interconnectMode !== 'RDMA'
       ? shapeLabel(option)
       : optionLabel(option);
 

@@ -268,7 +268,7 @@ const keepCurrent = (
     const ways = placeOnCurrent(engagement, shape, current, transport).map((placed) => {
       const predicted = appraise(placed, evaluator, inventory.links);
       const option = { ...placed, engagement, degradedBy: [], ...(predicted ? { predicted } : {}) };
-      return scored(option, objective);
+      return { ...scored(option, objective), isCurrent: true };
     });
     const kept = bestOf(ways.filter(isFastEnough(degradation.minTokensPerSecond)));
     if (!kept) continue;

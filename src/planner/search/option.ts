@@ -1,6 +1,6 @@
 import { compareText } from '../eligibility.ts';
 import type { Rung } from '../ladder.ts';
-import { describeValue, keepPerNode, scoreOf, valueOf } from '../objective.ts';
+import { describeValue, keepPerNode, moveMargin, scoreOf, valueOf } from '../objective.ts';
 import type { Prediction } from '../prediction.ts';
 import type { Refusal } from '../refusal.ts';
 import { shapeLabel, strategyOf, worldSize } from '../shapes.ts';
@@ -25,6 +25,8 @@ export interface Option extends Placed {
   predicted?: Prediction;
   /** Higher is better; 0 where nothing is predicted. */
   score: number;
+  /** Where the group runs now. */
+  isCurrent?: boolean;
 }
 
 type Objective = ModelDeploymentSpec['objective'];
@@ -76,9 +78,12 @@ export const listOptions = (
     options,
     (option) => `${engineOf(option)}/${shapeLabel(option.shape)}/${option.mode}`,
   );
-  const best = [...groups.values()].flatMap((group) =>
-    chosen && group.includes(chosen) ? [] : (bestOf(group) ?? []),
-  );
+  const best = [...groups.values()].flatMap((group) => {
+    const first = bestOf(group);
+    if (!first || !chosen || !group.includes(chosen)) return first ?? [];
+    // Where the group runs it stays, but what would be better is told.
+    return chosen.isCurrent && first.score > chosen.score ? [first] : [];
+  });
   const others = best.toSorted(byScore).map((option) => ({
     ...toPlanOption(option),
     verdict: 'Slower' as const,
@@ -117,7 +122,11 @@ const whyNot = (
 ): Pick<PlanOption, 'reason' | 'message'> => {
   const { predicted, shape } = option;
   if (!predicted) {
-    return { reason: 'NotPredicted', message: 'no speed is predicted for these machines' };
+    const { evaluator } = option.engagement;
+    const message = evaluator.isPredictable
+      ? 'no speed is predicted for these machines'
+      : `no speed is predicted for engine ${evaluator.demand.engine.name}: there are no measurements of it`;
+    return { reason: 'NotPredicted', message };
   }
   const own = describeValue(objective, predicted);
   if (!chosen?.predicted) return { reason: 'LessForObjective', message: own };
@@ -127,6 +136,13 @@ const whyNot = (
     return {
       reason: 'LessForObjective',
       message: `${message}, but its nodes also serve ${others} other group${others > 1 ? 's' : ''}`,
+    };
+  }
+  if (chosen.isCurrent && option.score > chosen.score) {
+    const gain = (option.score / chosen.score - 1) * 100;
+    return {
+      reason: 'MoveNotEarned',
+      message: `${message}: ${gain.toFixed(0)} % better, but a group moves for ${moveMargin * 100} % only`,
     };
   }
   const share = valueOf(objective, predicted) / valueOf(objective, chosen.predicted);
@@ -153,6 +169,7 @@ const fromRefusal = ({
   predicted,
   reason,
   message,
+  mode,
   nodeNames,
 }: Refusal): PlanOption[] =>
   shape === undefined
@@ -164,7 +181,7 @@ const fromRefusal = ({
           ...shape,
           ...(expertSize === undefined ? {} : { expertSize }),
           ...(predicted ? { predicted } : {}),
-          interconnectMode: worldSize(shape) === 1 ? 'None' : 'TCP',
+          interconnectMode: mode ?? (worldSize(shape) === 1 ? 'None' : 'TCP'),
           nodeNames: [...(nodeNames ?? [])],
           verdict: 'Rejected',
           reason,

@@ -1,5 +1,6 @@
 import type { EngineFacts } from '../../catalogue/facts.ts';
-import { impossible } from '../engine-limits.ts';
+import { impossible, interconnectsOf } from '../engine-limits.ts';
+import { rdmaGap } from '../interconnect.ts';
 import type { Transport } from '../interconnect.ts';
 import type { Rung } from '../ladder.ts';
 import type { Demand } from '../memory.ts';
@@ -59,8 +60,49 @@ export const optionsFor = (
     else options.push(finish(outcome.placed));
     if ('placed' in outcome && !isPredicted) break;
   }
+  refusals.push(...withoutMesh(engagement, options, attempt));
   return { options, refusals };
 };
+
+/** Tensor groups that exchange over TCP because no nodes have RDMA all to all: why, on those that come closest. */
+const withoutMesh = (
+  { evaluator }: Engagement,
+  options: readonly Option[],
+  { topology, transport: { want } }: Attempt,
+): Refusal[] => {
+  const { engine } = evaluator.demand;
+  const tensor = options.filter(({ shape, predicted }) => isTensor(shape) && predicted);
+  if (want !== 'Auto' || tensor.length === 0) return [];
+  const largest = topology.islands.reduce((best, island) =>
+    island.members.length > best.members.length ? island : best,
+  );
+  return [...Map.groupBy(tensor, ({ shape }) => shape.tensorSize)].flatMap(([size, ofSize]) => {
+    const [first] = ofSize;
+    if (!first || ofSize.some(({ mode }) => mode === 'RDMA')) return [];
+    if (!interconnectsOf(engine, first.shape).includes('RDMA')) return [];
+    const seats = first.candidates.map(({ seat }) => seat);
+    const joined = largest.members.flatMap((index) => topology.ends[index] ?? []);
+    const ends = joined.length < size ? seats : joined.slice(0, size);
+    const gap = rdmaGap(first.shape, ends);
+    if (gap === undefined) return [];
+    const nodeNames = ends.map(({ node }) => node.name);
+    return [
+      {
+        option: `${shapeLabel(first.shape)} on ${nodeNames.join(', ')} over RDMA`,
+        reason: 'NoRDMAMesh',
+        message: `no ${size} nodes with the room have RDMA all to all: ${gap}`,
+        terminal: false,
+        engine: engine.name,
+        shape: first.shape,
+        mode: 'RDMA',
+        nodeNames,
+      },
+    ];
+  });
+};
+
+const isTensor = ({ tensorSize, pipelineSize, expertSize }: Shape): boolean =>
+  tensorSize > 1 && pipelineSize === 1 && expertSize === undefined;
 
 /** Cuts that can be, and why the others cannot: one without stages and one with for each tensor size. */
 const sift = ({ model, engine }: Demand, shapes: readonly Shape[]): Sifted => {

@@ -139,7 +139,10 @@ const tooFewNodes = (
   const total = candidates.length + excluded.length;
   return {
     reason: 'InsufficientNodes',
-    message: `needs ${ranks} node${ranks === 1 ? '' : 's'}, ${candidates.length} of ${total} can be used${shown.length > 0 ? ` (${shown.join('; ')}${more})` : ''}`,
+    message:
+      total === 0
+        ? `needs ${ranks} node${ranks === 1 ? '' : 's'}, and there is no ClusterNode`
+        : `needs ${ranks} node${ranks === 1 ? '' : 's'}, ${candidates.length} of ${total} can be used${shown.length > 0 ? ` (${shown.join('; ')}${more})` : ''}`,
     terminal: false,
   };
 };
