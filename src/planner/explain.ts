@@ -159,7 +159,7 @@ const predictionSentences = ({
     otherGroups === 0
       ? []
       : [
-          `That is while the ${otherGroups} other group${otherGroups > 1 ? 's' : ''} on its nodes wait${otherGroups > 1 ? '' : 's'}: bandwidth is shared, so with all busy it is ${(speed / (1 + otherGroups)).toFixed(1)} tok/s, which is what options were compared by.`,
+          `That is while the ${otherGroups} other group${otherGroups > 1 ? 's' : ''} on its nodes wait${otherGroups > 1 ? '' : 's'}: bandwidth is shared, so with all busy it is ${(speed / (1 + otherGroups)).toFixed(1)} tok/s, and they are slowed as much: both counted against it.`,
         ];
   if (!runnerUp) return [own, ...shared];
   const other = `For ${spec.objective} it beats ${shapeLabel(runnerUp.shape)}: ${describeValue(spec.objective, predicted)} against ${describeValue(spec.objective, runnerUp.predicted)}.`;

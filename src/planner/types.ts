@@ -23,6 +23,8 @@ export interface PlanInput {
    * fewest is taken, so that one lost node takes as few groups as may be. Never at the price of speed.
    */
   siblings?: readonly string[];
+  /** Groups of this deployment that are to be placed after this one: it leaves them nodes where that gives more in all. */
+  groupsAhead?: number;
 }
 
 /** What changes from one plan to the next. */

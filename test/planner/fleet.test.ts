@@ -32,6 +32,22 @@ describe('many deployments', () => {
     );
   });
 
+  it('leave the last full mesh to the one that needs it, whatever their names', () => {
+    const nodes = cabled([mini, mini, mini], [[0, 1]]);
+    const plans = planFleet({
+      nodes,
+      catalogue,
+      deployments: [deployment('a', 16), deployment('b', 40)],
+    });
+    assert.deepEqual(
+      plans.map(({ name, results }) => [name, nodesOf(results[0])]),
+      [
+        ['a', 'n2'],
+        ['b', 'n0,n1'],
+      ],
+    );
+  });
+
   it('use idle nodes before busy ones, and plan every replica', () => {
     const nodes = cabled([mini, mini, mini], []);
     const [planned] = planFleet({

@@ -94,12 +94,26 @@ describe('groups of one deployment on known Macs', () => {
     assert.deepEqual(groupsOn(broken, 10, { ...single, replicas: 3 }), ['n1', 'n4', 'n2']);
   });
 
-  it('share a node where that is faster all the same', () => {
-    const nodes = cabled([ultra, mini], []);
-    assert.deepEqual(groupsOn(nodes, 10, { ...single, replicas: 2, objective: 'SingleStream' }), [
-      'n0',
-      'n0',
-    ]);
+  it('share a node where that gives more in all', () => {
+    const small = { hardwareModel: 'Macmini9,1', chip: 'M1', memoryBytes: 16 * GiB };
+    const nodes = cabled([ultra, small], []);
+    const two = { ...single, replicas: 2, objective: 'SingleStream' as const };
+    assert.deepEqual(groupsOn(nodes, 6, two), ['n0', 'n0']);
+    assert.deepEqual(groupsOn(cabled([ultra, mini], []), 6, two), ['n0', 'n1']);
+  });
+
+  it('leave nodes to those that come after them', () => {
+    const pairs = [0, 1, 2].flatMap((a) => [1, 2, 3].map((b): [number, number] => [a, b]));
+    const nodes = cabled(
+      Array.from({ length: 4 }, () => mini),
+      pairs,
+    );
+    const auto = { runtime: { ...spec().runtime, name: 'MLX' as const } };
+    const sizes = (replicas: number) =>
+      groupsOn(nodes, 16, { ...auto, replicas }).map((names) => names.split(',').length);
+    assert.deepEqual(sizes(1), [4]);
+    assert.deepEqual(sizes(2), [2, 2]);
+    assert.deepEqual(sizes(4), [1, 1, 1, 1]);
   });
 
   it('share a node before they break the last island of its make', () => {

@@ -31,13 +31,15 @@ export const planBeside = async (pass: Pass): Promise<Target['place']> => {
     const beside = own.filter((group) => group.index !== index);
     const { taken, holders, corrections } = surroundings();
     const current = currentPlace(pass.groups.find((group) => group.index === index));
-    const siblings = beside.filter(holdsMemory).flatMap(nodesOf);
+    const placed = beside.filter(holdsMemory);
+    const siblings = placed.flatMap(nodesOf);
     const result = context.plan({
       deployment: { namespace: owner.namespace, name: owner.deployment, spec: snapshot.spec },
       model: snapshot.profile,
       nodes: planNodes(fleet, usageOf([...taken, ...beside]), [ownHoldersOf(beside), holders]),
       corrections,
       siblings,
+      groupsAhead: Math.max(0, deployment.spec.replicas - placed.length - 1),
       ...(current ? { current } : {}),
     });
     const group = own.find((each) => each.index === index);

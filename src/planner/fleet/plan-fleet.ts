@@ -8,7 +8,7 @@ import type { Correction } from '../performance/correction.ts';
 import { predict } from '../performance/predict.ts';
 import type { Predict } from '../search/evaluate.ts';
 import { createGroupPlanner } from '../search/group.ts';
-import type { GroupPlanner } from '../search/group.ts';
+import type { GroupPlanner, GroupRequest } from '../search/group.ts';
 import type { Plan, PlanNode, PlanResult, Workload } from '../types.ts';
 
 export interface FleetDeployment {
@@ -35,8 +35,8 @@ export interface FleetPlan extends FleetDeployment {
 }
 
 /**
- * Plans many deployments on one fleet, in order of namespace and name: the API has no priorities, so none is
- * preempted, and one that comes later never moves one that came before. Each takes its memory before the next
+ * Plans many deployments on one fleet: first those that no node holds alone, the largest first, then the others in
+ * order of namespace and name. The API has no priorities, so none is preempted. Each takes its memory before the next
  * is planned, on the idle nodes that others miss least (see strainOf), so that meshes stay whole for those that
  * need them.
  *
@@ -56,27 +56,49 @@ export const planFleet = (
   for (const results of kept) {
     for (const result of results) if (result?.ok) reserve(inventory, result.plan.ranks);
   }
-  return sorted.map((deployment, index) => {
+  const planned = new Map<FleetDeployment, FleetPlan>();
+  const planOne = (
+    deployment: FleetDeployment,
+    known: readonly (PlanResult | undefined)[],
+  ): FleetPlan => {
     const { spec } = deployment;
-    const siblings = (kept[index] ?? []).flatMap((result) => nodesOf(result));
-    const results = Array.from({ length: Math.max(1, spec.replicas) }, (_, group): PlanResult => {
-      const known = kept[index]?.[group];
-      if (known) return known;
+    const siblings = known.flatMap((result) => nodesOf(result));
+    const count = Math.max(1, spec.replicas);
+    let ahead = count - known.filter((result) => result).length;
+    const results = Array.from({ length: count }, (_, group): PlanResult => {
+      const standing = known[group];
+      if (standing) return standing;
+      ahead -= 1;
       const previous = before.get(keyOf(deployment))?.results[group];
       const result = planner.plan({
-        deployment,
-        model: deployment.model,
-        ...(workload ? { workload } : {}),
+        ...requestOf(deployment, workload),
         ...(previous?.ok ? { current: placementOf(previous.plan) } : {}),
         siblings: [...siblings],
+        groupsAhead: ahead,
       });
       siblings.push(...nodesOf(result));
       if (result.ok && spec.replicas > 0) reserve(inventory, result.plan.ranks);
       return result;
     });
     return { ...deployment, results };
+  };
+  const inTurn = sorted.map((deployment, index) => {
+    const known = kept[index] ?? [];
+    const isStanding = known.length > 0 && known.every((result) => result);
+    const bytes = isStanding ? 0 : planner.needsSeveral(requestOf(deployment, workload));
+    return { deployment, known, bytes };
   });
+  for (const { deployment, known } of inTurn.toSorted((a, b) => b.bytes - a.bytes)) {
+    planned.set(deployment, planOne(deployment, known));
+  }
+  return sorted.flatMap((deployment) => planned.get(deployment) ?? []);
 };
+
+const requestOf = (deployment: FleetDeployment, workload: Workload | undefined): GroupRequest => ({
+  deployment,
+  model: deployment.model,
+  ...(workload ? { workload } : {}),
+});
 
 const nodesOf = (result: PlanResult | undefined): string[] =>
   result?.ok ? result.plan.ranks.map(({ nodeName }) => nodeName) : [];

@@ -16,7 +16,7 @@ import { unbiased } from '../placement.ts';
 import type { Leaning } from '../placement.ts';
 import type { Refusal } from '../refusal.ts';
 import { requestRefusal } from '../request.ts';
-import { shapeLabel } from '../shapes.ts';
+import { shapeLabel, worldSize } from '../shapes.ts';
 import type { Shape } from '../shapes.ts';
 import type { PlanInput, PlanResult, Workload } from '../types.ts';
 import { listRejections, refuse } from '../verdict.ts';
@@ -28,7 +28,7 @@ import type { Predict } from './evaluate.ts';
 import { wholeExperts } from './expert.ts';
 import { bestOf, listOptions, scored } from './option.ts';
 import type { Engagement, Option } from './option.ts';
-import { optionsFor } from './options.ts';
+import { crowdOf, optionsFor } from './options.ts';
 import type { Attempt } from './options.ts';
 import { placeOnCurrent } from './plain.ts';
 import { createPools } from './pool.ts';
@@ -42,6 +42,8 @@ const usualWorkload: Workload = { promptTokens: 512, generatedTokens: 128 };
 export interface GroupPlanner {
   /** A plan for one group beside what is reserved in the inventory. */
   plan: (request: GroupRequest) => PlanResult;
+  /** Bytes that the deployment takes at least, where no node has that much or several are asked for; else 0. */
+  needsSeveral: (request: GroupRequest) => number;
   /** Whether a plan of before still stands; its memory counts in later claims. Before anything is reserved. */
   claim: (claim: Claim) => boolean;
 }
@@ -85,11 +87,26 @@ export const createGroupPlanner = (
     const found = { refusals: [...refusals], options: [] };
     return planWith({ inventory, request, leaning, engagements, ...found });
   };
+  const needsSeveral: GroupPlanner['needsSeveral'] = ({
+    deployment: { spec },
+    model,
+    workload,
+  }) => {
+    const { engines } = enginesFor(spec, model, inventory.catalogue, nodes);
+    const exact = exactShape(spec.parallelism);
+    const all = engines.map((engine) => engage(spec, demandOf(spec, model, engine), workload));
+    const known = all.filter(({ evaluator }) => evaluator.isPredictable);
+    const least = (known.length > 0 ? known : all).map(({ pool, evaluator: { leastBytes } }) => {
+      const fits = leastBytes <= (pool.candidates[0]?.freeBytes ?? 0);
+      return fits && !(exact && worldSize(exact) > 1) ? 0 : leastBytes;
+    });
+    return least.length > 0 ? Math.min(...least) : 0;
+  };
   const claim = createClaims(inventory, ({ spec, model, plan: { engine: name } }) => {
     const engine = inventory.catalogue.engines.find((each) => each.name === name);
     return engine && engage(spec, demandOf(spec, model, engine)).pool;
   });
-  return { plan, claim };
+  return { plan, needsSeveral, claim };
 };
 
 const demandOf = (
@@ -105,6 +122,8 @@ const demandOf = (
 
 const leaningOf = ({ current, siblings = [] }: GroupRequest): Leaning =>
   current || siblings.length > 0 ? { current: current?.nodeNames ?? [], siblings } : unbiased;
+
+const groupsOf = ({ groupsAhead = 0 }: GroupRequest): number => 1 + groupsAhead;
 
 interface Search {
   inventory: Inventory;
@@ -218,6 +237,7 @@ const attempt = (
     objective,
     transport,
     leaning: search.leaning,
+    groups: groupsOf(request),
   };
   const found = engagements.flatMap((engagement) => {
     const tried = optionsFor(engagement, shapesOf(engagement), degradedBy, asked);
@@ -268,7 +288,8 @@ const keepCurrent = (
     const ways = placeOnCurrent(engagement, shape, current, transport).map((placed) => {
       const predicted = appraise(placed, evaluator, inventory.links);
       const option = { ...placed, engagement, degradedBy: [], ...(predicted ? { predicted } : {}) };
-      return { ...scored(option, objective), isCurrent: true };
+      const crowd = crowdOf(engagement, groupsOf(request));
+      return { ...scored(option, objective, crowd), isCurrent: true };
     });
     const kept = bestOf(ways.filter(isFastEnough(degradation.minTokensPerSecond)));
     if (!kept) continue;

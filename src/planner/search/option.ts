@@ -31,14 +31,35 @@ export interface Option extends Placed {
 
 type Objective = ModelDeploymentSpec['objective'];
 
-export const scored = (option: Omit<Option, 'score'>, objective: Objective): Option => ({
+export const scored = (
+  option: Omit<Option, 'score'>,
+  objective: Objective,
+  crowd: Crowd,
+): Option => ({
   ...option,
   score: option.predicted
-    ? scoreOf(objective, option.predicted, worldSize(option.shape)) / (1 + othersOn(option))
+    ? scoreOf(objective, option.predicted, worldSize(option.shape)) /
+      (1 + othersOn(option)) ** 2 /
+      turnsOf(worldSize(option.shape), crowd)
     : 0,
 });
 
-/** Groups that compute on one node take turns: with one other, each is half as fast while both are busy. */
+/** What the groups of one deployment have to share. */
+export interface Crowd {
+  /** Groups that need a place, this one included. */
+  groups: number;
+  /** Nodes that nobody uses yet. */
+  idleNodes: number;
+}
+
+/** How many groups would come to one node if all that are to come were cut like this one. */
+const turnsOf = (nodes: number, { groups, idleNodes }: Crowd): number =>
+  idleNodes >= nodes ? Math.max(1, (nodes * groups) / idleNodes) : 1;
+
+/**
+ * Groups that compute on one node take turns: with one other, each is half as fast while both are busy. It takes
+ * as much from those that were there as it gets itself, hence the square.
+ */
 const othersOn = ({ candidates }: Pick<Option, 'candidates'>): number =>
   Math.max(...candidates.map(({ seat }) => seat.groups));
 

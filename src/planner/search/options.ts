@@ -14,7 +14,8 @@ import type { ModelDeploymentSpec } from '../../resources/types.ts';
 import { appraise } from './appraise.ts';
 import type { Placed } from './appraise.ts';
 import { scored } from './option.ts';
-import type { Engagement, Option } from './option.ts';
+import type { Crowd, Engagement, Option } from './option.ts';
+import { isIdle } from './placeable.ts';
 import { placePlainly } from './plain.ts';
 import { singleSites, tensorSites } from './sites.ts';
 import type { SiteSearch } from './sites.ts';
@@ -27,6 +28,8 @@ export interface Attempt {
   objective: ModelDeploymentSpec['objective'];
   transport: Transport;
   leaning: Leaning;
+  /** Groups of the deployment that need a place, this one included. */
+  groups: number;
 }
 
 /**
@@ -43,10 +46,11 @@ export const optionsFor = (
   const { demand } = engagement.evaluator;
   const { open, refused } = sift(demand, shapes);
   const refusals: Refusal[] = [...refused];
+  const crowd = crowdOf(engagement, attempt.groups);
   const finish = (placed: Placed): Option => {
     const predicted = appraise(placed, engagement.evaluator, attempt.links);
     const option = { ...placed, engagement, degradedBy, ...(predicted ? { predicted } : {}) };
-    return scored(option, attempt.objective);
+    return scored(option, attempt.objective, crowd);
   };
   const options = placedWell(engagement, open, attempt)
     .map(finish)
@@ -63,6 +67,12 @@ export const optionsFor = (
   refusals.push(...withoutMesh(engagement, options, attempt));
   return { options, refusals };
 };
+
+/** Nobody counts nodes for one group. */
+export const crowdOf = ({ pool }: Pick<Engagement, 'pool'>, groups: number): Crowd => ({
+  groups,
+  idleNodes: groups > 1 ? pool.candidates.filter(isIdle).length : Infinity,
+});
 
 /** Tensor groups that exchange over TCP because no nodes have RDMA all to all: why, on those that come closest. */
 const withoutMesh = (
