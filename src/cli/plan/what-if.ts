@@ -80,17 +80,22 @@ const added = (
     };
   }
   const parts = /^(.+),([^,]+)$/.exec(value);
-  const [first] = nodes;
-  if (!parts || !first)
-    throw wrong(change, 'expected like/OTHER, or a model and memory: Mac16,11,64Gi');
+  if (!parts) throw wrong(change, 'expected like/OTHER, or a model and memory: Mac16,11,64Gi');
   return {
-    ...first,
     name,
-    hostID: name,
     labels: {},
+    spec: {
+      unschedulable: false,
+      taints: [],
+      linkPolicy: { allowRDMA: true, manageNetwork: 'Observe' },
+      nodeLostToleranceSeconds: 0,
+      links: [],
+    },
+    hostID: name,
     hardwareModel: parts[1] ?? '',
     chip: '',
     osVersion: '',
+    cpuCount: 1,
     usedMemoryBytes: 0,
     engines: [],
     links: [],

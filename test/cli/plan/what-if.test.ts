@@ -32,6 +32,17 @@ test('a node by model and memory has no cables', () => {
   assert.deepEqual(added?.links, []);
 });
 
+test('a node by model and memory takes nothing over from others, and may be the first', () => {
+  const [a] = pair;
+  assert.ok(a);
+  const cordoned = { ...a, available: false, spec: { ...a.spec, unschedulable: true } };
+  for (const fleet of [[], [cordoned]]) {
+    const added = applyWhatIf(fleet, ['node/c=Mac15,14,512Gi']).at(-1);
+    assert.deepEqual([added?.name, added?.available], ['c', true]);
+    assert.equal(added?.spec.unschedulable, false);
+  }
+});
+
 test('nodes are lost, cabled otherwise, updated and given memory without touching the rest', () => {
   const before = structuredClone(pair);
   assert.deepEqual(
