@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { systemClock } from '../base/clock.ts';
+import { errorMessage } from '../base/errors.ts';
 import { createProcessMetrics } from '../base/metrics.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { seededRandom } from '../base/random.ts';
@@ -89,7 +90,9 @@ export const startKubernetesOperator = (options: KubernetesOperatorOptions): Kub
       await leadership.succession(stopped.signal);
       options.onFenced((leadership.signal.reason as Error).message);
     };
-    leadership.signal.addEventListener('abort', () => void endTerm());
+    leadership.signal.addEventListener('abort', () => {
+      void endTerm().catch((error: unknown) => options.onFenced(errorMessage(error)));
+    });
     const onFenced = (reason: string): void => {
       if (!leadership.signal.aborted) options.onFenced(reason);
     };

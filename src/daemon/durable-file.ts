@@ -1,25 +1,14 @@
-import { open, rename, unlink } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { EspalierError, errorMessage } from '../base/errors.ts';
+import { replaceFile } from '../base/replace-file.ts';
 
 /**
- * Replaces a file so that after a crash or a power cut either the old text or the new one is there. Only
- * its owner can read it. One writer per path. Throws DataNotWritable and leaves the old text.
+ * As a whole and durably, or not at all. Only its owner can read it. One writer per path. Throws DataNotWritable and
+ * leaves the old text.
  */
 export const writeFileDurably = async (path: string, text: string): Promise<void> => {
-  const temporary = `${path}.tmp`;
   try {
-    const file = await open(temporary, 'w', 0o600);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-    await syncDirectory(dirname(path));
+    await replaceFile(path, text, { mode: 0o600, temporary: `${path}.tmp` });
   } catch (error) {
-    await unlink(temporary).catch(() => {});
     throw dataNotWritable(path, error);
   }
 };
@@ -32,13 +21,3 @@ export const dataNotWritable = (path: string, cause: unknown): EspalierError =>
     { file: path },
     { cause },
   );
-
-/** The rename itself is only durable once its directory is. */
-const syncDirectory = async (path: string): Promise<void> => {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
-};

@@ -1,35 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { mkdir, readdir, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { EspalierError, errorMessage } from '../../base/errors.ts';
+import { replaceFile, syncFolder } from '../../base/replace-file.ts';
 
-/**
- * Replaces a file as a whole: a reader, or a process that starts after this one was killed, sees the old
- * content or the new one, never a part. Durable when it resolves: file and folder entry are fsynced.
- * Throws StateNotWritable; the old content then stays.
- */
+/** As a whole and durably, or not at all. Throws StateNotWritable; the old content then stays. */
 export const writeFileAtomically = async (
   path: string,
   content: string | Buffer,
   mode = 0o644,
 ): Promise<void> => {
-  const temporary = temporaryPath(path);
-  await orNotWritable(path, async () => {
-    try {
-      const file = await open(temporary, 'wx', mode);
-      try {
-        await file.writeFile(content);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(temporary, path);
-    } catch (error) {
-      await unlink(temporary).catch(() => {});
-      throw error;
-    }
-    await syncFolder(dirname(path));
-  });
+  await orNotWritable(path, async () =>
+    replaceFile(path, content, { mode, temporary: temporaryPath(path) }),
+  );
 };
 
 /** Durable when it resolves. A file that is gone already is no error. Throws StateNotWritable. */
@@ -73,16 +56,6 @@ export const temporaryPath = (path: string): string =>
 
 export const errorCode = (error: unknown): string =>
   error instanceof Error && 'code' in error ? String(error.code) : '';
-
-/** Without this, a rename may be lost with the power although the file's content was saved. */
-const syncFolder = async (path: string): Promise<void> => {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-};
 
 const orNotWritable = async (path: string, write: () => Promise<void>): Promise<void> => {
   try {
