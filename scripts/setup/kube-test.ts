@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { root, runStep } from './step.ts';
 
 const source = join(root, 'test/kubernetes/apiserver');
@@ -92,5 +92,17 @@ export const buildKubeTest = (): string | undefined => {
   if (minor === undefined) return 'Go is not installed; 1.26 or newer builds the API server';
   if (minor < 26) return `Go 1.${minor} is too old; 1.26 or newer builds the API server`;
   for (const { title, module, binary } of wanted) build(title, module, binary);
+  prune();
   return undefined;
+};
+
+/** Builds of other sources than today's, 100 MB each. Only after a build, so that two checkouts may share a cache. */
+const prune = (): void => {
+  const kept = [kubeTestPath(), ...olderKubectls().map(olderKubectlPath)].map((binary) =>
+    basename(dirname(binary)),
+  );
+  for (const name of readdirSync(cache)) {
+    if (!/^(kube-test|kubectl)-[0-9a-f]{16}$/.test(name) || kept.includes(name)) continue;
+    rmSync(join(cache, name), { recursive: true });
+  }
 };
