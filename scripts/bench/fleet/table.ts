@@ -14,6 +14,7 @@ export const table = (result: FleetResult): string => {
         `p50 ${milliseconds(p50Ms)}, p99 ${milliseconds(p99Ms)}, max ${milliseconds(maxMs)}`,
       ],
     ),
+    ['processor time per change', milliseconds(result.processorMsPerChange)],
     ['operator resident, at most', mebibytes(result.residentBytes)],
     ['operator heap in use, at most', mebibytes(result.heapBytes)],
     ['writes per idle minute', `${result.idle.writesPerMinute}`],
