@@ -1,4 +1,4 @@
-import { canonicalJson } from '../base/canonical-json.ts';
+import { sameContent } from '../base/canonical-json.ts';
 import type { Clock } from '../base/clock.ts';
 import { EspalierError } from '../base/errors.ts';
 import type { ReceivedReport } from '../controller/ports.ts';
@@ -12,7 +12,7 @@ export const claimLapsesAfterMs = 25_000;
 
 interface Entry {
   document?: NodeDocument;
-  report?: { value: NodeReport; canonical: string; receivedAtMs: number };
+  report?: { value: NodeReport; receivedAtMs: number };
   /** Called when the document changes or the hub closes. */
   wake: Set<() => void>;
 }
@@ -60,9 +60,8 @@ export const createNodeTable = (clock: Clock): NodeTable => {
       const holder = claim(report.nodeName);
       if (holder && !sameDaemon(holder, report)) throw duplicateNode(holder, report);
       const entry = entryOf(report.nodeName);
-      const canonical = canonicalJson(report);
-      const changed = entry.report?.canonical !== canonical;
-      entry.report = { value: report, canonical, receivedAtMs: clock.monotonicMs() };
+      const changed = !sameContent(entry.report?.value, report);
+      entry.report = { value: report, receivedAtMs: clock.monotonicMs() };
       return changed;
     },
     isClaimedBy: (nodeName, instanceID) => {

@@ -1,4 +1,4 @@
-import { canonicalJson } from '../../base/canonical-json.ts';
+import { sameContent } from '../../base/canonical-json.ts';
 import { EspalierError, errorKind, errorMessage } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { ModelDeployment, ModelDeploymentStatus } from '../../resources/types.ts';
@@ -160,7 +160,7 @@ const persist = async (
 ): Promise<void> => {
   const { store, publisher } = context;
   const { namespace, deployment: name } = ownerOf(deployment);
-  if (canonicalJson(status) !== canonicalJson(deployment.status)) {
+  if (!sameContent(status, deployment.status)) {
     await store.updateDeploymentStatus(namespace, name, status);
     context.counters.deploymentWritten({ namespace, name }, deployment.status, status);
     for (const happening of happeningsBetween(deployment.status, status)) {

@@ -1,4 +1,4 @@
-import { canonicalJson } from '../../base/canonical-json.ts';
+import { sameContent } from '../../base/canonical-json.ts';
 import type { Logger } from '../../base/logger.ts';
 import { findCondition } from '../../resources/conditions.ts';
 import type { Context } from '../context.ts';
@@ -75,7 +75,7 @@ const persist = async (
 ): Promise<void> => {
   const { node, name } = view;
   const status = summarizeNode(view, problemsOf(store, nodeKey(name)), clock.now());
-  if (canonicalJson(status) === canonicalJson(node.status)) return;
+  if (sameContent(status, node.status)) return;
   await store.updateNodeStatus(name, status);
   counters.nodeWritten();
   for (const type of ['Ready', 'Stalled']) {

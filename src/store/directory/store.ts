@@ -1,4 +1,4 @@
-import { canonicalJson } from '../../base/canonical-json.ts';
+import { sameContent } from '../../base/canonical-json.ts';
 import type { Clock } from '../../base/clock.ts';
 import { EspalierError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
@@ -196,7 +196,7 @@ class DirectoryStore implements Store {
   async createRevision(revision: ModelDeploymentRevision): Promise<void> {
     await this.#serially(async () => {
       const there = this.#table.revisions.get(revisionKey(revision));
-      if (there && canonicalJson(there) === canonicalJson(revision)) return;
+      if (there && sameContent(there, revision)) return;
       if (there && isOwned(there, this.#table)) {
         const name = revision.metadata.name;
         throw new EspalierError('ObjectConflict', `revision ${name} exists already`, { name });
@@ -252,7 +252,7 @@ class DirectoryStore implements Store {
   async #updateStatus(key: ObjectKey, wanted: StoredObject['status']): Promise<void> {
     const status = boundedStatus(this.#parts.schemas, key.kind, wanted);
     await this.#change(key, async (record) => {
-      if (canonicalJson(record.object.status) === canonicalJson(status)) return;
+      if (sameContent(record.object.status, status)) return;
       await this.#table.put({ ...record, object: { ...record.object, status } as StoredObject });
     });
   }

@@ -1,4 +1,4 @@
-import { canonicalJson } from '../../base/canonical-json.ts';
+import { sameContent } from '../../base/canonical-json.ts';
 import { isNewer, keyOfName } from './objects.ts';
 import type { ApiObject } from './objects.ts';
 
@@ -104,7 +104,9 @@ export class ObjectCache<T extends ApiObject> {
       return before && { key, before };
     }
     this.#put(key, object);
-    return before && intent(before) === intent(object) ? undefined : { key, before, after: object };
+    return before && sameContent(intent(before), intent(object))
+      ? undefined
+      : { key, before, after: object };
   }
 
   /** An own deletion that was accepted. Undefined: it is gone already, or the name has another object now. */
@@ -164,12 +166,11 @@ const sameState = <T extends ApiObject>(known: T | undefined, other: T): T | und
     : undefined;
 
 /** All that somebody else may have changed; the status is the writer's own. */
-const intent = (object: ApiObject): string =>
-  canonicalJson({
-    ...object,
-    status: undefined,
-    metadata: { ...object.metadata, resourceVersion: undefined },
-  });
+const intent = (object: ApiObject): unknown => ({
+  ...object,
+  status: undefined,
+  metadata: { ...object.metadata, resourceVersion: undefined },
+});
 
 const frozen = <T>(value: T): T => {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;

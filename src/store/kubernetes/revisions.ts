@@ -1,4 +1,4 @@
-import { canonicalJson } from '../../base/canonical-json.ts';
+import { sameContent } from '../../base/canonical-json.ts';
 import { EspalierError } from '../../base/errors.ts';
 import type { ModelDeploymentRevision } from '../../resources/types.ts';
 import { changeObject, isCode } from './change-object.ts';
@@ -124,6 +124,5 @@ const asWritten = ({ apiVersion, kind, metadata, ...rest }: ModelDeploymentRevis
 const isSame = (there: StoredRevision, wanted: ModelDeploymentRevision): boolean =>
   there.revision === wanted.revision &&
   there.hash === wanted.hash &&
-  canonicalJson(there.metadata.ownerReferences) ===
-    canonicalJson(wanted.metadata.ownerReferences) &&
-  canonicalJson(there.data) === canonicalJson(wanted.data);
+  sameContent(there.metadata.ownerReferences, wanted.metadata.ownerReferences) &&
+  sameContent(there.data, wanted.data);

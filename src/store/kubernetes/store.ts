@@ -1,4 +1,4 @@
-import { canonicalJson } from '../../base/canonical-json.ts';
+import { sameContent } from '../../base/canonical-json.ts';
 import type { Clock } from '../../base/clock.ts';
 import { EspalierError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
@@ -235,7 +235,7 @@ class ApiStore implements KubernetesStore {
       name,
       signal: term.signal,
       change: async (object) => {
-        if (canonicalJson(object.status) === canonicalJson(status)) return undefined;
+        if (sameContent(object.status, status)) return undefined;
         const { apiVersion, kind } = object;
         // The version is the guard against an object of the same name that was made since.
         const { resourceVersion } = object.metadata;
