@@ -16,8 +16,10 @@ const youngBytes = 16 * 2 ** 20;
 export const keepHeapLean = (): void => {
   const given = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].join(' ');
   if (/--(min-|max-)?semi-space|--heap-growing/.test(given.replaceAll('_', '-'))) return;
-  // V8 looks at both flags whenever it has collected, so that they may be set in a running process.
+  // V8 looks at these flags whenever it collects, so that they may be set in a running process.
   setFlagsFromString(`--heap-growing-percent=${oldGrowthPercent}`);
+  // So little takes one thread 1 to 5 ms; helpers on a busy machine keep it waiting for several times as long.
+  setFlagsFromString('--no-parallel-scavenge');
   let factor = 0;
   // After a quiet time V8 makes the young generation smaller, and it has to grow again.
   const steer = (): void => {
