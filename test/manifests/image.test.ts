@@ -44,7 +44,7 @@ test('the image’s command has help, without an addon', async () => {
   assert.match(stdout, /espalier operator/);
 });
 
-test('the operator of the image starts without an addon, and is a live standby while no API server answers', async () => {
+test('the operator of the image starts without an addon, alive and not ready while no API server answers', async () => {
   const port = await freePort();
   const kubeconfig = join(folder, 'config');
   writeFileSync(
@@ -67,7 +67,11 @@ test('the operator of the image starts without an addon, and is a live standby w
     }).catch((error: unknown) => {
       throw new Error(log.join(''), { cause: error });
     });
-    assert.equal((await fetch(`${url}/readyz`)).status, 200);
+    await eventually(
+      'it says that it cannot read the Lease',
+      async () => (await fetch(`${url}/readyz`)).status === 500,
+      { timeoutMs: 30_000 },
+    );
     const metrics = await (await fetch(`${url}/metrics`)).text();
     assert.match(metrics, /^leader_election_master_status\{name="espalier-operator"\} 0$/m);
     assert.doesNotMatch(metrics + log.join(''), /not-a-secret/);
