@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { backoffMs } from '../../../src/base/random.ts';
 import { createHubClient } from '../../../src/daemon/hub-client.ts';
 import type { HubClient } from '../../../src/daemon/hub-client.ts';
 import type { NodeDocument } from '../../../src/nodedoc/types.ts';
@@ -6,8 +7,9 @@ import { SimNode } from '../../../test/support/sim-node.ts';
 import type { World } from '../../../test/support/sim-node.ts';
 
 const GiB = 2 ** 30;
-/** As src/daemon/timing.ts. */
+/** As src/daemon/timing.ts and those who use it: who asks faster takes the operator's time, and the server's. */
 const heartbeatMs = 8000;
+const retry = { baseMs: 100, maxMs: 5000 };
 const stepMs = 50;
 const pollMs = 25_000;
 /** A rank takes up to this part of the 3 s that SimNode gives each of its steps. */
@@ -74,7 +76,7 @@ export class Nodes {
 
   async #poll(node: SimNode, client: HubClient): Promise<void> {
     const { signal } = this.#stopped;
-    while (!signal.aborted) {
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
       const before = this.documents.get(node.name);
       try {
         const answer = await client.document({
@@ -85,12 +87,15 @@ export class Nodes {
         });
         if (answer.kind === 'Document') this.#receive(node, answer.document, before);
         if (answer.kind === 'Unchanged') this.epochs.set(node.name, answer.epoch);
-        if (answer.kind === 'Document' || answer.kind === 'Unchanged') continue;
+        if (answer.kind === 'Document' || answer.kind === 'Unchanged') {
+          attempt = -1;
+          continue;
+        }
         if (answer.kind === 'ReportFirst') await client.report(node.report(), signal);
       } catch {
         // The operator is down; the daemon would go on as it is, too.
       }
-      await sleep(250 + Math.random() * 250);
+      await sleep(backoffMs(attempt, retry, Math.random));
     }
   }
 
@@ -111,6 +116,7 @@ export class Nodes {
   async #report(node: SimNode, client: HubClient): Promise<void> {
     const { signal } = this.#stopped;
     let sent = { text: '', atMs: -Infinity };
+    let attempt = 0;
     // A thousand daemons do not start in the same instant.
     await sleep(Math.random() * 1000);
     while (!signal.aborted) {
@@ -127,8 +133,10 @@ export class Nodes {
       try {
         await client.report(report, signal);
         sent = { text, atMs: performance.now() };
+        attempt = 0;
       } catch {
-        await sleep(250 + Math.random() * 250);
+        await sleep(backoffMs(attempt, retry, Math.random));
+        attempt += 1;
       }
     }
   }
