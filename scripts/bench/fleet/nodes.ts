@@ -62,7 +62,7 @@ export class Nodes {
       const client = createHubClient({
         hubUrl: this.#hubUrl,
         nodeName: node.name,
-        instanceID: `instance-${node.name}`,
+        instanceID: node.report().instanceID!,
         requestTimeoutMs: 10_000,
       });
       void this.#poll(node, client);
