@@ -40,7 +40,9 @@ export class Harness {
 
   /** Starts a control plane; the one before, if any, is left as after kill -9. */
   async startControlPlane(
-    options: Partial<Pick<ControllerOptions, 'metrics' | 'logger' | 'requestsUnderWay'>> = {},
+    options: Partial<
+      Pick<ControllerOptions, 'metrics' | 'logger' | 'plan' | 'requestsUnderWay'>
+    > = {},
   ): Promise<Controller> {
     const controller = createController({
       store: this.state.open(),
