@@ -285,6 +285,8 @@ const converge = async (world: Harness, model: Model): Promise<void> => {
   assert.deepEqual([currentRevision, effectiveRevision], [updateRevision, updateRevision]);
   await world.run(20);
   const writes = world.state.statusWrites;
+  // After five good minutes the slate of each is wiped, once.
+  const allowed = groups(world).filter(({ restarts }) => restarts > 0).length;
   await world.run(60);
-  assert.equal(world.state.statusWrites, writes, 'silence once it is done');
+  assert.ok(world.state.statusWrites <= writes + allowed, 'silence once it is done');
 };
