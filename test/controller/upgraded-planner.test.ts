@@ -26,7 +26,7 @@ const nextPlanner: Plan = (request) => {
     threads: rank.threads + 1,
     memory: { ...rank.memory, totalBytes: rank.memory.totalBytes + 1 },
   }));
-  return { ok: true, plan: { ...result.plan, hash: 'next', contextLength: 512, ranks } };
+  return { ...result, plan: { ...result.plan, hash: 'next', contextLength: 512, ranks } };
 };
 
 /** Of the next release: it knows how fast everything is, and would cut otherwise. */
