@@ -4,6 +4,7 @@ import type { ModelDeployment } from '../../src/resources/types.ts';
 import { assertHonestConditions } from '../controller/honest-conditions.ts';
 import { holds } from './broken-promise.ts';
 import { GroupCount } from './group-count.ts';
+import { GroupStarts } from './group-starts.ts';
 import { ProcessPromises } from './process-promises.ts';
 import { ReadyPromises } from './ready-promises.ts';
 import { deploymentNames } from './user.ts';
@@ -15,6 +16,7 @@ export class Promises {
   readonly #processes: ProcessPromises;
   readonly #ready: ReadyPromises;
   readonly #count: GroupCount;
+  readonly #starts = new GroupStarts();
   readonly #observed = new Map<string, number>();
   /** Specs as they are stored, which change with every write, and are not compared with what was applied twice. */
   readonly #compared = new Map<string, ModelDeployment['spec']>();
@@ -69,6 +71,7 @@ export class Promises {
     holds('no dishonest condition', () => assertHonestConditions(deployment));
     this.#ready.checkStored(deployment);
     this.#count.checkStored(deployment);
+    this.#starts.checkStored(deployment);
   }
 
   #checkIntent(name: string): void {
