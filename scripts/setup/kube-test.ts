@@ -46,6 +46,9 @@ export const kubeTestPath = (): string => binaryOf(source, 'kube-test');
 export const olderKubectlPath = (version: string): string =>
   binaryOf(join(source, `kubectl-${version}`), 'kubectl');
 
+/** Prometheus' own parser of its language. */
+export const promqlPath = (): string => binaryOf(join(source, '../promql'), 'promql');
+
 const build = (title: string, module: string, binary: string): void => {
   if (existsSync(binary)) return;
   mkdirSync(dirname(binary), { recursive: true });
@@ -81,6 +84,11 @@ const goMinor = (): number | undefined => {
 export const buildKubeTest = (): string | undefined => {
   const wanted = [
     { title: 'Building the Kubernetes API server', module: source, binary: kubeTestPath() },
+    {
+      title: 'Building the parser of PromQL',
+      module: join(source, '../promql'),
+      binary: promqlPath(),
+    },
     ...olderKubectls().map((version) => ({
       title: `Building kubectl ${version}`,
       module: join(source, `kubectl-${version}`),
