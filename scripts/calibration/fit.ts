@@ -10,6 +10,12 @@ const scatter: Readonly<Record<Quantity, number>> = {
   ttft: 0.2,
   watts: Number.POSITIVE_INFINITY,
 };
+/** The first token of a long prompt is as late as the prompt is read slowly: what servers add does not count. */
+const scatterOf = ({ quantity, measurement: { promptTokens = 0 } }: Sample): number =>
+  scatter[quantity === 'ttft' && promptTokens >= longPrompt ? 'prefill' : quantity];
+
+const longPrompt = 1000;
+
 /** How far a parameter may stray from its prior for one unit of cost: a factor of 2. */
 const priorWidth = Math.log(2);
 const maxRounds = 40;
@@ -35,7 +41,7 @@ export const fit = (samples: readonly Sample[], facts: PerformanceFacts): Perfor
     return [
       ...used.map((sample, index) => {
         const deviation = Math.log(predicts(sample, at) / sample.measured);
-        return (deviation / scatter[sample.quantity]) * (weights[index] ?? 1);
+        return (deviation / scatterOf(sample)) * (weights[index] ?? 1);
       }),
       ...logs.map((log, index) => (log - (start[index] ?? 0)) / priorWidth),
     ];
