@@ -143,6 +143,7 @@ const performance = object(
             experts: share,
             attention: share,
             wideAttention: share,
+            latentAttention: share,
           }),
           expertTileRows: atLeastNothing,
           stageOverlap: { type: 'number', minimum: 0, maximum: 1 },

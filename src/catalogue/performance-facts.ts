@@ -64,7 +64,13 @@ export interface PrefillPerformance {
    * Of the shader rate: matrices that all rows share, matrices of experts, scores of attention with fused
    * kernels and of heads that are too wide for these.
    */
-  computeShare: { dense: number; experts: number; attention: number; wideAttention: number };
+  computeShare: {
+    dense: number;
+    experts: number;
+    attention: number;
+    wideAttention: number;
+    latentAttention: number;
+  };
   /** Products fill tiles of so many rows: with few rows for each expert, the last one is half empty. */
   expertTileRows: number;
   /** Of the other stages' time, what passes while a stage works on the next batch of rows: 1 or 0. */

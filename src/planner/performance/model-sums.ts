@@ -23,6 +23,7 @@ export interface LayerSums {
    */
   scoreProducts: number;
   wideScoreProducts: number;
+  latentScoreProducts: number;
   wholeScoreProducts: number;
   /** Experts' parameters ÷ the rows of each expert that is hit: what half an empty row more costs, doubled. */
   expertParametersByRows: number;
@@ -116,8 +117,9 @@ const ofLayer = (layer: LayerProfile, { rows, context, cacheElementBytes }: Load
     latentCacheBytes: latent ? cacheBytes : 0,
     wholeCacheBytes: cache.shards === 1 ? cacheBytes : 0,
     sharedCacheBytes: isShared ? cacheBytes * shares : 0,
-    scoreProducts: isWide ? 0 : scoreProducts,
-    wideScoreProducts: isWide ? scoreProducts : 0,
+    scoreProducts: isWide || latent ? 0 : scoreProducts,
+    wideScoreProducts: isWide && !latent ? scoreProducts : 0,
+    latentScoreProducts: latent ? scoreProducts : 0,
     wholeScoreProducts: positions * (layer.wholeScoreElements ?? 0),
     layers: 1,
     expertLayers: experts ? 1 : 0,
@@ -144,6 +146,7 @@ const nothing: LayerSums = {
   sharedCacheBytes: 0,
   scoreProducts: 0,
   wideScoreProducts: 0,
+  latentScoreProducts: 0,
   wholeScoreProducts: 0,
   layers: 0,
   expertLayers: 0,

@@ -87,7 +87,8 @@ const computeMs = (
     matrices;
   const scores =
     (sums.scoreProducts / (computeShare.attention * rest) +
-      (sums.wideScoreProducts / rest + sums.wholeScoreProducts) / computeShare.wideAttention) /
+      sums.wideScoreProducts / (computeShare.wideAttention * rest) +
+      (sums.latentScoreProducts / rest + sums.wholeScoreProducts) / computeShare.latentAttention) /
     attention;
   return (2 * rows * (products / native + scores)) / (chip.fp16TFLOPS * 1e9);
 };
