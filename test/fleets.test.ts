@@ -41,6 +41,17 @@ for (const name of ['deepseek-v31', 'kimi-k2']) {
   });
 }
 
+test('a plan for MLX over RDMA says what its ranks must be started with, and what they lose without', async () => {
+  const { plan } = await planned('four-mac-minis', 'nemotron-70b');
+  assert.equal(plan.engine, 'MLX');
+  assert.deepEqual(plan.environment, { MLX_METAL_FAST_SYNCH: '1' });
+  const without = Number(/gets ([\d.]+) tok\/s/.exec(plan.explanation)?.[1]);
+  assert.ok(
+    without > 5 && without < (plan.predicted?.decodeTokensPerSecond ?? 0) * 0.8,
+    plan.explanation,
+  );
+});
+
 test('eight minis: tensor groups inside the two meshes, stages between them, and a wired limit to set', async () => {
   const { plan } = await planned('eight-mac-minis', 'deepseek-v3');
   assert.deepEqual([plan.tensorSize, plan.pipelineSize], [4, 2]);

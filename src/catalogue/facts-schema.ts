@@ -86,6 +86,7 @@ const engine = object(
     source: text,
   },
   {
+    fastSynchVariable: text,
     tensor: object(
       {
         architectures: listOrAny(text),

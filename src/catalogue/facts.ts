@@ -98,6 +98,11 @@ export interface EngineFacts {
   };
   /** Experts whole on different nodes; no release of an engine for Macs has it. */
   expert: ExpertFacts | false;
+  /**
+   * Environment variable that ranks which sum over RDMA must be started with (1): without it they wait for events
+   * of Metal instead of spinning. Absent where the engine sees to it.
+   */
+  fastSynchVariable?: string;
   /** How many requests go through the layers together. */
   batches: boolean;
   /** Bytes of one element of the KV cache. */

@@ -53,12 +53,14 @@ export const decide = (
     shape,
     candidates.map(({ seat }) => seat),
   );
+  const variable = predicted?.synchronizationMilliseconds ? engine.fastSynchVariable : undefined;
+  const environment = variable === undefined ? {} : { environment: { [variable]: '1' } };
   const explanation = explainChoice({
     spec,
     model,
     shape,
     candidates,
-    plan: { ...decided, degradedBy, ...(predicted ? { predicted } : {}) },
+    plan: { ...decided, ...environment, degradedBy, ...(predicted ? { predicted } : {}) },
     isOnGPU: engine.runsOn === 'AppleGPU',
     otherGroups: Math.max(...candidates.map(({ seat }) => seat.groups)),
     sharedNames: candidates.filter(({ siblings }) => siblings > 0).map(({ node }) => node.name),
@@ -70,6 +72,7 @@ export const decide = (
   return {
     hash: hashOf(decided),
     ...decided,
+    ...environment,
     degradedBy,
     explanation,
     ...(predicted ? { predicted } : {}),

@@ -13,6 +13,11 @@ export interface Prediction {
   timeToFirstTokenMilliseconds: number;
   /** One all-reduce of one token's activations; 0 where nothing is exchanged. */
   allReduceMicroseconds: number;
+  /**
+   * What each decoded token takes longer where ranks are started without the engine's variable for spinning
+   * (plan.environment). Absent where there is none, or nothing is summed.
+   */
+  synchronizationMilliseconds?: number;
   /** Of the time of a decoded token: 0 to 1. */
   interconnectShare: number;
   /** Of all nodes of the group while decoding, at the wall. */

@@ -120,6 +120,8 @@ export interface Plan {
   /** What ranks must be started with: spec.runtime.contextLength, or the model's positions if those are fewer. */
   contextLength: number;
   ranks: PlannedRank[];
+  /** What every rank must be started with: {"MLX_METAL_FAST_SYNCH": "1"}. Absent: nothing. */
+  environment?: Readonly<Record<string, string>>;
   /** What the degradation ladder gave up to get here, best first; empty for the plan that was asked for. */
   degradedBy: ('FewerNodes' | 'Pipeline' | 'TCP')[];
   /** Why this one, with numbers, in a few sentences. */

@@ -191,3 +191,33 @@ describe('the correction', () => {
     assert.equal(correctionOf(observed(0.9, 0.9)), undefined);
   });
 });
+
+describe('ranks that wait for events of Metal instead of spinning', () => {
+  const rate = (change: Partial<PerformanceOption>, ranks: number) =>
+    predict(option({ model: fourBits, ...change }, ranks))?.decodeTokensPerSecond ?? 0;
+
+  it('leave four M3 Ultra little beside one with a 70B model of 4 bits, and four that spin gain half', () => {
+    assert.ok(rate({}, 4) > 1.5 * rate({}, 1));
+    assert.ok(rate({ fastSynch: false }, 4) < rate({}, 1) * 1.35);
+    assert.ok(rate({ fastSynch: false }, 4) < rate({}, 4) / 1.5);
+  });
+
+  it('are what a prediction for MLX over RDMA warns of, to the millisecond', () => {
+    const spinning = predict(option({ model: fourBits }, 4));
+    const waiting = rate({ fastSynch: false }, 4);
+    assert.ok(spinning?.synchronizationMilliseconds);
+    const without = 1e3 / spinning.decodeTokensPerSecond + spinning.synchronizationMilliseconds;
+    assert.ok(Math.abs(1e3 / without - waiting) < 1e-6);
+  });
+
+  it('are none with EXO, which sees to it, over TCP, or on one node', () => {
+    const options = [
+      option({ engine: engine('EXO') }, 4),
+      option({ link: link('Thunderbolt5', 'TCP') }, 4),
+      option(),
+    ];
+    for (const each of options) {
+      assert.equal(predict(each)?.synchronizationMilliseconds, undefined);
+    }
+  });
+});

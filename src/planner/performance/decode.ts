@@ -86,6 +86,18 @@ export const allReducesOf = (
     ? sums.expertLayers
     : sums.allReduces;
 
+/** Milliseconds that a token takes longer where ranks wait for events instead of spinning. */
+export const waitingMs = (option: PerformanceOption, kernels: EnginePerformance): number => {
+  const load = { rows: 1, context: 0, cacheElementBytes: option.engine.kvElementBytes };
+  let total = 0;
+  for (const stage of option.stages) {
+    const sums = sumLayers(option.model, stage.layers, load);
+    const each = synchronizationMs({ ...option, fastSynch: false }, kernels, stage);
+    total += allReducesOf(option, sums) * each;
+  }
+  return total;
+};
+
 /** What each all-reduce takes longer where ranks wait for events instead of spinning: as slow as launches are. */
 const synchronizationMs = (
   { tensorSize, fastSynch = true, performance }: PerformanceOption,

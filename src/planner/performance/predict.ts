@@ -1,7 +1,7 @@
 import type { EnginePerformance } from '../../catalogue/performance-facts.ts';
 import type { Prediction } from '../prediction.ts';
 import { confidenceBand } from './confidence.ts';
-import { stepTime, totalMs } from './decode.ts';
+import { stepTime, totalMs, waitingMs } from './decode.ts';
 import { allReduceMicroseconds } from './exchange.ts';
 import type { PerformanceOption } from './option.ts';
 import { decodeWatts, usdPerMillionTokens } from './power.ts';
@@ -38,6 +38,9 @@ export const predict = (option: PerformanceOption): Prediction | undefined => {
     prefillTokensPerSecond: (promptTokens * 1e3) / prefill,
     timeToFirstTokenMilliseconds: requestMs(option, kernels) + prefill,
     allReduceMicroseconds: allReduceMicroseconds(link, tensorSize),
+    ...(link?.mode === 'RDMA' && option.engine.fastSynchVariable !== undefined
+      ? { synchronizationMilliseconds: waitingMs(option, kernels) }
+      : {}),
     interconnectShare,
     powerWatts,
     joulesPerToken: powerWatts / decodeTokensPerSecond,
