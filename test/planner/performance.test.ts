@@ -192,10 +192,10 @@ describe('the correction', () => {
   });
 });
 
-describe('ranks that wait for events of Metal instead of spinning', () => {
-  const rate = (change: Partial<PerformanceOption>, ranks: number) =>
-    predict(option({ model: fourBits, ...change }, ranks))?.decodeTokensPerSecond ?? 0;
+const rate = (change: Partial<PerformanceOption>, ranks: number) =>
+  predict(option({ model: fourBits, ...change }, ranks))?.decodeTokensPerSecond ?? 0;
 
+describe('ranks that wait for events of Metal instead of spinning', () => {
   it('leave four M3 Ultra little beside one with a 70B model of 4 bits, and four that spin gain half', () => {
     assert.ok(rate({}, 4) > 1.5 * rate({}, 1));
     assert.ok(rate({ fastSynch: false }, 4) < rate({}, 1) * 1.35);
