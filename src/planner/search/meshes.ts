@@ -18,6 +18,8 @@ export interface Mesh {
   freeBytes: number;
   /** Whether a group of the same deployment is on its island. */
   isNearSibling: boolean;
+  /** Members that the group runs on, or just ran on. */
+  current: number;
 }
 
 /** Where a mesh is listed. */
@@ -85,6 +87,7 @@ export const meshOf = (
       likeness: '',
       freeBytes: 0,
       isNearSibling: false,
+      current: 0,
     },
   ];
 };
@@ -105,9 +108,11 @@ const isBusy = ({ idle, members }: Mesh): boolean => idle < members.length;
 const recount = (mesh: Mesh): void => {
   mesh.idle = 0;
   mesh.freeBytes = 0;
+  mesh.current = 0;
   let likeness = '';
   for (const member of mesh.members) {
     mesh.freeBytes += Math.max(0, member.freeBytes);
+    if (member.isCurrent) mesh.current += 1;
     if (!isIdle(member)) continue;
     mesh.idle += 1;
     likeness += `${member.seat.kind?.id}:${member.freeBytes};`;
@@ -118,7 +123,7 @@ const recount = (mesh: Mesh): void => {
 
 /** The order of runs of meshes that are as good as each other. */
 export const byLikeness = (a: Mesh, b: Mesh): number =>
-  currentIn(b) - currentIn(a) || a.idle - b.idle || compareText(a.likeness, b.likeness);
+  b.current - a.current || a.idle - b.idle || compareText(a.likeness, b.likeness);
 
 const byIdle = (a: Mesh, b: Mesh): number =>
   byLikeness(a, b) || compareNearness(a, b) || compareMembers(a, b);
@@ -128,9 +133,6 @@ const byFree = (a: Mesh, b: Mesh): number =>
 
 const compareNearness = (a: Mesh, b: Mesh): number =>
   Number(a.isNearSibling) - Number(b.isNearSibling);
-
-const currentIn = ({ members }: Mesh): number =>
-  members.filter(({ isCurrent }) => isCurrent).length;
 
 const memberKey = ({ members }: Mesh): string => members.map(({ seat }) => seat.index).join();
 
