@@ -17,7 +17,7 @@ export const settle = async (world: World, check: () => void): Promise<void> => 
   holds('no orphan', () => assertNothingLeftOver(world));
 };
 
-export const isConverged = (world: World): boolean =>
+const isConverged = (world: World): boolean =>
   deploymentNames.every((name) => {
     const deployment = world.deployment(name);
     const isWanted = world.intents.wanted(name) !== undefined;

@@ -36,7 +36,7 @@ export interface ReplicaWorld {
   onFenced: () => void;
 }
 
-export const namespace = 'espalier-system';
+const namespace = 'espalier-system';
 
 /** What src/cli/kubernetes-operator.ts composes, with simulated nodes. Resolves when it leads, or is dead. */
 export const operate = async (replica: Replica, world: ReplicaWorld): Promise<void> => {

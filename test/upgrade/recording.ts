@@ -27,7 +27,7 @@ interface RecordedNode {
   ranks: Record<string, Omit<SimRank, 'nextMs'>>;
 }
 
-export const collections = [
+const collections = [
   'espalier.dev/clusternodes',
   'espalier.dev/modeldeployments',
   'espalier.dev/modeldeploymentrevisions',
