@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fetchReports } from '../../src/cli/reports.ts';
 import { eventually } from '../support/eventually.ts';
 import { reworded, statusesOf } from '../upgrade/unchanged.ts';
 import { startApiServer } from './support/api-server.ts';
@@ -9,7 +10,8 @@ import { Cluster } from './support/cluster.ts';
 import { checkOut, earlierCommit } from './support/earlier-commit.ts';
 import { installCRDs, kubectlOk } from './support/kubectl.ts';
 
-/** Longer than the first reports of all nodes take. */
+const nodeNames = ['mini-1', 'mini-2', 'mini-3'];
+/** Longer than an operator takes from a report to what it writes of it. */
 const stillMs = 15_000;
 const kinds = 'mdep,cnode,mdrev';
 
@@ -86,7 +88,7 @@ test('the operator of the commit before left, and this one changes nothing', asy
   }
   await installCRDs(server, `${earlier.folder}/crds`);
   await cluster.startOperator('operator-before', earlier.folder);
-  for (const name of ['mini-1', 'mini-2', 'mini-3']) cluster.startNode(name);
+  for (const name of nodeNames) cluster.startNode(name);
   await applyAll();
   const before = await settled();
   const pids = await cluster.pids();
@@ -95,9 +97,12 @@ test('the operator of the commit before left, and this one changes nothing', asy
   await installCRDs(server);
   await cluster.startOperator('operator-now');
   await eventually('all nodes have reported to the new one', async () => {
-    assert.deepEqual(await cluster.pids(), pids);
+    const reports = await fetchReports(cluster.hubUrl);
+    assert.deepEqual(reports.map(({ report }) => report.nodeName).toSorted(), nodeNames);
     return true;
   });
+  assert.deepEqual(await cluster.pids(), pids);
+  // That nothing is written can only be watched.
   await sleep(stillMs);
   const now = await written();
   assert.deepEqual(await cluster.pids(), pids);
