@@ -137,6 +137,10 @@ export interface ModelDeploymentSpec {
     /** Decode speed of one request below which serving nothing is better. 0 is no bound. */
     minTokensPerSecond: number;
   };
+  /** The higher one gets its place first; among equals the older deployment does, then the first by name. It stops nobody unless preemptionPolicy says so, and changing it restarts nothing. */
+  priority: number;
+  /** What becomes of a group that has no place, not even with all that degradation allows: Never lets it wait for room. PreemptLowerPriority stops groups of deployments with a lower priority, as few as will do; they finish what is under way and come back when there is room. Unlike that of Pods the default is Never, because a group that stops has its model to load again. */
+  preemptionPolicy: 'Never' | 'PreemptLowerPriority';
   /** How a new revision replaces the old one. */
   strategy: {
     /** Recreate stops all groups and then starts them anew; RollingUpdate goes group by group. */

@@ -22,6 +22,8 @@ export const spec = (overrides: Partial<ModelDeploymentSpec> = {}): ModelDeploym
   interconnect: { mode: 'Auto', fallback: 'Allow' },
   placement: { nodeSelector: { matchLabels: {} }, tolerations: [], memoryHeadroom: '0' },
   degradation: { allow: ['FewerNodes', 'Pipeline', 'TCP'], minTokensPerSecond: 0 },
+  priority: 0,
+  preemptionPolicy: 'Never',
   strategy: {
     type: 'Recreate',
     rollingUpdate: { maxUnavailable: 1, maxSurge: 0, partition: 0 },

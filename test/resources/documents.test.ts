@@ -84,6 +84,21 @@ test('a problem gives file, line, column, path, what was expected, what came and
   );
 });
 
+test('a deployment has priority 0 and preempts nobody, unless it says otherwise within bounds', () => {
+  const [plain] = read(deployment('a')).objects;
+  assert.ok(plain?.kind === 'ModelDeployment');
+  assert.deepEqual([plain.spec.priority, plain.spec.preemptionPolicy], [0, 'Never']);
+  for (const priority of [-1_000_000_000, 1_000_000_000]) {
+    assert.deepEqual(read(deployment('a', `  priority: ${priority}\n`)).problems, []);
+  }
+  const wrong = ['-1000000001', '1000000001', '1.5', '"1"', 'high'];
+  const problems = [
+    ...wrong.map((value) => `  priority: ${value}\n`),
+    '  preemptionPolicy: Always\n',
+  ].map((text) => read(deployment('a', text)).problems.map(({ path }) => path));
+  assert.deepEqual(problems, [...wrong.map(() => ['spec.priority']), ['spec.preemptionPolicy']]);
+});
+
 test('lines count from the start of the file in every document, comments and directives included', () => {
   const text = `# first\n---\n# about b\n${deployment('b', '  replicas: x\n')}---\n%YAML 1.2\n---\n${deployment('c', '  replicas: y\n')}`;
   const lines = text.split('\n');

@@ -17,6 +17,8 @@ const spec: ModelDeploymentSpec = {
   interconnect: { mode: 'Auto', fallback: 'Allow' },
   placement: { nodeSelector: { matchLabels: {} }, tolerations: [], memoryHeadroom: '0' },
   degradation: { allow: ['FewerNodes', 'Pipeline', 'TCP'], minTokensPerSecond: 0 },
+  priority: 0,
+  preemptionPolicy: 'Never',
   strategy: {
     type: 'Recreate',
     rollingUpdate: { maxUnavailable: 1, maxSurge: 0, partition: 0 },
@@ -38,6 +40,8 @@ test('fields that change in place do not make a revision', () => {
     paused: true,
     strategy: { ...spec.strategy, type: 'RollingUpdate' },
     revisionHistoryLimit: 2,
+    priority: 1000,
+    preemptionPolicy: 'PreemptLowerPriority',
   };
   assert.equal(revisionHash(scaled), revisionHash(spec));
   assert.equal(sameRevision(scaled, spec), true);
