@@ -39,6 +39,7 @@ const typeNames: Readonly<Record<string, string>> = {
   'ModelDeployment.status.plan': 'PlanStatus',
   'ModelDeployment.status.groups[]': 'GroupStatus',
   'ModelDeployment.status.groups[].members[]': 'GroupMember',
+  'ModelDeployment.status.groups[].preemption': 'PreemptionStatus',
   'ClusterNode.spec': 'ClusterNodeSpec',
   'ClusterNode.status': 'ClusterNodeStatus',
   'ClusterNode.status.conditions[]': 'Condition',

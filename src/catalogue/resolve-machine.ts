@@ -20,11 +20,10 @@ export const resolveMachine = (
     memoryBytes,
   }: { hardwareModel: string; chip: string; memoryBytes: number },
 ): ResolvedMachine | undefined => {
-  const chipName = withoutMaker(chip);
-  const isNamed = (name: string) => name.toLowerCase() === hardwareModel.toLowerCase();
+  const chipName = chip.replace(/^Apple /, '');
   const candidates = catalogue.machines.filter(
-    ({ modelIdentifiers, marketingName }) =>
-      modelIdentifiers.some(isNamed) || isNamed(marketingName),
+    (machine) =>
+      machine.modelIdentifiers.includes(hardwareModel) || machine.marketingName === hardwareModel,
   );
   const machine = candidates.find((each) => each.chip === chipName) ?? candidates[0];
   const memoryGiB = memoryBytes / 2 ** 30;
@@ -35,7 +34,7 @@ export const resolveMachine = (
     );
     return found && { chip: found, machine, ...assumptionOf(catalogue, found) };
   }
-  const named = variants(catalogue, chipName === '' ? withoutMaker(hardwareModel) : chipName);
+  const named = variants(catalogue, chipName === '' ? hardwareModel : chipName);
   const sold = catalogue.machines.filter((each) => each.chip === named[0]?.chip);
   const cores = sold.map((each) => configurationOf(each, memoryGiB).gpuCores);
   const found =
@@ -55,9 +54,6 @@ const configurationOf = (
   if (!smallest) throw new Error('a machine has at least one configuration');
   return below ?? smallest;
 };
-
-/** macOS says "Apple M3 Ultra". */
-const withoutMaker = (chip: string): string => chip.replace(/^Apple /, '');
 
 const variants = (catalogue: Catalogue, chip: string): ChipFacts[] =>
   catalogue.chips.filter((each) => each.chip === chip);

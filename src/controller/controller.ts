@@ -9,7 +9,7 @@ import type { Context } from './context.ts';
 import { createModels } from './deployment/models.ts';
 import { reconcileDeployment } from './deployment/reconcile.ts';
 import { createReturns } from './deployment/returns.ts';
-import { compareAge, createTurns } from './deployment/turns.ts';
+import { compareTurns, createTurns } from './deployment/turns.ts';
 import { readFleet, viewNode } from './fleet/fleet.ts';
 import type { FleetSources } from './fleet/fleet.ts';
 import { deploymentKey, keyText, nodeKey, parseKey } from './keys.ts';
@@ -134,9 +134,9 @@ export const createController = (options: ControllerOptions): Controller => {
   return { start, stop };
 };
 
-/** Deployments one by one, the oldest first; nodes side by side, for they plan nothing and have two writes each. */
+/** Deployments one by one, in order of their turns; nodes side by side, for they plan nothing and have two writes each. */
 const lookAtAll = async (store: Store, loop: Loop): Promise<void> => {
-  for (const { metadata } of store.deployments().toSorted(compareAge)) {
+  for (const { metadata } of store.deployments().toSorted(compareTurns)) {
     await loop.runNow(keyText(deploymentKey(metadata)));
   }
   const nodes = store.nodes().values();

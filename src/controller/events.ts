@@ -1,5 +1,6 @@
 import { findCondition, isConditionTrue } from '../resources/conditions.ts';
 import type { GroupStatus, ModelDeploymentStatus } from '../resources/types.ts';
+import { isPreempted } from './groups/transitions.ts';
 import type { EventInput } from './ports.ts';
 
 /** An event without its object. */
@@ -43,6 +44,9 @@ const groupHappenings = (before: GroupStatus | undefined, after: GroupStatus): H
   const name = `group ${after.index}`;
   const nodes = after.members.map(({ nodeName }) => nodeName).join(', ');
   const why = [name, after.message].filter(Boolean).join(': ');
+  if (isPreempted(after)) {
+    return before && isPreempted(before) ? [] : [warning('Preempted', why)];
+  }
   switch (after.state) {
     case 'Starting':
       if (!isNewStart) return [warning('CanaryFailed', `${name} stopped answering on ${nodes}`)];
@@ -52,12 +56,17 @@ const groupHappenings = (before: GroupStatus | undefined, after: GroupStatus): H
     case 'Stopping':
       return [stoppingHappening(after, why)];
     case 'Waiting':
-      return after.reason === undefined ? [] : [warning(after.reason, why)];
+      return waitingHappenings(after, why);
     case 'Backoff':
       return [normal('GroupBackoff', `${name} starts again after ${after.notBefore ?? 'a pause'}`)];
     default:
       return [];
   }
+};
+
+const waitingHappenings = ({ reason, preemption }: GroupStatus, why: string): Happening[] => {
+  if (reason === undefined) return [];
+  return [preemption ? normal(reason, why) : warning(reason, why)];
 };
 
 const stoppingHappening = (group: GroupStatus, why: string): Happening => {

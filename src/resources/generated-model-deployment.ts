@@ -61,6 +61,8 @@ export interface GroupStatus {
   drainDeadlineTime?: string;
   /** What spec.restartTime was when it was started last. */
   restartTime?: string;
+  /** What a Waiting group waits for where spec.preemptionPolicy lets it stop others; absent when nobody has to leave. */
+  preemption?: PreemptionStatus;
   /** Its ranks. */
   members: GroupMember[];
 }
@@ -285,6 +287,28 @@ export interface PlanStatus {
     reason: string;
     /** The constraint with its numbers. */
     message: string;
+  }[];
+}
+
+/** What a Waiting group waits for where spec.preemptionPolicy lets it stop others; absent when nobody has to leave. */
+export interface PreemptionStatus {
+  /** Memory that no deployment whose turn comes later is given meanwhile. */
+  room: {
+    /** ClusterNode where that is. */
+    nodeName: string;
+    /** Bytes planned for the rank. */
+    memoryBytes: number;
+  }[];
+  /** Groups that have to be gone before it starts. */
+  awaits: {
+    /** Namespace of its ModelDeployment. */
+    namespace: string;
+    /** Name of its ModelDeployment. */
+    name: string;
+    /** Its index. */
+    index: number;
+    /** Its incarnation; started anew it has left. */
+    incarnation: number;
   }[];
 }
 

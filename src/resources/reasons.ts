@@ -10,6 +10,8 @@ export const reasons = {
   AwaitingGroups: 'Fewer groups than wanted have answered a canary token so far.',
   AwaitingNodes:
     'No plan fits the nodes that are available now; it is tried again when one comes back.',
+  AwaitingPreemption:
+    'The group starts once groups that leave for it, or leave anyway, have left their nodes.',
   AwaitingRanks: 'The ranks of a group are starting.',
   AwaitingRendezvous: 'Ranks wait for the address where their group meets.',
   BelowMinimumSpeed:
@@ -63,6 +65,8 @@ export const reasons = {
   PlanChanged: 'A new plan replaces the one that ran.',
   PlanFound: 'A plan fits the available nodes.',
   PlanRejected: 'No plan can fit: the user must change the deployment or the nodes.',
+  Preempted:
+    'The group left its place to a deployment of higher priority; it starts again when there is room.',
   ProgressDeadlineExceeded: 'The rollout made no progress within progressDeadlineSeconds.',
   RankFailed: 'A rank exited or stopped making progress.',
   RestartLimitExceeded: 'A group failed more often in a row than restartPolicy allows.',

@@ -12,6 +12,7 @@ export type {
   ModelDeploymentSpec,
   ModelDeploymentStatus,
   PlanStatus,
+  PreemptionStatus,
   Toleration,
 } from './generated-model-deployment.ts';
 

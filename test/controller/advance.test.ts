@@ -82,6 +82,8 @@ const refusal: PlanResult = {
   options: [],
 };
 
+const noPlace = { place: () => refusal, awaitRoom: () => undefined };
+
 const advanceOne = (
   current: GroupStatus | undefined,
   views: NodeView[],
@@ -95,9 +97,10 @@ const advanceOne = (
     isForgiven: false,
     currentRevision: undefined,
     requestsUnderWay: undefined,
-    target: { revision: 'm-1', place: () => refusal },
+    target: { revision: 'm-1', ...noPlace },
     knownRevisions: new Set(['m-1', 'm-2']),
     returnable: new Set(),
+    evictions: new Map(),
     fleet: new Map(views.map((each) => [each.name, each])),
     now,
     random: () => 1,
@@ -308,14 +311,14 @@ const rows: Row[] = [
     title: 'a new revision: the old start stops first',
     group: group({}),
     views: [view('a', [rank(0, 'Ready')]), view('b', [rank(1, 'Ready')])],
-    input: { target: { revision: 'm-2', place: () => refusal } },
+    input: { target: { revision: 'm-2', ...noPlace } },
     expect: { state: 'Stopping', after: 'Replan', revision: 'm-1' },
   },
   {
     title: 'paused: the old revision stays',
     group: group({}),
     views: [view('a', [rank(0, 'Ready')]), view('b', [rank(1, 'Ready')])],
-    input: { target: { revision: 'm-2', place: () => refusal }, spec: spec({ paused: true }) },
+    input: { target: { revision: 'm-2', ...noPlace }, spec: spec({ paused: true }) },
     expect: { state: 'Ready' },
   },
   {
@@ -355,5 +358,36 @@ for (const row of rows) {
       Object.keys(row.expect).map((key) => [key, next?.[key as keyof GroupStatus]]),
     );
     assert.deepEqual(picked, row.expect);
+  });
+}
+
+const preempted: [title: string, before: Partial<GroupStatus>, expect: Partial<GroupStatus>][] = [
+  ['starts', { state: 'Starting' }, { state: 'Stopping', after: 'Replan', reason: 'Preempted' }],
+  ['serves', {}, { state: 'Stopping', after: 'Replan', reason: 'Preempted' }],
+  ['failed and stops', stopped, { after: 'Replan', reason: 'Preempted', restarts: 1 }],
+  [
+    'is moved',
+    { state: 'Stopping', after: 'Replan', reason: 'RollingOut' },
+    { state: 'Stopping', reason: 'Preempted' },
+  ],
+  ['failed and waits', { state: 'Backoff', restarts: 1 }, { state: 'Waiting', restarts: 1 }],
+  ['goes for good', { state: 'Stopping', after: 'Remove' }, { after: 'Remove' }],
+  ['failed for good', { state: 'Stopping', after: 'Hold', reason: 'X' }, { reason: 'X' }],
+  [
+    'has no place',
+    { state: 'Waiting', members: [] },
+    { state: 'Waiting', reason: 'AwaitingRanks' },
+  ],
+];
+
+for (const [title, before, expected] of preempted) {
+  test(`a group that others take the place of, and that ${title}`, () => {
+    const views = [view('a', [rank(0, 'Ready')]), view('b', [rank(1, 'Ready')])];
+    const evictions = new Map([[0, 'default/chat (priority 10)']]);
+    const next = advanceOne(group(before), views, { evictions });
+    assert.ok(next);
+    assert.deepEqual({ ...next, ...expected }, next);
+    const isTold = next.reason === 'Preempted';
+    assert.equal(next.message === 'default/chat (priority 10) takes its place', isTold);
   });
 }

@@ -151,10 +151,7 @@ const judge = ({ plans, problems }: PlannedFiles): void => {
     throw new CommandFailure(exitCodes.invalidInput, 'some documents are not valid');
   }
   if (plans.length === 0) {
-    throw new CommandFailure(
-      exitCodes.invalidInput,
-      'no ModelDeployment in these files; in folders only .yaml and .yml are read',
-    );
+    throw new CommandFailure(exitCodes.invalidInput, 'no ModelDeployment in these files');
   }
   const unplanned = plans.filter(({ result }) => !result.ok);
   if (unplanned.length > 0) {

@@ -6,6 +6,7 @@ import type {
   ModelDeploymentStatus,
 } from '../../resources/types.ts';
 import { isAvailable, isOutdated } from '../groups/rollout.ts';
+import { isPreempted } from '../groups/transitions.ts';
 
 export type Progress = NonNullable<ModelDeploymentStatus['progress']>;
 
@@ -30,7 +31,9 @@ export const progressOf = (input: ProgressInput): Progress | undefined => {
   const before = status.progress;
   const isNew =
     status.observedGeneration !== metadata.generation ||
-    status.effectiveRevision !== effectiveRevision;
+    status.effectiveRevision !== effectiveRevision ||
+    // What others take away and give back says nothing of the rollout.
+    groups.filter(isPreempted).length !== status.groups.filter(isPreempted).length;
   const isSame =
     groups.length === status.groups.length &&
     groups.every((group, index) => group === status.groups[index]);
@@ -67,7 +70,10 @@ export const unfinished = ({
     (group) => group.state !== 'Ready' || isOutdated(group, deployment.spec, effectiveRevision),
   );
 
-/** Time until the rollout counts as failed; Infinity: never. Draining has a deadline of its own. */
+/**
+ * Time until the rollout counts as failed; Infinity: never. Draining has a deadline of its own, and who has to leave for
+ * another deployment has none.
+ */
 export const deadlineInMs = (
   { progressDeadlineSeconds, paused }: ModelDeployment['spec'],
   { progress, groups }: { progress?: Progress | undefined; groups: readonly GroupStatus[] },
@@ -75,7 +81,7 @@ export const deadlineInMs = (
 ): number => {
   const drains = groups.flatMap(({ drainDeadlineTime }) => drainDeadlineTime ?? []);
   const times = [...(progress ? [progress.time] : groups.flatMap(timesOf)), ...drains];
-  if (paused || times.length === 0) return Infinity;
+  if (paused || times.length === 0 || groups.some(isPreempted)) return Infinity;
   const lastMs = Math.max(...times.map((time) => Date.parse(time)));
   return lastMs + progressDeadlineSeconds * 1000 - now.getTime();
 };

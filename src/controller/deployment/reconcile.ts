@@ -4,7 +4,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { ModelDeployment, ModelDeploymentStatus } from '../../resources/types.ts';
 import type { Context } from '../context.ts';
 import { happeningsBetween } from '../events.ts';
-import { hasReleased, usageOf } from '../fleet/plan-nodes.ts';
+import { claimsOf, hasReleased } from '../fleet/plan-nodes.ts';
 import { advanceGroups } from '../groups/advance.ts';
 import type { Advanced } from '../groups/advance.ts';
 import { ownerOf } from '../groups/rank-id.ts';
@@ -16,11 +16,12 @@ import { goodRevision, standingFailure } from './rollback.ts';
 import { knownRevisions, rollbackInput } from './pass.ts';
 import type { Pass } from './pass.ts';
 import { planBeside } from './planning.ts';
+import { evictionsOf, isPreemptor, newlyAwaited } from './preemption.ts';
 import { decodeSpeed, dueReturns, problemsOf } from './readings.ts';
 import { surplusRevisions } from './revisions.ts';
 import { deploymentFinalizer, steps } from './steps.ts';
 import { summarize } from './summarize.ts';
-import { compareAge, wantsPlace } from './turns.ts';
+import { compareTurns, wantsPlace } from './turns.ts';
 import { nextLookMs } from './wake.ts';
 
 /**
@@ -46,7 +47,7 @@ const letOthersFirst = (context: Context, deployment: ModelDeployment): boolean 
   if (!wantsPlace(deployment)) return false;
   const ahead = context.turns.ahead(deployment, context.store.deployments());
   if (ahead.length === 0) return false;
-  for (const { metadata } of [...ahead.toSorted(compareAge), deployment]) {
+  for (const { metadata } of [...ahead.toSorted(compareTurns), deployment]) {
     context.enqueue(deploymentKey(metadata));
   }
   return true;
@@ -61,7 +62,7 @@ const reconcile = async (
   const { blocked, failure } = await runSteps(pass, logger);
   if (!deployment.metadata.deletionTimestamp) {
     // Whatever stands in the way of the newest spec does not keep what ran from being healed.
-    pass.target ??= { revision: undefined, place: await planBeside(pass) };
+    pass.target ??= { revision: undefined, ...(await planBeside(pass)) };
   }
   const advanced = advance(pass);
   const status = statusOf(pass, advanced, blocked);
@@ -121,6 +122,7 @@ const advance = (pass: Pass): Advanced => {
     currentRevision: status.currentRevision,
     knownRevisions: knownRevisions(pass),
     returnable: dueReturns(pass),
+    evictions: evictionsOf(deployment, context.store.deployments()),
     requestsUnderWay: context.requestsUnderWay,
     fleet,
     now,
@@ -178,16 +180,19 @@ const nodesOf = (...statuses: ModelDeploymentStatus[]): string[] =>
 
 /** What is due once the new status stands. */
 const settle = async (
-  { context, deployment }: Pass,
+  { context, deployment, isNewGeneration }: Pass,
   status: ModelDeploymentStatus,
 ): Promise<void> => {
   const { store, turns } = context;
   const { metadata, spec } = deployment;
   const { namespace, deployment: name } = ownerOf(deployment);
-  if (hasReleased(usageOf(deployment.status.groups), usageOf(status.groups))) {
+  const isRoomier = hasReleased(claimsOf(deployment.status.groups), claimsOf(status.groups));
+  // Who has to leave, and for whom, may be another matter once anybody's priority is another.
+  if (isRoomier || (isNewGeneration && store.deployments().some(isPreemptor))) {
     turns.open();
     enqueueWaiting(context);
   }
+  for (const key of newlyAwaited(deployment.status, status)) context.enqueue(key);
   if (metadata.deletionTimestamp) {
     if (status.groups.length > 0) return;
     await store.removeFinalizer(deploymentKey(metadata), deploymentFinalizer);
@@ -199,9 +204,9 @@ const settle = async (
   }
 };
 
-/** Oldest first; see turns.ts. */
+/** In order of their turns. */
 export const enqueueWaiting = ({ store, enqueue }: Context): void => {
-  for (const { metadata } of store.deployments().filter(wantsPlace).toSorted(compareAge)) {
+  for (const { metadata } of store.deployments().filter(wantsPlace).toSorted(compareTurns)) {
     enqueue(deploymentKey(metadata));
   }
 };

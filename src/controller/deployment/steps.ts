@@ -107,6 +107,9 @@ const recordRevision = async (pass: Pass): Promise<undefined> => {
   });
 };
 
+/** There is something to keep. */
+const isPlaced = ({ state }: GroupStatus): boolean => state !== 'Failed' && state !== 'Waiting';
+
 /** Older revisions give way only when a plan for the new one exists without them. */
 const findPlan = async (pass: Pass): Promise<Blocked | undefined> => {
   const { deployment, groups } = pass;
@@ -114,16 +117,16 @@ const findPlan = async (pass: Pass): Promise<Blocked | undefined> => {
   const rollback = rollbackInput(pass);
   const revision = (standingFailure(rollback) && goodRevision(rollback)) ?? pass.revision;
   const { spec } = deployment;
-  const place = await planBeside(pass);
-  pass.target = { revision, place };
+  const places = await planBeside(pass);
+  pass.target = { revision, ...places };
   const isOld = (group: GroupStatus) =>
-    group.revision !== revision && group.state !== 'Failed' && !isHeldBack(group, spec);
+    group.revision !== revision && isPlaced(group) && !isHeldBack(group, spec);
   const first = groups.find((group) => isOld(group) && group.index < spec.replicas);
   if (!first || spec.paused) return undefined;
   // Groups of the new revision that a rolling update runs already are proof of a plan, not in its way.
   const isRolling = spec.strategy.type === 'RollingUpdate';
   const beside = groups.filter((group) => (isRolling ? isHeldBack(group, spec) : !isOld(group)));
-  const result = place(isRolling ? first.index : 0, beside, revision);
+  const result = places.place(isRolling ? first.index : 0, beside, revision);
   if (result.ok) return undefined;
   const noPlan = `revision ${revision} has no plan, the one before keeps running: `;
   const known = findCondition(deployment.status.conditions, 'Ready');
@@ -131,7 +134,7 @@ const findPlan = async (pass: Pass): Promise<Blocked | undefined> => {
   // What was on its way is not stopped for want of a node that may be about to report.
   const isPatient = isRolling && !result.terminal && !pass.isNewGeneration && !said;
   if (isPatient && awaitsReports(pass.fleet)) return undefined;
-  pass.target = { revision: undefined, place };
+  pass.target = { revision: undefined, ...places };
   const refusal = asBefore(pass, { ...result, message: noPlan + result.message }, said);
   const { reason, message, terminal } = refusal;
   return { kind: terminal ? 'terminal' : 'waiting', reason, message };

@@ -1,15 +1,15 @@
 import type { ModelDeployment } from '../../resources/types.ts';
 
 /**
- * Who plans first. Deployments that wait for a place take their turn by age, then by name, each time the room
- * in the fleet may have changed; so two that do not both fit never race, whoever's event came first.
+ * Who plans first. Deployments that wait for a place take their turn by priority, then by age, then by name, each time
+ * the room in the fleet may have changed; so two that do not both fit never race, whoever's event came first.
  */
 export interface Turns {
   /** Room may have appeared: every waiting deployment gets a new turn. */
   open(): void;
   /** This deployment had its turn. */
   taken(deployment: ModelDeployment): void;
-  /** Older deployments that wait for a place and have not had their turn; they go first. */
+  /** Deployments before this one that wait for a place and have not had their turn; they go first. */
   ahead(deployment: ModelDeployment, all: readonly ModelDeployment[]): ModelDeployment[];
 }
 
@@ -28,7 +28,7 @@ export const createTurns = (): Turns => {
       all.filter(
         (other) =>
           wantsPlace(other) &&
-          compareAge(other, deployment) < 0 &&
+          compareTurns(other, deployment) < 0 &&
           takenIn.get(other.metadata.uid) !== stamp(other),
       ),
   };
@@ -44,7 +44,10 @@ export const wantsPlace = ({ metadata, spec, status }: ModelDeployment): boolean
 };
 
 /** Negative when `left` goes first. */
-export const compareAge = (left: ModelDeployment, right: ModelDeployment): number => {
+export const compareTurns = (left: ModelDeployment, right: ModelDeployment): number =>
+  right.spec.priority - left.spec.priority || compareAge(left, right);
+
+const compareAge = (left: ModelDeployment, right: ModelDeployment): number => {
   const [leftAge, rightAge] = [ageOrder(left), ageOrder(right)];
   return leftAge < rightAge ? -1 : leftAge > rightAge ? 1 : 0;
 };

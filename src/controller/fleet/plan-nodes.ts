@@ -8,12 +8,21 @@ import type { Fleet, NodeView } from './fleet.ts';
 export type Usage = ReadonlyMap<string, number>;
 
 /** What groups hold on each node: planned memory, from their start until all their ranks are gone. */
-export const usageOf = (groups: readonly GroupStatus[]): Usage => {
+export const usageOf = (groups: readonly GroupStatus[]): Usage =>
+  sumOf(groups.filter(holdsMemory).flatMap(({ members }) => members));
+
+/** What groups hold, and what is kept for those that wait for others to leave. */
+export const claimsOf = (groups: readonly GroupStatus[]): Usage =>
+  sumOf(
+    groups.flatMap((group) =>
+      holdsMemory(group) ? group.members : (group.preemption?.room ?? []),
+    ),
+  );
+
+const sumOf = (parts: readonly { nodeName: string; memoryBytes: number }[]): Usage => {
   const usage = new Map<string, number>();
-  for (const group of groups.filter(holdsMemory)) {
-    for (const { nodeName, memoryBytes } of group.members) {
-      usage.set(nodeName, (usage.get(nodeName) ?? 0) + memoryBytes);
-    }
+  for (const { nodeName, memoryBytes } of parts) {
+    usage.set(nodeName, (usage.get(nodeName) ?? 0) + memoryBytes);
   }
   return usage;
 };
@@ -41,7 +50,7 @@ export const ownHoldersOf = (groups: readonly GroupStatus[]): Holders =>
 
 const byNode = (claims: readonly { who: string; groups: readonly GroupStatus[] }[]): Holders => {
   const holders = claims.flatMap(({ who, groups }) =>
-    [...usageOf(groups)].map(([nodeName, memoryBytes]) => ({ nodeName, who, memoryBytes })),
+    [...claimsOf(groups)].map(([nodeName, memoryBytes]) => ({ nodeName, who, memoryBytes })),
   );
   return Map.groupBy(holders, ({ nodeName }) => nodeName);
 };

@@ -1,3 +1,4 @@
+import { sameContent } from '../../base/canonical-json.ts';
 import type { Random } from '../../base/random.ts';
 import type { PlanResult } from '../../planner/types.ts';
 import type { GroupStatus, ModelDeploymentSpec } from '../../resources/types.ts';
@@ -13,15 +14,17 @@ import {
   draining,
   failedGroup,
   forgiven,
+  isPreempted,
   maxBackoffMs,
   newGroup,
+  preemptedBy,
   released,
   restarted,
   started,
   stopping,
   waiting,
 } from './transitions.ts';
-import type { StopReason } from './transitions.ts';
+import type { StopReason, Wait } from './transitions.ts';
 
 /** Everything that decides what becomes of the groups. */
 export interface AdvanceInput {
@@ -39,6 +42,8 @@ export interface AdvanceInput {
   knownRevisions: ReadonlySet<string>;
   /** Groups with a degraded plan for which the plan that was asked for has been possible for long enough. */
   returnable: ReadonlySet<number>;
+  /** Groups that leave their place to a deployment of higher priority, and its name. */
+  evictions: ReadonlyMap<number, string>;
   fleet: Fleet;
   /** Through the router, of a group's endpoint; undefined where there is no router, and nothing to drain. */
   requestsUnderWay: ((endpoint: string) => number) | undefined;
@@ -51,6 +56,8 @@ export interface Target {
   revision: string | undefined;
   /** A plan for one group of this revision beside all others. */
   place: (index: number, groups: readonly GroupStatus[], revision: string) => PlanResult;
+  /** Who has to leave so that a group without a place has one; undefined if that would not help, or may not be. */
+  awaitRoom: (index: number, groups: readonly GroupStatus[], revision: string) => Wait | undefined;
 }
 
 export interface Advanced {
@@ -70,20 +77,30 @@ export const advanceGroups = (input: AdvanceInput): Advanced => {
   const placements: Advanced['placements'] = [];
   const groups = new Map(input.groups.map((group) => [group.index, group]));
   const rollout = rolloutStep({ ...input, revision: input.target?.revision });
-  for (const index of wantedIndexes(input, rollout)) {
-    if (groups.has(index) || !input.target) continue;
-    const revision = firstRevision(index, { ...input, rollout }, input.target);
-    if (revision !== undefined) groups.set(index, newGroup(index, revision, input.now));
-  }
   const place = (index: number, revision: string): PlanResult | undefined => {
     const result = input.target?.place(index, [...groups.values()], revision);
     if (result) placements.push({ index, result });
     return result;
   };
+  const awaitRoom = (index: number, revision: string): Wait | undefined => {
+    const wait = input.target?.awaitRoom(index, [...groups.values()], revision);
+    if (wait) {
+      const { reason, message } = wait;
+      const refused = { terminal: false, rejected: [], options: [] };
+      placements.push({ index, result: { ok: false, reason, message, ...refused } });
+    }
+    return wait;
+  };
+  const turn: Turn = { ...input, rollout, awaitRoom };
+  for (const index of wantedIndexes(input, rollout)) {
+    if (groups.has(index) || !input.target) continue;
+    const revision = firstRevision(index, turn, input.target);
+    if (revision !== undefined) groups.set(index, newGroup(index, revision, input.now));
+  }
   for (const index of [...groups.keys()].toSorted((left, right) => left - right)) {
     for (let step = 0; step < maxSteps; step += 1) {
       const group = groups.get(index);
-      const next = group && advance(group, { ...input, rollout }, place);
+      const next = group && advance(group, turn, place);
       if (next === group) break;
       if (next) groups.set(index, next);
       else groups.delete(index);
@@ -156,10 +173,13 @@ const placeSomehow = (
 
 interface Turn extends AdvanceInput {
   rollout: RolloutStep;
+  awaitRoom: (index: number, revision: string) => Wait | undefined;
 }
 
 /** One step; the same object when there is none, undefined when the group goes away. */
 const advance = (group: GroupStatus, input: Turn, place: Place): GroupStatus | undefined => {
+  const evicted = isWanted(group, input) ? evict(group, input) : undefined;
+  if (evicted) return evicted;
   switch (group.state) {
     case 'Waiting':
       return advanceWaiting(group, input, place);
@@ -177,14 +197,37 @@ const advance = (group: GroupStatus, input: Turn, place: Place): GroupStatus | u
   }
 };
 
+/** One that goes anyway, and would be back, learns that its place is taken. */
+const evict = (group: GroupStatus, input: Turn): GroupStatus | undefined => {
+  const taker = input.evictions.get(group.index);
+  if (taker === undefined || isPreempted(group)) return undefined;
+  const why = preemptedBy(taker);
+  switch (group.state) {
+    case 'Starting':
+    case 'Ready':
+      return leave(group, why, input);
+    case 'Draining':
+    case 'Stopping':
+      return group.after === 'Replan' || group.after === 'Restart'
+        ? { ...group, ...why }
+        : undefined;
+    case 'Backoff':
+      return waiting(group, why, input.now);
+    default:
+      return undefined;
+  }
+};
+
 const isWanted = ({ index }: GroupStatus, { spec, isDeleting, rollout }: Turn): boolean =>
   !isDeleting && (index < spec.replicas || rollout.surge.has(index));
 
 const advanceWaiting = (group: GroupStatus, input: Turn, place: Place): GroupStatus | undefined => {
   const { owner, fleet, now, target } = input;
   if (!isWanted(group, input)) return undefined;
-  const stay = (why: { reason: string; message: string }): GroupStatus =>
-    group.reason === why.reason && group.message === why.message ? group : waiting(group, why, now);
+  const stay = (wait: Wait): GroupStatus => {
+    const next = waiting(group, wait, now);
+    return sameContent(next, group) ? group : next;
+  };
   if (!target) return group;
   const leftovers = nodesWithLiveRanks(owner, group.index, fleet);
   if (leftovers.length > 0) {
@@ -193,7 +236,12 @@ const advanceWaiting = (group: GroupStatus, input: Turn, place: Place): GroupSta
   }
   const { revision, result } = placeSomehow(group, input, target, place);
   if (!result) return group;
-  if (!result.ok) return stay({ reason: result.reason, message: result.message });
+  if (!result.ok) {
+    const wait = result.terminal ? undefined : input.awaitRoom(group.index, revision);
+    // Who has its place says more than who else is in the way by now.
+    if (!wait && !result.terminal && isPreempted(group)) return group;
+    return stay(wait ?? { reason: result.reason, message: result.message });
+  }
   const incarnation = nextIncarnation(owner, group, fleet);
   const fresh = input.isForgiven || group.revision !== revision ? forgiven(group) : group;
   const { restartTime } = input.spec;

@@ -2,7 +2,12 @@ import { backoffMs } from '../../base/random.ts';
 import type { Random } from '../../base/random.ts';
 import type { Plan } from '../../planner/types.ts';
 import { conditionTime, maxMessageLength } from '../../resources/conditions.ts';
-import type { GroupMember, GroupStatus, ModelDeploymentSpec } from '../../resources/types.ts';
+import type {
+  GroupMember,
+  GroupStatus,
+  ModelDeploymentSpec,
+  PreemptionStatus,
+} from '../../resources/types.ts';
 import type { GroupFailure } from './failure.ts';
 
 /** Longest pause between two starts of a group. */
@@ -41,7 +46,7 @@ export const newGroup = (index: number, revision: string, now: Date): GroupStatu
 /** No place yet, or not any more. The time of the last progress stays while it waits. */
 export const waiting = (
   group: GroupStatus,
-  { reason, message }: { reason: string; message: string },
+  { reason, message, preemption }: Wait,
   now: Date,
 ): GroupStatus => ({
   ...coreOf(group),
@@ -49,8 +54,16 @@ export const waiting = (
   reason,
   message: message.slice(0, maxMessageLength),
   progressTime: (group.state === 'Waiting' ? group.progressTime : undefined) ?? conditionTime(now),
+  ...(preemption ? { preemption } : {}),
   members: [],
 });
+
+/** What it waits for. */
+export interface Wait {
+  reason: string;
+  message: string;
+  preemption?: PreemptionStatus;
+}
 
 interface Start {
   plan: Plan;
@@ -122,6 +135,16 @@ export interface StopReason {
   reason: string;
   message: string;
 }
+
+/** A deployment of higher priority takes its place; it comes back when there is room. */
+export const preemptedBy = (taker: string): StopReason => ({
+  after: 'Replan',
+  reason: 'Preempted',
+  message: `${taker} takes its place`,
+});
+
+export const isPreempted = ({ reason }: Pick<GroupStatus, 'reason'>): boolean =>
+  reason === 'Preempted';
 
 export const stopping = (group: GroupStatus, why: StopReason, now: Date): GroupStatus => ({
   ...coreOf(group),

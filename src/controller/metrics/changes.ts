@@ -1,6 +1,7 @@
 import type { Metrics } from '../../base/metrics.ts';
 import { isConditionTrue } from '../../resources/conditions.ts';
 import type { GroupStatus, ModelDeploymentStatus } from '../../resources/types.ts';
+import { isPreempted } from '../groups/transitions.ts';
 import type { ObjectKey } from '../ports.ts';
 
 /** Countable things that happened between two states of a deployment. */
@@ -13,6 +14,8 @@ export interface Tally {
   groupRestarts: number;
   /** Failures held against a group: it backs off, and is given up after maxGroupRestarts. */
   groupFailures: number;
+  /** Groups that began to leave for a deployment of higher priority. */
+  groupPreemptions: number;
 }
 
 /** Follows from what is persisted, like events: a restart of the control plane counts nothing twice. Pure. */
@@ -38,6 +41,7 @@ export const tallyBetween = (
     ),
     groupRestarts: count((now, then) => then.incarnation > 0 && now.incarnation > then.incarnation),
     groupFailures: count((now, then) => now.restarts > then.restarts),
+    groupPreemptions: count((now, then) => isPreempted(now) && !isPreempted(then)),
   };
 };
 
@@ -86,6 +90,11 @@ export const countChanges = (metrics: Metrics): ChangeCounters => {
     help: 'Failures of groups that are held against them.',
     labels,
   });
+  const preemptions = metrics.counter({
+    name: 'espalier_group_preemptions_total',
+    help: 'Groups that left their place to a deployment of higher priority.',
+    labels,
+  });
   const writes = metrics.counter({
     name: 'espalier_status_writes_total',
     help: 'Statuses that were written; none while nothing changes.',
@@ -102,6 +111,7 @@ export const countChanges = (metrics: Metrics): ChangeCounters => {
       rolledBack.add({ ...deployment, cause: 'OnFailure' }, tally.rolledBackOnFailure);
       restarts.add(deployment, tally.groupRestarts);
       failures.add(deployment, tally.groupFailures);
+      preemptions.add(deployment, tally.groupPreemptions);
     },
     nodeWritten: () => writes.add({ kind: 'ClusterNode' }),
     specReverted: (deployment) => rolledBack.add({ ...deployment, cause: 'Spec' }),
