@@ -62,8 +62,12 @@ export const predicts = (
     ...(emptyCache ? { promptTokens: 0 } : {}),
   });
   if (!prediction) throw new Error(`no prediction for ${measurement.id}`);
-  if (quantity === 'prefill') return prediction.prefillTokensPerSecond;
-  if (quantity === 'ttft') return prediction.timeToFirstTokenMilliseconds;
+  const pauseMs = measurement.afterPause ? (prediction.wiringMilliseconds ?? 0) : 0;
+  if (quantity === 'prefill') {
+    const { promptTokens, prefillTokensPerSecond } = prediction;
+    return (promptTokens * 1e3) / ((promptTokens * 1e3) / prefillTokensPerSecond + pauseMs);
+  }
+  if (quantity === 'ttft') return prediction.timeToFirstTokenMilliseconds + pauseMs;
   if (quantity === 'watts') return prediction.powerWatts;
   return measurement.concurrency === undefined
     ? prediction.decodeTokensPerSecond

@@ -19,6 +19,8 @@ export interface Measurement {
   stages?: { chip: string; gpuCores: number; layers: number }[];
   /** False: MLX without MLX_METAL_FAST_SYNCH on its ranks. */
   fastSynch?: boolean;
+  /** True: with a pause of some seconds before each request. */
+  afterPause?: boolean;
   promptTokens?: number;
   generatedTokens?: number;
   emptyCache?: boolean;
@@ -48,5 +50,8 @@ export const further = (): Measurement[] => [
   ...readMeasurements('scaling.yaml'),
 ];
 /** Found later, never part of the fit. */
-export const heldOut = (): Measurement[] => readMeasurements('held-out.yaml');
+export const heldOut = (): Measurement[] => [
+  ...readMeasurements('held-out.yaml'),
+  ...readMeasurements('unseen.yaml'),
+];
 export const modelConfigs = (): ModelConfigs => read('models.yaml') as ModelConfigs;

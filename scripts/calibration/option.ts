@@ -99,6 +99,7 @@ const profileFor = ({ model = '', bits = 16, expertBits = bits }: Measurement): 
     layers,
     embeddingBytes: (plain.embeddingBytes * bits) / 16,
     headBytes: (plain.headBytes * bits) / 16,
+    otherBytes: (plain.otherBytes * bits) / 16,
     ...(bits < 16 || expertBits < 16
       ? { quantization: { format: 'Other' as const, bits: Math.floor(expertBits), groupSize: 64 } }
       : {}),

@@ -85,6 +85,10 @@ export interface PrefillPerformance {
   requestMilliseconds: number;
   vocabularyMicroseconds: number;
   rankMilliseconds: number;
+  /** The last layers, if they share the cache of earlier ones, are not computed for a prompt: nothing asks for them. */
+  skipsUncachedLayers?: boolean;
+  /** The first request after a pause of some seconds waits while macOS wires the weights again; absent: it does not. */
+  wiringMillisecondsPerGB?: number;
 }
 
 /** How launches became faster: relative to M4. Later generations than the last count as the last. */

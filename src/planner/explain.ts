@@ -176,7 +176,12 @@ const tuningSentences = ({ candidates, plan, isOnGPU }: Choice): string[] => {
   const limits = plan.ranks.flatMap(({ nodeName, wiredLimitMiB }) =>
     wiredLimitMiB === undefined ? [] : [`${nodeName} ${wiredLimitMiB}`],
   );
-  const warm = 'keep the model warm, or macOS unwires its weights between requests';
+  const wiringMs = plan.predicted?.wiringMilliseconds;
+  const later =
+    wiringMs === undefined
+      ? ''
+      : `, and the first token after a pause comes ${(wiringMs / 1000).toFixed(2)} s later`;
+  const warm = `keep the model warm, or macOS unwires its weights between requests${later}`;
   const notes =
     limits.length > 0
       ? [

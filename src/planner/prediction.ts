@@ -11,6 +11,8 @@ export interface Prediction {
   aggregateTokensPerSecond: number;
   prefillTokensPerSecond: number;
   timeToFirstTokenMilliseconds: number;
+  /** What the first token after a pause of some seconds comes later, unless the model is kept warm. Absent: nothing. */
+  wiringMilliseconds?: number;
   /** One all-reduce of one token's activations; 0 where nothing is exchanged. */
   allReduceMicroseconds: number;
   /**

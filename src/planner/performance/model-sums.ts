@@ -5,6 +5,8 @@ import type { LayerRange } from '../partition.ts';
 export interface LayerSums {
   shardedBytes: number;
   replicatedBytes: number;
+  /** Of all weights, experts that nobody goes through included. */
+  storedBytes: number;
   /** Of the experts that any of the rows goes through. */
   expertBytes: number;
   /** Parameters that one token is multiplied with: those that all rows share, and experts'. */
@@ -62,6 +64,10 @@ export const sumLayers = (model: ModelProfile, range: LayerRange, load: Load): L
   return sums;
 };
 
+/** The end of the layers that cache anything of their own: those after it share the cache of earlier ones. */
+export const endOfCachedLayers = ({ layers }: ModelProfile): number =>
+  1 + layers.findLastIndex(({ cache }) => cache.elementsPerToken + cache.stateBytes > 0);
+
 /** Different experts that `rows` tokens hit, each of them `perToken` of `count` at random. */
 export const expectedExperts = (count: number, perToken: number, rows: number): number =>
   count * (1 - (1 - perToken / count) ** rows);
@@ -109,6 +115,10 @@ const ofLayer = (layer: LayerProfile, { rows, context, cacheElementBytes }: Load
   return {
     shardedBytes: layer.shardedBytes,
     replicatedBytes: layer.replicatedBytes,
+    storedBytes:
+      layer.shardedBytes +
+      layer.replicatedBytes +
+      (experts ? experts.count * experts.bytesEach : 0),
     expertBytes: experts ? hit * experts.bytesEach : 0,
     denseParameters: layer.activeParameters,
     expertParameters,
@@ -136,6 +146,7 @@ const widestFusedHead = 128;
 const nothing: LayerSums = {
   shardedBytes: 0,
   replicatedBytes: 0,
+  storedBytes: 0,
   expertBytes: 0,
   denseParameters: 0,
   expertParameters: 0,

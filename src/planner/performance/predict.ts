@@ -5,7 +5,7 @@ import { stepTime, totalMs, waitingMs } from './decode.ts';
 import { allReduceMicroseconds } from './exchange.ts';
 import type { PerformanceOption } from './option.ts';
 import { decodeWatts, usdPerMillionTokens } from './power.ts';
-import { prefillMs, requestMs } from './prefill.ts';
+import { prefillMs, requestMs, wiringMs } from './prefill.ts';
 
 /**
  * How an option is expected to perform; undefined for an engine of which no measurement is known. Pure, and cheap
@@ -23,6 +23,7 @@ export const predict = (option: PerformanceOption): Prediction | undefined => {
   const interconnectShare = step.exchangeMs / totalMs(step);
   const powerWatts = decodeWatts(option, interconnectShare);
   const prefill = prefillMs(option, kernels);
+  const wiring = wiringMs(option, kernels);
   const band = confidenceBand(option, kernels);
   const usd = usdPerMillionTokens(option, option.performance.costs, {
     watts: powerWatts,
@@ -37,6 +38,7 @@ export const predict = (option: PerformanceOption): Prediction | undefined => {
     aggregateTokensPerSecond,
     prefillTokensPerSecond: (promptTokens * 1e3) / prefill,
     timeToFirstTokenMilliseconds: requestMs(option, kernels) + prefill,
+    ...(wiring === undefined ? {} : { wiringMilliseconds: wiring }),
     allReduceMicroseconds: allReduceMicroseconds(link, tensorSize),
     ...(link?.mode === 'RDMA' && option.engine.fastSynchVariable !== undefined
       ? { synchronizationMilliseconds: waitingMs(option, kernels) }

@@ -1,10 +1,11 @@
 import type { ChipFacts } from '../../catalogue/facts.ts';
 import type { EnginePerformance } from '../../catalogue/performance-facts.ts';
+import type { LayerRange } from '../partition.ts';
 import { restSize } from '../shapes.ts';
 import { activationBytes, allReducesOf, launchMs } from './decode.ts';
 import { generationOf, launchFactor } from './generation.ts';
 import { allReduceMilliseconds, hopMilliseconds } from './exchange.ts';
-import { sumLayers } from './model-sums.ts';
+import { endOfCachedLayers, sumLayers } from './model-sums.ts';
 import type { LayerSums } from './model-sums.ts';
 import type { PerformanceOption, PerformanceStage } from './option.ts';
 
@@ -38,6 +39,23 @@ export const requestMs = (
   (prefill.vocabularyMicroseconds * model.vocabSize) / 1e3 +
   prefill.rankMilliseconds * (tensorSize * stages.length - 1);
 
+/**
+ * Milliseconds that the first token after a pause comes later, while macOS wires the weights of the fullest rank
+ * again; undefined for engines that keep them wired.
+ */
+export const wiringMs = (
+  { model, engine, stages, tensorSize }: PerformanceOption,
+  { prefill: { wiringMillisecondsPerGB } }: EnginePerformance,
+): number | undefined => {
+  if (wiringMillisecondsPerGB === undefined) return undefined;
+  const load = { rows: 1, context: 0, cacheElementBytes: engine.kvElementBytes };
+  const most = Math.max(
+    ...stages.map(({ layers }) => sumLayers(model, layers, load).storedBytes / tensorSize),
+  );
+  const bytes = most + model.headBytes + model.embeddingBytes + model.otherBytes;
+  return (wiringMillisecondsPerGB * bytes) / 1e9;
+};
+
 /** With the middle of the prompt before each row, which is what rows see on average. */
 const stageBatchMs = (
   option: PerformanceOption,
@@ -51,7 +69,7 @@ const stageBatchMs = (
     context: promptTokens / 2,
     cacheElementBytes: engine.kvElementBytes,
   };
-  const sums = sumLayers(model, stage.layers, load);
+  const sums = sumLayers(model, computedLayers(option, kernels, stage), load);
   const slowest = Math.max(
     ...stage.ranks.map(
       ({ chip }) =>
@@ -64,6 +82,17 @@ const stageBatchMs = (
   const bytes = rows * model.hiddenSize * activationBytes;
   return slowest + allReducesOf(option, sums) * allReduceMilliseconds(link, tensorSize, bytes);
 };
+
+const computedLayers = (
+  { model }: PerformanceOption,
+  { prefill: { skipsUncachedLayers } }: EnginePerformance,
+  { layers: { firstLayer, endLayer } }: PerformanceStage,
+): LayerRange => ({
+  firstLayer,
+  endLayer: skipsUncachedLayers
+    ? Math.max(firstLayer, Math.min(endLayer, endOfCachedLayers(model)))
+    : endLayer,
+});
 
 const computeMs = (
   sums: LayerSums,
