@@ -20,10 +20,11 @@ export const resolveMachine = (
     memoryBytes,
   }: { hardwareModel: string; chip: string; memoryBytes: number },
 ): ResolvedMachine | undefined => {
-  const chipName = chip.replace(/^Apple /, '');
+  const chipName = withoutMaker(chip);
+  const isNamed = (name: string) => name.toLowerCase() === hardwareModel.toLowerCase();
   const candidates = catalogue.machines.filter(
-    (machine) =>
-      machine.modelIdentifiers.includes(hardwareModel) || machine.marketingName === hardwareModel,
+    ({ modelIdentifiers, marketingName }) =>
+      modelIdentifiers.some(isNamed) || isNamed(marketingName),
   );
   const machine = candidates.find((each) => each.chip === chipName) ?? candidates[0];
   const memoryGiB = memoryBytes / 2 ** 30;
@@ -34,7 +35,7 @@ export const resolveMachine = (
     );
     return found && { chip: found, machine, ...assumptionOf(catalogue, found) };
   }
-  const named = variants(catalogue, chipName === '' ? hardwareModel : chipName);
+  const named = variants(catalogue, chipName === '' ? withoutMaker(hardwareModel) : chipName);
   const sold = catalogue.machines.filter((each) => each.chip === named[0]?.chip);
   const cores = sold.map((each) => configurationOf(each, memoryGiB).gpuCores);
   const found =
@@ -54,6 +55,9 @@ const configurationOf = (
   if (!smallest) throw new Error('a machine has at least one configuration');
   return below ?? smallest;
 };
+
+/** macOS says "Apple M3 Ultra". */
+const withoutMaker = (chip: string): string => chip.replace(/^Apple /, '');
 
 const variants = (catalogue: Catalogue, chip: string): ChipFacts[] =>
   catalogue.chips.filter((each) => each.chip === chip);

@@ -1,7 +1,9 @@
 import { parseQuantityBytes } from '../base/quantity.ts';
 import { errorMessage, EspalierError } from '../base/errors.ts';
 import { loadCatalogue } from '../catalogue/load-catalogue.ts';
+import type { Catalogue } from '../catalogue/facts.ts';
 import { readModelProfile } from '../catalogue/model-folder.ts';
+import { resolveMachine } from '../catalogue/resolve-machine.ts';
 import { compareText } from '../planner/eligibility.ts';
 import { planFleet } from '../planner/fleet/plan-fleet.ts';
 import type { FleetDeployment, FleetPlan } from '../planner/fleet/plan-fleet.ts';
@@ -51,7 +53,7 @@ export const planFiles = async (
   const { objects, problems } = validateFiles(paths);
   const nodes = changeNodes(
     objects.filter((object) => object.kind === 'ClusterNode').map(declaredNode),
-  );
+  ).map((node) => ({ ...node, cpuCount: coresOf(node, catalogue) }));
   const readModel = createReader();
   const deployments: FleetDeployment[] = [];
   const unread: PlannedDeployment[] = [];
@@ -119,6 +121,10 @@ const declaredNode = ({ metadata, spec }: DesiredClusterNode): PlanNode => ({
     up: true,
   })),
 });
+
+/** Threads of a rank follow from the chip, where the catalogue has it. */
+const coresOf = (node: PlanNode, catalogue: Catalogue): number =>
+  resolveMachine(catalogue, node)?.chip.cpuCores ?? node.cpuCount;
 
 const byName = (a: PlannedDeployment, b: PlannedDeployment): number =>
   compareText(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`);

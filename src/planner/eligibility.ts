@@ -116,5 +116,6 @@ export const runs = (node: PlanNode, engine: EngineFacts, version: string): bool
         (found) => found.name === engine.name && (version === '' || found.version === version),
       );
 
-/** Apple's model identifiers: Mac15,14, MacBookPro18,3, Macmini9,1, iMac21,1. */
-export const isMac = ({ hardwareModel }: PlanNode): boolean => hardwareModel.includes('Mac');
+/** Apple's model identifiers (Mac15,14, MacBookPro18,3, Macmini9,1, iMac21,1), their names, or a chip's ("M4 Max"). */
+export const isMac = ({ hardwareModel }: PlanNode): boolean =>
+  /mac|^(Apple )?M\d/i.test(hardwareModel);

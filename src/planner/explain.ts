@@ -6,7 +6,7 @@ import type { Candidate } from './capacity.ts';
 import type { Shortfall } from './placement.ts';
 import { shapeLabel } from './shapes.ts';
 import type { Shape } from './shapes.ts';
-import { describeValue } from './objective.ts';
+import { describeValues } from './objective.ts';
 import type { Prediction } from './prediction.ts';
 import type { MemoryBreakdown, Plan } from './types.ts';
 
@@ -168,8 +168,12 @@ const predictionSentences = ({
           `That is while the ${otherGroups} other group${otherGroups > 1 ? 's' : ''} on its nodes wait${otherGroups > 1 ? '' : 's'}: bandwidth is shared, so with all busy it is ${(speed / (1 + otherGroups)).toFixed(1)} tok/s, and they are slowed as much: both counted against it.`,
         ];
   if (!runnerUp) return [own, ...shared];
-  const other = `For ${spec.objective} it beats ${shapeLabel(runnerUp.shape)}: ${describeValue(spec.objective, predicted)} against ${describeValue(spec.objective, runnerUp.predicted)}.`;
-  return [own, ...shared, other];
+  const [chosen, next] = describeValues(spec.objective, predicted, runnerUp.predicted);
+  return [
+    own,
+    ...shared,
+    `For ${spec.objective} it beats ${shapeLabel(runnerUp.shape)}: ${chosen} against ${next}.`,
+  ];
 };
 
 const tuningSentences = ({ candidates, plan, isOnGPU }: Choice): string[] => {
@@ -225,6 +229,12 @@ const noteSentences = ({ spec, model, plan, sharedNames }: Choice): string[] => 
   if (plan.contextLength < spec.runtime.contextLength) {
     notes.push(
       `Context is ${plan.contextLength} tokens, not ${spec.runtime.contextLength}: the model has ${model.maxPositions} positions.`,
+    );
+  }
+  const { promptTokens = 0, generatedTokens = 0 } = plan.predicted ?? {};
+  if (promptTokens + generatedTokens > plan.contextLength) {
+    notes.push(
+      `These figures are for ${promptTokens + generatedTokens} tokens of prompt and answer: more than the context of ${plan.contextLength} that memory is planned for.`,
     );
   }
   if (!plan.predicted && spec.objective !== 'SustainedThroughput') {

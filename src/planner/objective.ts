@@ -34,16 +34,37 @@ export const valueOf = (objective: Objective, predicted: Prediction): number => 
 export const scoreOf = (objective: Objective, predicted: Prediction, nodes: number): number =>
   valueOf(objective, predicted) * (1 - keepPerNode) ** (nodes - 1);
 
-/** "27.8 tok/s with all requests in flight", the figure that the objective compares. */
-export const describeValue = (objective: Objective, predicted: Prediction): string => {
+/** "27.8 tok/s in all": the figure that the objective compares. */
+export const describeValue = (objective: Objective, predicted: Prediction): string =>
+  described(objective, predicted, 0);
+
+/** Two of them, with as many digits as tell them apart; the usual ones for what differs less than anybody could measure. */
+export const describeValues = (
+  objective: Objective,
+  left: Prediction,
+  right: Prediction,
+): [string, string] => {
+  const pairs = [0, 1, 2, 3].map((more): [string, string] => [
+    described(objective, left, more),
+    described(objective, right, more),
+  ]);
+  return (
+    pairs.find(([a, b]) => a !== b) ?? [
+      describeValue(objective, left),
+      describeValue(objective, right),
+    ]
+  );
+};
+
+const described = (objective: Objective, predicted: Prediction, more: number): string => {
   switch (objective) {
     case 'TimeToFirstToken':
-      return `first token after ${(predicted.timeToFirstTokenMilliseconds / 1000).toFixed(2)} s`;
+      return `first token after ${(predicted.timeToFirstTokenMilliseconds / 1000).toFixed(2 + more)} s`;
     case 'SingleStream':
-      return `${predicted.decodeTokensPerSecond.toFixed(1)} tok/s for one request`;
+      return `${predicted.decodeTokensPerSecond.toFixed(1 + more)} tok/s for one request`;
     case 'Efficiency':
-      return `${predicted.joulesPerToken.toFixed(1)} J per token`;
+      return `${predicted.joulesPerToken.toFixed(1 + more)} J per token`;
     default:
-      return `${predicted.aggregateTokensPerSecond.toFixed(1)} tok/s in all`;
+      return `${predicted.aggregateTokensPerSecond.toFixed(1 + more)} tok/s in all`;
   }
 };

@@ -19,7 +19,7 @@ export const refuse = (
   const closest = hopeful
     .filter(({ shortBytes }) => shortBytes !== undefined)
     .toSorted((a, b) => (a.shortBytes ?? 0) - (b.shortBytes ?? 0))[0];
-  const spokesman = (exact ? undefined : closest) ?? hopeful[0] ?? options[0];
+  const spokesman = (exact ? undefined : closest) ?? mostTelling(hopeful) ?? mostTelling(options);
   if (!spokesman) throw new Error('a refusal needs at least one refused option');
   const others = options.length - 1;
   const closestOf = exact ? '' : `No cut fits; closest of ${options.length}: `;
@@ -33,6 +33,10 @@ export const refuse = (
     options: [],
   };
 };
+
+/** What was wrong with a cut says more than that some engine does not read the model at all. */
+const mostTelling = (refusals: readonly Refusal[]): Refusal | undefined =>
+  refusals.find(({ shape }) => shape !== undefined) ?? refusals[0];
 
 /** What was tried, then which nodes were left out; bounded, because it is kept in status. */
 export const listRejections = (

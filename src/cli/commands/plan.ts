@@ -151,7 +151,10 @@ const judge = ({ plans, problems }: PlannedFiles): void => {
     throw new CommandFailure(exitCodes.invalidInput, 'some documents are not valid');
   }
   if (plans.length === 0) {
-    throw new CommandFailure(exitCodes.invalidInput, 'no ModelDeployment in these files');
+    throw new CommandFailure(
+      exitCodes.invalidInput,
+      'no ModelDeployment in these files; in folders only .yaml and .yml are read',
+    );
   }
   const unplanned = plans.filter(({ result }) => !result.ok);
   if (unplanned.length > 0) {

@@ -1,6 +1,13 @@
 import { compareText } from '../eligibility.ts';
 import type { Rung } from '../ladder.ts';
-import { describeValue, keepPerNode, moveMargin, scoreOf, valueOf } from '../objective.ts';
+import {
+  describeValue,
+  describeValues,
+  keepPerNode,
+  moveMargin,
+  scoreOf,
+  valueOf,
+} from '../objective.ts';
 import type { Prediction } from '../prediction.ts';
 import type { Refusal } from '../refusal.ts';
 import { shapeLabel, strategyOf, worldSize } from '../shapes.ts';
@@ -149,9 +156,11 @@ const whyNot = (
       : `no speed is predicted for engine ${evaluator.demand.engine.name}: there are no measurements of it`;
     return { reason: 'NotPredicted', message };
   }
-  const own = describeValue(objective, predicted);
-  if (!chosen?.predicted) return { reason: 'LessForObjective', message: own };
-  const message = `${own}, chosen: ${describeValue(objective, chosen.predicted)}`;
+  if (!chosen?.predicted) {
+    return { reason: 'LessForObjective', message: describeValue(objective, predicted) };
+  }
+  const [own, best] = describeValues(objective, predicted, chosen.predicted);
+  const message = `${own}, chosen: ${best}`;
   const others = othersOn(option);
   if (others > othersOn(chosen)) {
     return {
@@ -168,10 +177,9 @@ const whyNot = (
   }
   const share = valueOf(objective, predicted) / valueOf(objective, chosen.predicted);
   if (share < 1) {
-    return {
-      reason: 'LessForObjective',
-      message: `${message}: ${((1 - share) * 100).toFixed(0)} % less`,
-    };
+    const percent = (1 - share) * 100;
+    const less = percent < 0.5 ? 'less than 0.5' : percent.toFixed(0);
+    return { reason: 'LessForObjective', message: `${message}: ${less} % less` };
   }
   const extra = worldSize(shape) - worldSize(chosen.shape);
   return extra > 0
@@ -179,7 +187,10 @@ const whyNot = (
         reason: 'NodesNotEarned',
         message: `${message}: ${((share - 1) * 100).toFixed(0)} % more, but each of ${extra} more nodes must bring ${keepPerNode * 100} %`,
       }
-    : { reason: 'LessForObjective', message };
+    : {
+        reason: 'LessForObjective',
+        message: share === 1 ? `${message}: ties go to less memory, then by name` : message,
+      };
 };
 
 /** Refusals of nodes are no options. */

@@ -56,3 +56,11 @@ test('predictions stand in the second line and in the table', async () => {
   assert.ok(chosen?.includes(`${predicted.allReduceMicroseconds} µs`), chosen);
   assert.ok(chosen?.includes(` ${predicted.decodeTokensPerSecond.toFixed(1)} `), chosen);
 });
+
+test('ranks on declared Macs have the threads of their chip', async () => {
+  const { plans } = await planFiles(['examples/fleets/four-mac-minis']);
+  const threads = plans.flatMap(({ result }) =>
+    result.ok ? result.plan.ranks.map((rank) => rank.threads) : [],
+  );
+  assert.deepEqual([...new Set(threads)], [12]);
+});
