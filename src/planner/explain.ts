@@ -65,15 +65,18 @@ const describeRoom = (candidate: Candidate, leftBytes: number): string => {
 const maxNamedHolders = 4;
 
 const holders = ({ usedMemoryBytes, heldBy = [] }: Candidate['node']): [number, string][] => {
-  const named = heldBy
+  const named = [...Map.groupBy(heldBy, ({ who }) => who)]
+    .map(([who, held]) => ({ who, memoryBytes: sumOf(held) }))
     .toSorted((left, right) => right.memoryBytes - left.memoryBytes)
     .slice(0, maxNamedHolders);
-  const namedBytes = named.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
   return [
     ...named.map(({ who, memoryBytes }): [number, string] => [memoryBytes, `held by ${who}`]),
-    [usedMemoryBytes - namedBytes, 'held by other groups'],
+    [usedMemoryBytes - sumOf(named), 'held by other groups'],
   ];
 };
+
+const sumOf = (held: readonly { memoryBytes: number }[]): number =>
+  held.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
 
 export interface Choice {
   spec: ModelDeploymentSpec;

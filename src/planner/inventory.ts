@@ -147,15 +147,17 @@ const islandUse = (seats: readonly Seat[], { islands }: Topology): IslandUse => 
   return { isWhole, makes, wholes };
 };
 
-/** Takes the memory of these ranks. */
+/** Takes the memory of these ranks for `who`, as messages name it. */
 export const reserve = (
   { seatOf, touched, topology, islands: { isWhole, makes, wholes } }: Inventory,
   ranks: readonly Pick<PlannedRank, 'nodeName' | 'memory'>[],
+  who: string,
 ): void => {
   for (const { nodeName, memory } of ranks) {
     const seat = seatOf.get(nodeName);
     if (!seat) continue;
     seat.node.usedMemoryBytes += memory.totalBytes;
+    seat.node.heldBy = [...(seat.node.heldBy ?? []), { who, memoryBytes: memory.totalBytes }];
     seat.groups += 1;
     touched.push(seat.index);
     if (!isWhole[seat.island]) continue;

@@ -70,6 +70,69 @@ describe('many deployments', () => {
   });
 });
 
+describe('deployments of different priority', () => {
+  const nodes = cabled([mini, mini], []).map((each) => ({ ...each, labels: { name: each.name } }));
+  const low = deployment('low', 30, { ...single, replicas: 2 });
+  const asking = (overrides: Partial<ModelDeploymentSpec>) =>
+    deployment('high', 30, { ...single, priority: 10, ...overrides });
+  const preempting = { preemptionPolicy: 'PreemptLowerPriority' as const };
+  const resultsOf = (high: ReturnType<typeof asking>, current = true) => {
+    const running = planFleet({ nodes, catalogue, deployments: [low] });
+    const [first, second] = planFleet({
+      nodes,
+      catalogue,
+      deployments: [low, high],
+      ...(current ? { current: running } : {}),
+    });
+    return { high: first?.results ?? [], low: second?.results ?? [] };
+  };
+
+  it('get their place in order of priority, and a refusal says who holds the room', () => {
+    const { high, low: others } = resultsOf(asking({}), false);
+    assert.deepEqual(
+      [high, others].map((results) => results.map(nodesOf)),
+      [['n0'], ['n1', 'no plan']],
+    );
+    const refused = others[1];
+    assert.ok(refused && !refused.ok);
+    assert.match(refused.message, /held by default\/high \(priority 10\)/);
+  });
+
+  it('take no place from what runs, unless they may and it has a lower one', () => {
+    for (const asked of [{}, { ...preempting, priority: 0 }, { ...preempting, priority: -1 }]) {
+      const { high, low: others } = resultsOf(asking(asked));
+      assert.deepEqual(high.map(nodesOf), ['no plan']);
+      assert.deepEqual(others.map(nodesOf), ['n0', 'n1']);
+    }
+  });
+
+  it('take the place of one group and no more, and it says for whom it left', () => {
+    const { high, low: others } = resultsOf(asking(preempting));
+    assert.deepEqual(high.map(nodesOf), ['n1']);
+    assert.deepEqual(others.map(nodesOf), ['n0', 'no plan']);
+    const left = others[1];
+    assert.ok(left && !left.ok);
+    assert.equal(left.reason, 'Preempted');
+    assert.match(left.message, /^default\/high \(priority 10\) takes its place; /);
+  });
+
+  it('leave a group that has to go its pick of what is free', () => {
+    const one = { ...low, spec: { ...low.spec, replicas: 1 } };
+    const current = planFleet({ nodes, catalogue, deployments: [one] });
+    const { placement } = one.spec;
+    const nodeSelector = { matchLabels: { name: 'n0' } };
+    const high = asking({ ...preempting, placement: { ...placement, nodeSelector } });
+    const plans = planFleet({ nodes, catalogue, deployments: [one, high], current });
+    assert.deepEqual(
+      plans.map(({ name, results }) => [name, ...results.map(nodesOf)]),
+      [
+        ['high', 'n0'],
+        ['low', 'n1'],
+      ],
+    );
+  });
+});
+
 const planOn = (overrides: Partial<ModelDeploymentSpec>, cables: [number, number][]) => {
   const { model, ...rest } = deployment('a', 30, overrides);
   const nodes = cabled([mini, mini], cables);

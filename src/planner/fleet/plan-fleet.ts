@@ -1,15 +1,18 @@
-import { canonicalJson } from '../../base/canonical-json.ts';
 import type { Catalogue } from '../../catalogue/facts.ts';
 import type { ModelProfile } from '../../catalogue/model-profile.ts';
+import { sameRevision } from '../../resources/revision.ts';
 import type { ModelDeploymentSpec } from '../../resources/types.ts';
 import { compareText } from '../eligibility.ts';
 import { createInventory, reserve } from '../inventory.ts';
+import type { Inventory } from '../inventory.ts';
 import type { Correction } from '../performance/correction.ts';
 import { predict } from '../performance/predict.ts';
 import type { Predict } from '../search/evaluate.ts';
 import { createGroupPlanner } from '../search/group.ts';
 import type { GroupPlanner, GroupRequest } from '../search/group.ts';
 import type { Plan, PlanNode, PlanResult, Workload } from '../types.ts';
+import { preempt } from './preemption.ts';
+import type { PlacedGroup } from './preemption.ts';
 
 export interface FleetDeployment {
   namespace: string;
@@ -35,70 +38,169 @@ export interface FleetPlan extends FleetDeployment {
 }
 
 /**
- * Plans many deployments on one fleet: first those that no node holds alone, the largest first, then the others in
- * order of namespace and name. The API has no priorities, so none is preempted. Each takes its memory before the next
- * is planned, on the idle nodes that others miss least (see strainOf), so that meshes stay whole for those that
+ * Plans many deployments on one fleet, those of the highest priority first. Of equal ones first those that no node
+ * holds alone, the largest first, then the others in order of namespace and name. Each takes its memory before the
+ * next is planned, on the idle nodes that others miss least (see strainOf), so that meshes stay whole for those that
  * need them.
  *
  * With `current`, groups whose plan still stands keep it, whatever else would be faster: their nodes can be
  * used, have the room and the RDMA, and the deployment did not change. Only the others are planned, and those
- * that had to give something up: they return when what they asked for is possible again.
+ * that had to give something up: they return when what they asked for is possible again. Where a group has no place
+ * at all and its deployment may preempt, standing groups of lower priority give way, as few as will do; they are
+ * planned anew in their turn.
  */
-export const planFleet = (
-  { deployments, nodes, catalogue, workload, corrections = [], current = [] }: FleetInput,
-  how: Predict = predict,
-): FleetPlan[] => {
-  const inventory = createInventory(nodes, catalogue);
-  const planner = createGroupPlanner(inventory, how, corrections);
-  const before = new Map(current.map((planned) => [keyOf(planned), planned]));
-  const sorted = deployments.toSorted((a, b) => compareText(keyOf(a), keyOf(b)));
-  const kept = sorted.map((deployment) => standing(planner, deployment, before));
-  for (const results of kept) {
-    for (const result of results) if (result?.ok) reserve(inventory, result.plan.ranks);
-  }
-  const planned = new Map<FleetDeployment, FleetPlan>();
-  const planOne = (
-    deployment: FleetDeployment,
-    known: readonly (PlanResult | undefined)[],
-  ): FleetPlan => {
-    const { spec } = deployment;
-    const siblings = known.flatMap((result) => nodesOf(result));
-    const count = Math.max(1, spec.replicas);
-    let ahead = count - known.filter((result) => result).length;
-    const results = Array.from({ length: count }, (_, group): PlanResult => {
-      const standing = known[group];
-      if (standing) return standing;
-      ahead -= 1;
-      const previous = before.get(keyOf(deployment))?.results[group];
-      const result = planner.plan({
-        ...requestOf(deployment, workload),
-        ...(previous?.ok ? { current: placementOf(previous.plan) } : {}),
-        siblings: [...siblings],
-        groupsAhead: ahead,
-      });
-      siblings.push(...nodesOf(result));
-      if (result.ok && spec.replicas > 0) reserve(inventory, result.plan.ranks);
-      return result;
-    });
-    return { ...deployment, results };
-  };
-  const inTurn = sorted.map((deployment, index) => {
-    const known = kept[index] ?? [];
-    const isStanding = known.length > 0 && known.every((result) => result);
-    const bytes = isStanding ? 0 : planner.needsSeveral(requestOf(deployment, workload));
-    return { deployment, known, bytes };
-  });
-  for (const { deployment, known } of inTurn.toSorted((a, b) => b.bytes - a.bytes)) {
-    planned.set(deployment, planOne(deployment, known));
-  }
-  return sorted.flatMap((deployment) => planned.get(deployment) ?? []);
+export const planFleet = (input: FleetInput, how: Predict = predict): FleetPlan[] => {
+  const sorted = input.deployments.toSorted((a, b) => compareText(keyOf(a), keyOf(b)));
+  const classes = [...Map.groupBy(sorted, ({ spec }) => spec.priority)]
+    .toSorted(([left], [right]) => right - left)
+    .map(([, peers]) => peers);
+  const planning = new FleetPlanning(input, how, classes.flat());
+  for (const peers of classes) planning.planPeers(peers);
+  return sorted.map((deployment) => ({ ...deployment, results: planning.resultsOf(deployment) }));
 };
 
-const requestOf = (deployment: FleetDeployment, workload: Workload | undefined): GroupRequest => ({
-  deployment,
-  model: deployment.model,
-  ...(workload ? { workload } : {}),
-});
+/** One fleet, and by group what was planned on it so far; undefined: nothing yet. */
+class FleetPlanning {
+  readonly #input: FleetInput;
+  readonly #how: Predict;
+  readonly #before: ReadonlyMap<string, FleetPlan>;
+  readonly #inTurn: readonly FleetDeployment[];
+  readonly #groups: ReadonlyMap<string, (PlanResult | undefined)[]>;
+  /** Who took the place of a group, by deployment and index of the group. */
+  readonly #takers = new Map<string, FleetDeployment>();
+  #inventory: Inventory;
+  #planner: GroupPlanner;
+
+  /** `inTurn`: where not all of what was planned before stands together any more, the first ones do. */
+  constructor(input: FleetInput, how: Predict, inTurn: readonly FleetDeployment[]) {
+    this.#input = input;
+    this.#how = how;
+    this.#inTurn = inTurn;
+    this.#before = new Map((input.current ?? []).map((planned) => [keyOf(planned), planned]));
+    this.#inventory = createInventory(input.nodes, input.catalogue);
+    this.#planner = this.#plannerOf(this.#inventory);
+    this.#groups = new Map(
+      inTurn.map((deployment) => {
+        const key = keyOf(deployment);
+        return [key, standing(this.#planner, deployment, this.#before.get(key))];
+      }),
+    );
+    this.#reserveAll();
+  }
+
+  resultsOf(deployment: FleetDeployment): PlanResult[] {
+    return this.#groupsOf(deployment).flatMap((result) => result ?? []);
+  }
+
+  planPeers(peers: readonly FleetDeployment[]): void {
+    const sized = peers.map((deployment) => {
+      const groups = this.#groupsOf(deployment);
+      const isStanding = groups.length > 0 && groups.every((result) => result);
+      const bytes = isStanding ? 0 : this.#planner.needsSeveral(this.#requestOf(deployment));
+      return { deployment, bytes };
+    });
+    for (const { deployment } of sized.toSorted((a, b) => b.bytes - a.bytes)) {
+      this.#planOne(deployment);
+    }
+  }
+
+  #planOne(deployment: FleetDeployment): void {
+    const { replicas } = deployment.spec;
+    const groups = this.#groupsOf(deployment);
+    const previous = this.#before.get(keyOf(deployment))?.results ?? [];
+    const indexes = Array.from({ length: Math.max(1, replicas) }, (_, index) => index);
+    const missing = indexes.filter((index) => !groups[index]);
+    for (const [nth, index] of missing.entries()) {
+      const before = previous[index];
+      const result = this.#place(deployment, {
+        ...this.#requestOf(deployment),
+        ...(before?.ok ? { current: placementOf(before.plan) } : {}),
+        siblings: groups.flatMap(nodesOf),
+        groupsAhead: missing.length - nth - 1,
+      });
+      const taker = this.#takers.get(`${keyOf(deployment)}/${index}`);
+      groups[index] = taker ? preempted(result, taker) : result;
+      this.#reserve(deployment, result);
+    }
+  }
+
+  /** Where there is no place, one that groups of lower priority leave, if the deployment may ask for that. */
+  #place(deployment: FleetDeployment, request: GroupRequest): PlanResult {
+    const result = this.#planner.plan(request);
+    const { priority, preemptionPolicy, replicas } = deployment.spec;
+    if (result.ok || result.terminal || replicas === 0 || preemptionPolicy === 'Never') {
+      return result;
+    }
+    const found = preempt({
+      priority,
+      nodes: this.#inventory.seats.map(({ node }) => node),
+      groups: this.#placedGroups(),
+      plan: (freed) => this.#plannerOf(createInventory(freed, this.#input.catalogue)).plan(request),
+    });
+    if (!found) return result;
+    for (const { deployment: key, index } of found.victims) {
+      this.#groups.get(key)?.splice(index, 1, undefined);
+      this.#takers.set(`${key}/${index}`, deployment);
+    }
+    this.#inventory = createInventory(this.#input.nodes, this.#input.catalogue);
+    this.#planner = this.#plannerOf(this.#inventory);
+    this.#reserveAll();
+    return { ok: true, plan: found.plan, options: [] };
+  }
+
+  #placedGroups(): PlacedGroup[] {
+    return this.#inTurn.flatMap((deployment) =>
+      this.#groupsOf(deployment).flatMap((result, index) => {
+        if (!result?.ok || deployment.spec.replicas === 0) return [];
+        const ranks = result.plan.ranks.map(({ nodeName, memory }) => ({
+          nodeName,
+          memoryBytes: memory.totalBytes,
+        }));
+        const { priority } = deployment.spec;
+        return { deployment: keyOf(deployment), index, priority, isReady: true, since: '', ranks };
+      }),
+    );
+  }
+
+  #reserveAll(): void {
+    for (const deployment of this.#inTurn) {
+      for (const result of this.#groupsOf(deployment)) this.#reserve(deployment, result);
+    }
+  }
+
+  #reserve(deployment: FleetDeployment, result: PlanResult | undefined): void {
+    if (!result?.ok || deployment.spec.replicas === 0) return;
+    reserve(this.#inventory, result.plan.ranks, nameOf(deployment));
+  }
+
+  #groupsOf(deployment: FleetDeployment): (PlanResult | undefined)[] {
+    return this.#groups.get(keyOf(deployment)) ?? [];
+  }
+
+  #requestOf(deployment: FleetDeployment): GroupRequest {
+    const { workload } = this.#input;
+    return { deployment, model: deployment.model, ...(workload ? { workload } : {}) };
+  }
+
+  #plannerOf(inventory: Inventory): GroupPlanner {
+    return createGroupPlanner(inventory, this.#how, this.#input.corrections);
+  }
+}
+
+/** For messages: with its priority where it has one. */
+const nameOf = (deployment: FleetDeployment): string => {
+  const { priority } = deployment.spec;
+  return priority === 0 ? keyOf(deployment) : `${keyOf(deployment)} (priority ${priority})`;
+};
+
+const preempted = (result: PlanResult, taker: FleetDeployment): PlanResult =>
+  result.ok
+    ? result
+    : {
+        ...result,
+        reason: 'Preempted',
+        message: `${nameOf(taker)} takes its place; ${result.message}`,
+      };
 
 const nodesOf = (result: PlanResult | undefined): string[] =>
   result?.ok ? result.plan.ranks.map(({ nodeName }) => nodeName) : [];
@@ -117,12 +219,12 @@ const placementOf = ({ tensorSize, pipelineSize, engine, ranks }: Plan) => ({
 const standing = (
   planner: GroupPlanner,
   deployment: FleetDeployment,
-  before: ReadonlyMap<string, FleetPlan>,
+  previous: FleetPlan | undefined,
 ): (PlanResult | undefined)[] => {
-  const previous = before.get(keyOf(deployment));
   const { spec, model } = deployment;
-  if (!previous || spec.replicas === 0 || !isSame(previous, deployment)) return [];
-  return previous.results.slice(0, spec.replicas).map((result) => {
+  if (!previous || !isSame(previous, deployment)) return [];
+  const ran = Math.min(previous.spec.replicas, spec.replicas);
+  return previous.results.slice(0, ran).map((result) => {
     if (!result.ok || result.plan.degradedBy.length > 0) return undefined;
     return planner.claim({ spec, model, plan: result.plan }) ? result : undefined;
   });
@@ -131,4 +233,4 @@ const standing = (
 const isSame = (a: FleetDeployment, b: FleetDeployment): boolean =>
   a.model.revision === b.model.revision &&
   a.model.uri === b.model.uri &&
-  (a.spec === b.spec || canonicalJson(a.spec) === canonicalJson(b.spec));
+  (a.spec === b.spec || sameRevision(a.spec, b.spec));
