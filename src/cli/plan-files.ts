@@ -7,6 +7,7 @@ import { resolveMachine } from '../catalogue/resolve-machine.ts';
 import { compareText } from '../planner/eligibility.ts';
 import { planFleet } from '../planner/fleet/plan-fleet.ts';
 import type { FleetDeployment, FleetPlan } from '../planner/fleet/plan-fleet.ts';
+import type { PlacedGroup } from '../planner/fleet/preemption.ts';
 import { createInventory } from '../planner/inventory.ts';
 import { namedGaps } from '../planner/topology/topology.ts';
 import type { ModelProfile, PlanNode, PlanResult, Workload } from '../planner/types.ts';
@@ -17,12 +18,15 @@ import type { ValidationProblem } from '../resources/validation-problem.ts';
 export interface PlannedDeployment {
   namespace: string;
   name: string;
+  priority: number;
   /** Absent where it could not be read; `result` says why. */
   model?: ModelProfile;
   /** Of its first group. */
   result: PlanResult;
   /** Of all its groups, where there are several. */
   groups?: PlanResult[];
+  /** Groups that would have to leave for it. */
+  victims?: PlacedGroup[];
 }
 
 export interface PlanFilesOptions {
@@ -38,12 +42,14 @@ export interface PlannedFiles {
   nodes: PlanNode[];
   /** Thunderbolt cables that cannot do RDMA, each with what is missing. */
   gaps: string[];
+  /** What else is to be known of these plans. */
+  notes: string[];
   problems: ValidationProblem[];
 }
 
 /**
- * Plans every deployment in these files over the ClusterNodes in them, in order of name; each plan takes its
- * memory before the next one is made, as the control plane does. A node has what spec.hardware says.
+ * Plans every deployment in these files over the ClusterNodes in them, as planFleet does; a node has what spec.hardware
+ * says. Notes say whom the control plane would treat otherwise were all applied at once.
  */
 export const planFiles = async (
   paths: readonly string[],
@@ -59,21 +65,40 @@ export const planFiles = async (
   const unread: PlannedDeployment[] = [];
   for (const { metadata, spec } of objects.filter((object) => object.kind === 'ModelDeployment')) {
     const { name, namespace } = metadata;
+    const { priority } = spec;
     const model = await readModel(spec.model.uri);
-    if ('result' in model) unread.push({ namespace, name, ...model });
+    if ('result' in model) unread.push({ namespace, name, priority, ...model });
     else deployments.push({ namespace, name, spec, model });
   }
   const fleet = { deployments, nodes, catalogue, ...(workload ? { workload } : {}) };
-  const planned = planFleet(fleet).flatMap(toPlanned);
+  const planned = planFleet(fleet);
+  const notes = orderNotes(planned, planFleet({ ...fleet, order: 'Name' }));
   const gaps = namedGaps(createInventory(nodes, catalogue).topology);
-  return { plans: [...planned, ...unread].toSorted(byName), nodes, gaps, problems };
+  const plans = [...planned.flatMap(toPlanned), ...unread].toSorted(byName);
+  return { plans, nodes, gaps, notes, problems };
 };
 
-const toPlanned = ({ namespace, name, model, results }: FleetPlan): PlannedDeployment[] => {
+const toPlanned = ({ namespace, name, spec, model, results }: FleetPlan): PlannedDeployment[] => {
   const [result] = results;
   const groups = results.length > 1 ? { groups: results } : {};
-  return result ? [{ namespace, name, model, result, ...groups }] : [];
+  const { priority } = spec;
+  return result ? [{ namespace, name, priority, model, result, ...groups }] : [];
 };
+
+/** Where the largest does not come first, as for a control plane that meets all of them at once. */
+const orderNotes = (planned: readonly FleetPlan[], byName: readonly FleetPlan[]): string[] => {
+  const changed = planned.flatMap(({ namespace, name, results }, index) => {
+    const [here, there] = [results, byName[index]?.results ?? []].map(placesOf);
+    return here === there ? [] : `${namespace}/${name} gets ${there} of ${results.length} places`;
+  });
+  if (changed.length === 0) return [];
+  return [
+    `The control plane does not plan the largest first, but the oldest. Of one age it goes by name, and then ` +
+      `${changed.join(', ')}. A higher spec.priority puts a deployment first, and so does applying it first.`,
+  ];
+};
+
+const placesOf = (results: readonly PlanResult[]): number => results.filter(({ ok }) => ok).length;
 
 /** Each folder once. What the catalogue of errors knows becomes the deployment's result. */
 const createReader = (): ((

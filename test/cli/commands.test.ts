@@ -51,6 +51,48 @@ test('validate: 0 for good files, 3 with file, line and field for bad ones', asy
   assert.equal((await espalier('validate', '-f', join(folder, 'absent.yaml'))).code, 3);
 });
 
+const mini = (name: string) => ({
+  kind: 'ClusterNode',
+  metadata: { name },
+  spec: { hardware: { model: 'Mac16,11', memory: '48Gi' } },
+});
+
+const model = (name: string, folderName: string, spec: object) => ({
+  kind: 'ModelDeployment',
+  metadata: { name },
+  spec: { model: { uri: `file://./examples/models/${folderName}` }, ...spec },
+});
+
+/** Two minis that hold the large model, or the small one: not both. */
+const crowded = (largePriority: number): string => {
+  const file = join(folder, `crowded-${largePriority}.yaml`);
+  const objects = [
+    mini('mini-1'),
+    mini('mini-2'),
+    model('a-small', 'qwen2.5-coder-32b-4bit', { parallelism: { strategy: 'Single' } }),
+    model('large', 'llama-3.1-70b-4bit', { priority: largePriority }),
+  ];
+  const apiVersion = 'espalier.dev/v1alpha1';
+  writeFileSync(file, objects.map((each) => stringify({ apiVersion, ...each })).join('---\n'));
+  return file;
+};
+
+test('plan: says where the order of the control plane would end otherwise, and priorities settle it', async () => {
+  const plain = await espalier('plan', '-f', crowded(0));
+  assert.equal(plain.code, 4);
+  assert.match(plain.stdout, /^ModelDeployment default\/a-small\nNo plan: InsufficientMemory$/m);
+  assert.match(plain.stdout, /held by default\/large\)/);
+  assert.match(
+    plain.stdout,
+    /default\/a-small gets 1 of 1 places, default\/large gets 0 of 1 places\. A higher spec.priority/,
+  );
+  const settled = await espalier('plan', '-f', crowded(10));
+  assert.match(settled.stdout, /^ModelDeployment default\/a-small, priority 0$/m);
+  assert.match(settled.stdout, /^ModelDeployment default\/large, priority 10\nPlan: /m);
+  assert.match(settled.stdout, /held by default\/large \(priority 10\)/);
+  assert.doesNotMatch(settled.stdout, /control plane/);
+});
+
 test('plan: 0 with a plan, 4 with the bytes that are missing, 3 without a deployment', async () => {
   const planned = await espalier('plan', '-f', 'examples/fleets/four-mac-minis', '-o', 'yaml');
   assert.equal(planned.code, 0);

@@ -19,8 +19,8 @@ import { note, outputOption, print, printValue } from '../output.ts';
 import type { OutputFormat } from '../output.ts';
 import { catalogueOption, collect } from '../options.ts';
 import { planFiles } from '../plan-files.ts';
-import type { PlannedFiles } from '../plan-files.ts';
-import { renderGaps, renderPlan } from '../plan/render.ts';
+import type { PlannedDeployment, PlannedFiles } from '../plan-files.ts';
+import { renderGaps, renderPlan, renderVictims } from '../plan/render.ts';
 import { applyWhatIf, whatIfHelp } from '../plan/what-if.ts';
 
 interface Options extends BackendOptions {
@@ -114,9 +114,11 @@ const livePlan = async (
   how: LivePlanOptions,
 ): Promise<PlannedFiles> => {
   const { name, namespace = 'default' } = deployment.metadata;
+  const { priority } = deployment.spec;
   try {
-    const { model, nodes, gaps, result } = await planLive(backend, deployment, how);
-    return { plans: [{ namespace, name, model, result }], nodes, gaps, problems: [] };
+    const { nodes, gaps, ...planned } = await planLive(backend, deployment, how);
+    const plans = [{ namespace, name, priority, ...planned }];
+    return { plans, nodes, gaps, notes: [], problems: [] };
   } catch (error) {
     if (!(error instanceof EspalierError)) throw error;
     throw new CommandFailure(
@@ -129,21 +131,32 @@ const livePlan = async (
 };
 
 const show = (planned: PlannedFiles, options: Options): void => {
-  const { plans, gaps, problems } = planned;
+  const { plans, gaps, notes, problems } = planned;
   for (const problem of problems) note(`${problem.file}:${problem.line}: ${problem.message}`);
   if (options.svg !== undefined) writeFileSync(options.svg, toSvg(pictureOf(planned)));
   if (options.dot) print(toDot(pictureOf(planned)));
   else if (options.output === 'json' || options.output === 'yaml') {
     const shown = plans.map(({ model: _model, ...planned }) => planned);
-    printValue({ plans: shown, gaps }, options.output);
+    printValue({ plans: shown, gaps, notes }, options.output);
   } else {
-    for (const { namespace, name, result } of plans) {
-      const live = options.filename === undefined ? ', planned now' : '';
-      print(`ModelDeployment ${namespace}/${name}${live}\n${renderPlan(result)}`);
+    const live = options.filename === undefined ? ', planned now' : '';
+    for (const each of plans) {
+      print(`${titleOf(each, plans)}${live}\n${renderPlan(each.result)}`);
+      if (each.victims && each.victims.length > 0) print(renderVictims(each.victims));
     }
     if (gaps.length > 0) print(renderGaps(gaps));
+    for (const text of notes) print(`\n${text}`);
   }
   judge(planned);
+};
+
+/** Its priority is said where any deployment has one. */
+const titleOf = (
+  { namespace, name, priority }: PlannedDeployment,
+  all: readonly PlannedDeployment[],
+): string => {
+  const isTold = all.some((each) => each.priority !== 0);
+  return `ModelDeployment ${namespace}/${name}${isTold ? `, priority ${priority}` : ''}`;
 };
 
 const judge = ({ plans, problems }: PlannedFiles): void => {

@@ -1,7 +1,9 @@
 import { formatBytes } from '../../base/quantity.ts';
+import type { PlacedGroup } from '../../planner/fleet/preemption.ts';
 import type { Prediction } from '../../planner/prediction.ts';
 import { shapeLabel } from '../../planner/shapes.ts';
 import type { Plan, PlanOption, PlanResult } from '../../planner/types.ts';
+import { victimsText } from '../fleet/live-room.ts';
 import { table } from '../output.ts';
 
 /** What `espalier plan` prints: the winner, every option with its figures, and why each other one lost. */
@@ -29,6 +31,10 @@ export const renderGaps = (gaps: readonly string[]): string => {
   const lines = [...shown, ...(more > 0 ? [`and ${more} more`] : [])];
   return `\nCables without RDMA\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
 };
+
+/** Who runs there now. */
+export const renderVictims = (victims: readonly PlacedGroup[]): string =>
+  `Of lower priority, and would have to leave for it: ${victimsText(victims)}\n`;
 
 /** -o json has all. */
 const mostGaps = 12;

@@ -30,6 +30,8 @@ export interface FleetInput {
   corrections?: readonly Correction[];
   /** What runs now: plans that still stand are handed back as they are. */
   current?: readonly FleetPlan[];
+  /** Within a priority. Unless given, those that no node holds alone come first. */
+  order?: 'LargestFirst' | 'Name';
 }
 
 /** One deployment with a result for each of its groups; for one where it asks for none, to say what it would take. */
@@ -93,15 +95,19 @@ class FleetPlanning {
   }
 
   planPeers(peers: readonly FleetDeployment[]): void {
+    for (const deployment of this.#input.order === 'Name' ? peers : this.#largestFirst(peers)) {
+      this.#planOne(deployment);
+    }
+  }
+
+  #largestFirst(peers: readonly FleetDeployment[]): FleetDeployment[] {
     const sized = peers.map((deployment) => {
       const groups = this.#groupsOf(deployment);
       const isStanding = groups.length > 0 && groups.every((result) => result);
       const bytes = isStanding ? 0 : this.#planner.needsSeveral(this.#requestOf(deployment));
       return { deployment, bytes };
     });
-    for (const { deployment } of sized.toSorted((a, b) => b.bytes - a.bytes)) {
-      this.#planOne(deployment);
-    }
+    return sized.toSorted((a, b) => b.bytes - a.bytes).map(({ deployment }) => deployment);
   }
 
   #planOne(deployment: FleetDeployment): void {
