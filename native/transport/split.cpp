@@ -26,7 +26,7 @@ std::unique_ptr<Group> MeshGroup::splitOrThrow(int color, int key, Status& statu
   }
   mesh_.begin();
   // A team's calls do not meet with those over links: say there what is called here.
-  if (status.ok() && oneTeam()) status = fromTeam(team_->barrier(Operation::Split));
+  status = oneTeam() ? fromTeam(team_->barrier(Operation::Split)) : Status::success();
   if (!status.ok()) return nullptr;
   const Family& family = *identity_.family;
   const Member& self = family.members[family.rank];

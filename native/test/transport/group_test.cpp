@@ -26,6 +26,17 @@ TEST("a group of one needs nobody") {
   CHECK_EQ(child->size(), 1);
 }
 
+TEST("a split says how it went, whatever the status said before") {
+  SharedBoard board;
+  runThreads(2, [&](int rank) {
+    auto group = join(optionsFor(rank, 2, LinkKind::SharedMemory, board.get()));
+    Status status = Status::failure("InvalidArgument", "of an earlier call");
+    auto child = group->split(0, 0, status);
+    CHECK_OK(status);
+    CHECK_EQ(child->size(), 2);
+  });
+}
+
 TEST("all ranks get the same bits, for sizes that are no power of two as well") {
   for (const int size : {3, 5, 8, 16}) {
     SharedBoard board;
