@@ -123,7 +123,8 @@ class Group {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  /// `in` may equal `out` (in place); otherwise the buffers do not overlap.
+  /// `in` may equal `out` (in place), here and below; otherwise the buffers do not overlap, but that a rank's input to an
+  /// all-gather and its output of a reduce-scatter may lie at its own place in the other buffer.
   virtual Status allReduce(const void* in, void* out, size_t count, DataType type, ReduceOp op) = 0;
   /// out has size() × count elements, in rank order.
   virtual Status allGather(const void* in, void* out, size_t count, DataType type) = 0;

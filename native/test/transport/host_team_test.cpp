@@ -86,6 +86,28 @@ void checkTeamScatter(Group& group, Where where, size_t count, const std::string
                 what + " reduceScatter");
 }
 
+/// Members read each other's inputs where they lie, so what comes in place of an input must wait for them. `own`: at the
+/// rank's own place in the longer buffer, where it need not.
+void checkTeamInPlace(Group& group, bool own, size_t count, int rounds) {
+  const int rank = group.rank(), size = group.size();
+  const size_t all = count * static_cast<size_t>(size), first = static_cast<size_t>(rank) * count;
+  Buffer buffer(group, all * sizeof(float), true);
+  float* const data = buffer.as<float>();
+  float* const part = data + (own ? first : 0);
+  for (int round = 0; round < rounds; ++round) {
+    for (size_t i = 0; i < all; ++i) data[i] = element<float>(rank, (i + round) % kPeriod);
+    CHECK_OK(group.reduceScatter(data, part, count, DataType::Float32, ReduceOp::Sum));
+    checkElements(part, count,
+                  [&](size_t i) { return reduced<float>(0, size, (first + i + round) % kPeriod, ReduceOp::Sum); },
+                  "reduceScatter in place");
+    for (size_t i = 0; i < count; ++i) part[i] = element<float>(rank, i + round);
+    CHECK_OK(group.allGather(part, data, count, DataType::Float32));
+    checkElements(data, all,
+                  [&](size_t i) { return element<float>(static_cast<int>(i / count), i % count + round); },
+                  "allGather in place");
+  }
+}
+
 void checkTeamMoves(Group& group, Where where, size_t count, const std::string& what) {
   const int rank = group.rank(), size = group.size();
   const size_t all = count * static_cast<size_t>(size);
@@ -145,6 +167,18 @@ TEST("a host team of threads reduces and moves right wherever the buffers lie") 
       checkTeamMoves(*group, Where::Mixed, count, "threads,");
     }
   });
+}
+
+TEST("reduce-scatters and all-gathers in place are right in the team's own memory") {
+  SharedBoard board;
+  Processes ranks(3, [&](int rank) {
+    auto group = join(optionsFor(rank, 3, LinkKind::SharedMemory, board.get()));
+    for (const bool own : {false, true}) {
+      checkTeamInPlace(*group, own, 16, 300);
+      checkTeamInPlace(*group, own, 200'001, 5);
+    }
+  });
+  ranks.join(30);
 }
 
 TEST("large own buffers are summed right, past the caches") {

@@ -37,7 +37,9 @@ bool HostTeam::gatherByChunks(const std::byte* in, std::byte* out, size_t stride
   const Slice own = blocks.range(index(), 0);
   const Slice mine = {own.offset, std::min(stride, blocks.bytes - own.offset)};
   if (mine.bytes > 0 && out + mine.offset != in) std::memcpy(out + mine.offset, in, mine.bytes);
-  const ArenaOffset at = atOnce ? kStaged : offsetOf(in, mine.bytes);
+  // What others read where it lies must not be where their blocks come.
+  const bool isSpoilt = in == out && mine.offset > 0;
+  const ArenaOffset at = atOnce || isSpoilt ? kStaged : offsetOf(in, mine.bytes);
   const auto stage = [&](uint32_t number) {
     const Slice part = blocks.range(index(), number);
     if (at == kStaged && part.bytes > 0) {

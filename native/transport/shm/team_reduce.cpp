@@ -79,7 +79,9 @@ TeamBlocks HostTeam::evenBlocks(size_t bytes) const {
 }
 
 bool HostTeam::reduceScattered(const TeamBlocks& blocks, const std::byte* in, std::byte* out) {
-  const ArenaOffset inAt = offsetOf(in, blocks.bytes);
+  // A result that takes the place of another member's block would be written while that one reads it.
+  const bool spoilsInput = in == out && blocks.outShift > 0;
+  const ArenaOffset inAt = spoilsInput ? kStaged : offsetOf(in, blocks.bytes);
   takeChunks(blocks.chunks());
   if (inAt == kStaged) stageBlocks(blocks, in, 0);
   announce(inAt, kStaged);
