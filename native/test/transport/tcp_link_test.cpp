@@ -130,6 +130,36 @@ TEST("a TCP link takes three long messages in while one is held, so that no two 
   }
 }
 
+TEST("a TCP link goes on when what it has read ahead ends within a header") {
+  // Seven of the first socket's parts fill its stage but for 24 bytes: five messages of 1 MiB, rounded up to 8 bytes.
+  TcpEnds ends(4);
+  ends.makeLinks();
+  std::vector<size_t> sizes(6, 4 * 187'200);
+  sizes.push_back(4 * 187'456);
+  sizes.push_back(64);
+  std::vector<std::vector<std::byte>> payloads;
+  for (const size_t bytes : sizes) payloads.push_back(patternOf(bytes, static_cast<uint32_t>(payloads.size())));
+  for (uint32_t sequence = 0; sequence < sizes.size(); ++sequence) {
+    eventually("the message is on its way", 10, [&] {
+      ends.right->progress();
+      return ends.left->trySend(headerFor(sizes[sequence], sequence), payloads[sequence].data()) == LinkResult::Done;
+    });
+  }
+  // Until nothing more fits.
+  for (uint64_t before = 1, now = 0; before != now;) {
+    before = ends.right->bytesHeard();
+    ends.right->progress();
+    now = ends.right->bytesHeard();
+  }
+  for (uint32_t sequence = 0; sequence < sizes.size(); ++sequence) {
+    Message message;
+    eventually("the message is whole", 10, [&] { return ends.right->tryReceive(message) == LinkResult::Done; });
+    CHECK(message.header == headerFor(sizes[sequence], sequence));
+    CHECK(std::memcmp(message.payload, payloads[sequence].data(), sizes[sequence]) == 0);
+    ends.right->release();
+  }
+}
+
 #ifdef __linux__
 TEST("a TCP connection within a host is not paced, whatever the system's choice is") {
   TcpEnds ends(1);

@@ -196,6 +196,7 @@ class TcpLink final : public Link {
     TcpStream& stream = streams_[0];
     if (stream.aheadBytes() >= sizeof(Header)) return openAhead();
     if (target_ == nullptr) {
+      stream.compact();  // a part of a header at the stage's end has no room for its rest
       stream.readAhead(mostBytes_);
       return stream.aheadBytes() >= sizeof(Header) && openAhead();
     }
