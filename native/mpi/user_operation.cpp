@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "transport/reduce/kernels.h"
+#include "transport/reduce/modes.h"
 
 namespace espalier::mpi {
 namespace {
@@ -38,6 +39,7 @@ uint8_t tryOut(Datatype& type, UserFunction* user) {
   std::copy_n(kRight, kProbes, in);
   int count = kProbes;
   Datatype* handle = &type;
+  const transport::OrdinaryModes modes;
   user(in, got, &count, &handle);
   for (size_t i = 0; i < std::size(kCandidates); ++i) {
     transport::reducePair(expected, kLeft, kRight, kProbes, kCandidates[i].type, kCandidates[i].op);
@@ -103,6 +105,7 @@ Status reduceGathered(transport::Group& group, const void* in, void* out, size_t
       self(self, middle, high);
       combine(all.data() + middle * bytes, all.data() + low * bytes, elements);
     };
+    const transport::OrdinaryModes modes;
     reduce(reduce, 0, group.size());
     std::memcpy(static_cast<std::byte*>(out) + done * type.bytes, all.data(), bytes);
     done += elements;

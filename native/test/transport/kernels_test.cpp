@@ -1,7 +1,12 @@
+#include <cfenv>
 #include <cstring>
 #include <random>
 #include <string>
 #include <vector>
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 #include "test/check.h"
 #include "transport/reduce/combine.h"
@@ -158,6 +163,58 @@ TEST("every kernel has the bits of the definition on random bits, at any place, 
   checkType<uint16_t>(DataType::Uint16);
   checkType<uint32_t>(DataType::Uint32);
   checkType<uint64_t>(DataType::Uint64);
+}
+
+/// Runs `body` as on a thread whose floating-point modes somebody else has changed: a library that was linked with
+/// -ffast-math does so when it is loaded.
+template <class Body>
+void inOtherModes(Body body) {
+#if defined(__x86_64__)
+  constexpr unsigned kFlushAndDenormalsAreZero = 0x8040, kRoundUp = 0x4000;
+  const unsigned before = _mm_getcsr();
+  _mm_setcsr(before | kFlushAndDenormalsAreZero | kRoundUp);
+  body();
+  const unsigned after = _mm_getcsr();
+  _mm_setcsr(before);
+  CHECK_EQ(after & (kFlushAndDenormalsAreZero | kRoundUp), kFlushAndDenormalsAreZero | kRoundUp);
+#else
+  std::fesetround(FE_UPWARD);
+  body();
+  const int after = std::fegetround();
+  std::fesetround(FE_TONEAREST);
+  CHECK_EQ(after, FE_UPWARD);
+#endif
+}
+
+template <class T>
+void checkInOtherModes(DataType type) {
+  constexpr size_t kCount = 1'003;
+  std::vector<T> a(kCount), b(kCount), pair(kCount), tree(kCount);
+  // Subnormal numbers of every size, and a few that are large enough to round.
+  for (uint32_t i = 0; i < kCount; ++i) {
+    a[i] = fromBits<T>(i * 2'654'435'761u % (sizeof(T) == 4 ? 0x800000u : 0x400u) + (i % 5 == 0 ? 0x3f800000u >> (32 - 8 * sizeof(T)) : 0));
+    b[i] = fromBits<T>(i + 1);
+  }
+  const void* inputs[] = {a.data(), b.data(), a.data()};
+  for (const ReduceOp op : {ReduceOp::Sum, ReduceOp::Max}) {
+    inOtherModes([&] {
+      reducePair(pair.data(), a.data(), b.data(), kCount, type, op);
+      reduceTree(tree.data(), inputs, 3, kCount, type, op);
+    });
+    std::vector<T> rightPair(kCount), rightTree(kCount);
+    reducePair(rightPair.data(), a.data(), b.data(), kCount, type, op);
+    reduceTree(rightTree.data(), inputs, 3, kCount, type, op);
+    for (size_t i = 0; i < kCount; ++i) {
+      if (std::memcmp(&pair[i], &rightPair[i], sizeof(T)) == 0 && std::memcmp(&tree[i], &rightTree[i], sizeof(T)) == 0) continue;
+      throw CheckFailure("element " + std::to_string(i) + " of " + std::to_string(sizeof(T)) + " bytes differs");
+    }
+  }
+}
+
+TEST("a reduction's bits do not depend on the modes that the calling thread computes in") {
+  checkInOtherModes<float>(DataType::Float32);
+  checkInOtherModes<Float16>(DataType::Float16);
+  checkInOtherModes<BFloat16>(DataType::BFloat16);
 }
 
 TEST("a sum that is not a number is the same NaN on every machine, whatever was added") {

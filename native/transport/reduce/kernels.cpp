@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "transport/reduce/kernel_sets.h"
+#include "transport/reduce/modes.h"
 
 namespace espalier::transport {
 namespace {
@@ -76,6 +77,7 @@ void reducePair(void* out, const void* a, const void* b, size_t count, DataType 
     type = DataType::Float32;
     count *= 2;
   }
+  const OrdinaryModes modes;
   kernelFor(type, op)(out, a, b, count);
 }
 
@@ -87,6 +89,7 @@ void reduceTree(void* out, const void* const* inputs, int inputCount, size_t cou
   if (inputCount == 2) return reducePair(out, inputs[0], inputs[1], count, type, op);
   const size_t totalBytes = count * elementBytes(type);
   const bool complex = type == DataType::Complex64;
+  const OrdinaryModes modes;
   Tree tree;
   tree.kernel = kernelFor(complex ? DataType::Float32 : type, op);
   tree.inputs = inputs;
