@@ -4,6 +4,7 @@
 
 #include "test/transport/ranks.h"
 #include "test/transport/reference.h"
+#include "transport/shm/host_team.h"
 
 namespace espalier::test {
 namespace {
@@ -209,6 +210,58 @@ TEST("allocate goes on when the shared arena is full, and the sums stay right") 
     CHECK(group->allocate(SIZE_MAX - 8) == nullptr);
   });
   ranks.join(20);
+}
+
+/// Two members of a team in this process, whose next call has number `last` + 1; `last` is odd.
+struct TwoMembers {
+  std::shared_ptr<transport::Liveness> liveness =
+      std::make_shared<transport::Liveness>(0, 2, 1'000, std::vector<transport::ControlConnection>());
+  std::unique_ptr<transport::HostTeam> members[2];
+
+  TwoMembers(uint32_t last, int operationTimeoutMs) {
+    transport::TeamSegment segments[2];
+    const transport::Digest nonce{};
+    CHECK_OK(transport::TeamSegment::create(2, nonce, segments[0]));
+    CHECK_OK(transport::TeamSegment::open(segments[0].name(), 2, segments[0].arenaBytes(), nonce, segments[1]));
+    for (int i = 0; i < 2; ++i) {
+      transport::MemberWords& words = segments[0].words(i);
+      words.announcements[0].call = last - 1;
+      words.announcements[1].call = last;
+      words.progress = last;
+    }
+    for (int i = 0; i < 2; ++i) {
+      members[i] = std::make_unique<transport::HostTeam>(std::move(segments[i]), transport::TeamSeat{{0, 1}, {0, 1}, i, operationTimeoutMs},
+                                                         liveness);
+    }
+  }
+};
+
+TEST("a host team's counts start over after 2^32 calls, and nobody gets further ahead for it") {
+  for (const uint32_t last : {uint32_t{1}, ~uint32_t{0} - 14, ~uint32_t{0} - 2}) {
+    TwoMembers team(last, 20'000);
+    runThreads(2, [&](int rank) {
+      transport::HostTeam& own = *team.members[rank];
+      for (size_t round = 0; round < 24; ++round) {
+        const size_t count = round % 3 == 0 ? 100 : round % 3 == 1 ? 70'001 : 300'003;
+        std::vector<float> data(count, static_cast<float>(rank + 1)), all(2 * count);
+        CHECK(own.allReduce(data.data(), data.data(), count, DataType::Float32, ReduceOp::Sum));
+        CHECK(std::all_of(data.begin(), data.end(), [](float value) { return value == 3; }));
+        std::fill(data.begin(), data.end(), static_cast<float>(round + rank));
+        CHECK(own.broadcast(data.data(), count, DataType::Float32, 0));
+        CHECK(data[0] == static_cast<float>(round) && data[count - 1] == static_cast<float>(round));
+        CHECK(own.allGather(data.data(), all.data(), count, DataType::Float32));
+        CHECK_EQ(all[2 * count - 1], static_cast<float>(round));
+      }
+    });
+  }
+  // A root may leave one broadcast behind, but must wait before the next until the other has come to it.
+  for (const uint32_t last : {uint32_t{1}, ~uint32_t{0} - 2, ~uint32_t{0}}) {
+    TwoMembers team(last, 20);
+    float value = 1;
+    CHECK(team.members[0]->broadcast(&value, 1, DataType::Float32, 0));
+    CHECK(!team.members[0]->broadcast(&value, 1, DataType::Float32, 0));
+    CHECK_EQ(team.liveness->cause().code, "OperationTimeout");
+  }
 }
 
 TEST("a message meets a collective: all hear of it, unless it was sent before") {

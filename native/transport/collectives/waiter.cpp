@@ -54,7 +54,8 @@ bool isSameCall(const Header& a, const Header& b) {
 }  // namespace
 
 void Mesh::Waiter::pause(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming) {
-  if (rounds_++ == 0) began_ = Clock::now();
+  if (rounds_ == 0) began_ = Clock::now();
+  if (rounds_ < kSpins + 2) ++rounds_;  // no further: an idle wait may last for months
   if (rounds_ < kSpins && !mesh_.place_.crowded) {
     if (rounds_ % kSpinsPerGlance == 0 && Clock::now() - began_ > kSpinFor) rounds_ = kSpins;
     return relax();

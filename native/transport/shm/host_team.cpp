@@ -22,7 +22,9 @@ HostTeam::HostTeam(TeamSegment segment, TeamSeat seat, std::shared_ptr<Liveness>
       liveness_(std::move(liveness)),
       counters_(seat_.members.size()),
       wait_(segment_, seat_, *liveness_, counters_),
-      met_(seat_.members.size()),
+      call_(segment_.words(seat_.index).announcements[1].call),
+      base_(segment_.words(seat_.index).progress),
+      met_(seat_.members.size(), call_),
       buffers_(seat_.members.size()),
       inputs_(seat_.members.size()) {}
 
@@ -47,7 +49,7 @@ ArenaOffset HostTeam::offsetOf(const void* data, size_t bytes) const {
 
 bool HostTeam::begin(const Header& header) {
   const uint32_t last = call_++;
-  for (int step = 1; step < size() && last > 0; ++step) {
+  for (int step = 1; step < size(); ++step) {
     if (!meetOne((index() + step) % size(), last)) return false;
   }
   headers_[call_ % 2] = header;

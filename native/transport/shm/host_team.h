@@ -100,8 +100,8 @@ class HostTeam {
   std::shared_ptr<Liveness> liveness_;
   std::vector<TeamCounters> counters_;
   TeamWait wait_;
-  uint32_t call_ = 0;  ///< number of the present call
-  uint32_t base_ = 0;  ///< progress of all members at its start
+  uint32_t call_;  ///< number of the present call; a fresh segment begins with 0
+  uint32_t base_;  ///< progress of all members at its start
   Header headers_[2];  ///< of the present and the last call
   std::vector<uint32_t> met_;  ///< by member: the last call that it was met in
   std::vector<Buffers> buffers_;

@@ -80,7 +80,7 @@ bool TeamWait::awaitLong(int member, TeamWord kind, uint32_t target) {
   if (spinning) coreSharing_.separateFrom(member, began);
   else coreSharing_.spreadOut(began);
   if (dearWaits_ > 0) --dearWaits_;
-  for (int round = 1; !isAtLeast(word.load(std::memory_order_acquire), target); ++round) {
+  for (uint32_t round = 1; !isAtLeast(word.load(std::memory_order_acquire), target); ++round) {
     // Look again after seeing that it left: its last word may have come between the two looks.
     if (left.load(std::memory_order_acquire) != 0 && !isAtLeast(word.load(std::memory_order_acquire), target)) {
       liveness_.fail(failure("PeerLeft",
