@@ -4,9 +4,8 @@ import type { Kind } from '../inventory.ts';
 import type { LayerRange } from '../partition.ts';
 import type { Prediction } from '../prediction.ts';
 import type { Shape } from '../shapes.ts';
-import { slowestOf } from '../topology/link-facts.ts';
 import type { LinkTable } from '../topology/link-facts.ts';
-import type { Evaluator, Staffing } from './evaluate.ts';
+import type { Evaluator } from './evaluate.ts';
 import type { Placeable } from './placeable.ts';
 
 /** A cut on nodes that have the room for it. */
@@ -34,55 +33,27 @@ export const appraise = (
 ): Prediction | undefined => {
   const { shape, candidates, ranges, mode, hopMode = mode, byNetwork } = placed;
   const { tensorSize, pipelineSize, expertSize } = shape;
-  const kinds = candidates.flatMap(({ seat }) => seat.kind ?? []);
-  if (kinds.length < candidates.length) return undefined;
-  if (mode === 'None' || hopMode === 'None') {
-    return evaluator.predict({ tensorSize, stages: stagesOf(kinds, ranges, shape) });
+  const kinds: Kind[] = [];
+  const nodes: number[] = [];
+  for (const { seat } of candidates) {
+    if (!seat.kind) return undefined;
+    kinds.push(seat.kind);
+    nodes.push(seat.index);
   }
-  const indexes = candidates.map(({ seat }) => seat.index);
-  const network = byNetwork ? links.network(indexes) : undefined;
+  if (mode === 'None' || hopMode === 'None') return evaluator.predict({ tensorSize, ranges, kinds });
   const slowestLink = (): LinkFacts | undefined =>
-    mode === 'TCP' && byNetwork === 'All' ? network : slowestInStages(links, indexes, shape, mode);
+    mode === 'TCP' && byNetwork === 'All'
+      ? links.network(nodes)
+      : links.withinStages(nodes, tensorSize, mode);
   const slowestHop = (): LinkFacts | undefined =>
-    hopMode === 'TCP' && byNetwork ? network : links.slowest(stagePairs(indexes, shape), hopMode);
+    hopMode === 'TCP' && byNetwork
+      ? links.network(nodes)
+      : links.betweenStages(nodes, tensorSize, hopMode);
   const link = tensorSize > 1 ? slowestLink() : undefined;
   const hop = pipelineSize > 1 ? slowestHop() : undefined;
   if ((tensorSize > 1 && !link) || (pipelineSize > 1 && !hop)) return undefined;
-  return evaluator.predict({
-    tensorSize,
-    ...(expertSize === undefined ? {} : { expertSize }),
-    stages: stagesOf(kinds, ranges, shape),
-    ...(link ? { link } : {}),
-    ...(hop ? { hop } : {}),
-  });
+  return evaluator.predict({ tensorSize, expertSize, ranges, kinds, link, hop });
 };
-
-const stagesOf = (
-  kinds: readonly Kind[],
-  ranges: readonly LayerRange[],
-  { tensorSize }: Shape,
-): Staffing['stages'] =>
-  ranges.map((layers, stage) => ({
-    layers,
-    kinds: kinds.slice(stage * tensorSize, (stage + 1) * tensorSize),
-  }));
-
-const slowestInStages = (
-  links: LinkTable,
-  indexes: readonly number[],
-  { tensorSize, pipelineSize }: Shape,
-  mode: 'TCP' | 'RDMA',
-): LinkFacts | undefined => {
-  const found = Array.from({ length: pipelineSize }, (_, stage) =>
-    links.slowestAmong(indexes.slice(stage * tensorSize, (stage + 1) * tensorSize), mode),
-  );
-  const known = found.filter((link) => link !== undefined);
-  return known.length < found.length ? undefined : slowestOf(known);
-};
-
-/** Each rank with its counterpart on the next stage. */
-const stagePairs = (indexes: readonly number[], { tensorSize }: Shape): [number, number][] =>
-  indexes.slice(tensorSize).map((right, rank): [number, number] => [indexes[rank] ?? right, right]);
 
 export const namesOf = (candidates: readonly Candidate[]): string[] =>
   candidates.map(({ node }) => node.name);

@@ -18,10 +18,13 @@ export type Predict = (option: PerformanceOption) => Prediction | undefined;
 export interface Staffing {
   tensorSize: number;
   /** Nodes with whole experts. */
-  expertSize?: number;
-  stages: { layers: LayerRange; kinds: readonly Kind[] }[];
-  link?: LinkFacts;
-  hop?: LinkFacts;
+  expertSize?: number | undefined;
+  /** ranges[stage]. */
+  ranges: readonly LayerRange[];
+  /** kinds[rank]: `tensorSize` for each stage. */
+  kinds: readonly Kind[];
+  link?: LinkFacts | undefined;
+  hop?: LinkFacts | undefined;
 }
 
 interface Predictor {
@@ -101,19 +104,20 @@ const createMemory = (
 const correctionOn = (
   { engine, model }: Demand,
   corrections: readonly Correction[],
-  { stages }: Staffing,
+  { kinds }: Staffing,
 ): number | undefined => {
   if (corrections.length === 0) return undefined;
-  const chips = stages.flatMap(({ kinds }) => kinds.map(({ chip }) => chip.chip));
+  const chips = kinds.map(({ chip }) => chip.chip);
   const about = { engine: engine.name, architecture: model.architecture, chips };
   return correctionFor(corrections, about);
 };
 
-const keyOf = ({ tensorSize, expertSize = 1, stages, link, hop }: Staffing): string => {
-  const who = stages.map(
-    ({ layers, kinds }) => `${layers.endLayer}:${kinds.map(({ id }) => id).join()}`,
-  );
-  return `${tensorSize}/${expertSize}/${who.join(';')}/${linkKey(link)}/${linkKey(hop)}`;
+/** Built in loops, for search asks very often. */
+const keyOf = ({ tensorSize, expertSize = 1, ranges, kinds, link, hop }: Staffing): string => {
+  let key = `${tensorSize}/${expertSize}/${linkKey(link)}/${linkKey(hop)}/`;
+  for (const { endLayer } of ranges) key += `${endLayer}:`;
+  for (const { id } of kinds) key += `${id},`;
+  return key;
 };
 
 const linkKey = (link: LinkFacts | undefined): string =>
@@ -123,13 +127,16 @@ const toOption = (
   { model, engine, maxConcurrentRequests }: Demand,
   workload: Workload,
   performance: PerformanceFacts,
-  { tensorSize, expertSize, stages, link, hop }: Staffing,
+  { tensorSize, expertSize, ranges, kinds, link, hop }: Staffing,
 ): PerformanceOption => ({
   model,
   engine,
   performance,
   tensorSize,
-  stages: stages.map(({ layers, kinds }) => ({ layers, ranks: [...kinds] })),
+  stages: ranges.map((layers, stage) => ({
+    layers,
+    ranks: kinds.slice(stage * tensorSize, (stage + 1) * tensorSize),
+  })),
   ...(expertSize === undefined ? {} : { expertSize }),
   ...(link ? { link } : {}),
   ...(hop ? { hop } : {}),

@@ -47,16 +47,13 @@ export const wholeExperts = (
   const why = `engine ${engine.name} slices experts, and cannot place them whole, which would take ${formatBytes(held.totalBytes)} of the fullest node`;
   const kind = candidates[0]?.seat.kind;
   const indexes = candidates.map(({ seat }) => seat.index);
-  const link = mode === 'RDMA' ? links.slowestAmong(indexes, mode) : links.network(indexes);
+  const link =
+    mode === 'RDMA' ? links.withinStages(indexes, indexes.length, mode) : links.network(indexes);
   if (!kind || !link) return { ...about, reason: 'NotAvailableYet', message: `${slices}; ${why}` };
   const sliced: Staffing = {
     tensorSize: size,
-    stages: [
-      {
-        layers,
-        kinds: Array.from({ length: size }, () => kind),
-      },
-    ],
+    ranges: [layers],
+    kinds: Array.from({ length: size }, () => kind),
     link,
   };
   const [whole, cut] = [{ ...sliced, expertSize: size }, sliced].map((each) =>

@@ -20,13 +20,12 @@ import { shapeLabel, worldSize } from '../shapes.ts';
 import type { Shape } from '../shapes.ts';
 import type { PlanInput, PlanResult, Workload } from '../types.ts';
 import { listRejections, refuse } from '../verdict.ts';
-import { appraise } from './appraise.ts';
 import { createClaims } from './claims.ts';
 import type { Claim } from './claims.ts';
 import { createEvaluators } from './evaluate.ts';
 import type { Predict } from './evaluate.ts';
 import { wholeExperts } from './expert.ts';
-import { bestOf, listOptions, scored } from './option.ts';
+import { bestOf, listOptions, optionOf } from './option.ts';
 import type { Engagement, Option } from './option.ts';
 import { crowdOf, optionsFor } from './options.ts';
 import type { Attempt } from './options.ts';
@@ -277,20 +276,23 @@ const keepCurrent = (
   if (!current) return undefined;
   const { objective, degradation } = deployment.spec;
   for (const engagement of engagements) {
-    const { evaluator } = engagement;
-    const { engine } = evaluator.demand;
+    const { engine } = engagement.evaluator.demand;
     if (current.engine !== undefined && current.engine !== engine.name) continue;
     const shape = asked(engagement).find(
       ({ tensorSize, pipelineSize }) =>
         tensorSize === current.tensorSize && pipelineSize === current.pipelineSize,
     );
     if (!shape || impossible(model, shape, engine)) continue;
-    const ways = placeOnCurrent(engagement, shape, current, transport).map((placed) => {
-      const predicted = appraise(placed, evaluator, inventory.links);
-      const option = { ...placed, engagement, degradedBy: [], ...(predicted ? { predicted } : {}) };
-      const crowd = crowdOf(engagement, groupsOf(request));
-      return { ...scored(option, objective, crowd), isCurrent: true };
-    });
+    const about = {
+      links: inventory.links,
+      objective,
+      crowd: crowdOf(engagement, groupsOf(request)),
+      degradedBy: [],
+    };
+    const ways = placeOnCurrent(engagement, shape, current, transport).map((placed) => ({
+      ...optionOf(placed, engagement, about),
+      isCurrent: true,
+    }));
     const kept = bestOf(ways.filter(isFastEnough(degradation.minTokensPerSecond)));
     if (!kept) continue;
     options.push(kept);

@@ -13,7 +13,8 @@ import type { Refusal } from '../refusal.ts';
 import { shapeLabel, strategyOf, worldSize } from '../shapes.ts';
 import type { ModelDeploymentSpec } from '../../resources/types.ts';
 import type { PlanOption } from '../types.ts';
-import { namesOf } from './appraise.ts';
+import type { LinkTable } from '../topology/link-facts.ts';
+import { appraise, namesOf } from './appraise.ts';
 import type { Placed } from './appraise.ts';
 import type { Evaluator } from './evaluate.ts';
 import type { Pool } from './pool.ts';
@@ -29,7 +30,7 @@ export interface Option extends Placed {
   engagement: Engagement;
   degradedBy: Rung['degradedBy'];
   /** Undefined where nothing is known of a chip or a link. */
-  predicted?: Prediction;
+  predicted: Prediction | undefined;
   /** Higher is better; 0 where nothing is predicted. */
   score: number;
   /** Where the group runs now. */
@@ -38,18 +39,24 @@ export interface Option extends Placed {
 
 type Objective = ModelDeploymentSpec['objective'];
 
-export const scored = (
-  option: Omit<Option, 'score'>,
-  objective: Objective,
-  crowd: Crowd,
-): Option => ({
-  ...option,
-  score: option.predicted
-    ? scoreOf(objective, option.predicted, worldSize(option.shape)) /
-      (1 + othersOn(option)) ** 2 /
-      turnsOf(worldSize(option.shape), crowd)
-    : 0,
-});
+/** What these nodes are worth to a deployment. */
+export const optionOf = (
+  placed: Placed,
+  engagement: Engagement,
+  {
+    links,
+    objective,
+    crowd,
+    degradedBy,
+  }: { links: LinkTable; objective: Objective; crowd: Crowd } & Pick<Option, 'degradedBy'>,
+): Option => {
+  const predicted = appraise(placed, engagement.evaluator, links);
+  const nodes = worldSize(placed.shape);
+  const score = predicted
+    ? scoreOf(objective, predicted, nodes) / (1 + othersOn(placed)) ** 2 / turnsOf(nodes, crowd)
+    : 0;
+  return { ...placed, engagement, degradedBy, predicted, score };
+};
 
 /** What the groups of one deployment have to share. */
 export interface Crowd {
@@ -67,8 +74,11 @@ const turnsOf = (nodes: number, { groups, idleNodes }: Crowd): number =>
  * Groups that compute on one node take turns: with one other, each is half as fast while both are busy. It takes
  * as much from those that were there as it gets itself, hence the square.
  */
-const othersOn = ({ candidates }: Pick<Option, 'candidates'>): number =>
-  Math.max(...candidates.map(({ seat }) => seat.groups));
+const othersOn = ({ candidates }: Placed): number => {
+  let most = 0;
+  for (const { seat } of candidates) most = Math.max(most, seat.groups);
+  return most;
+};
 
 const engineOf = ({ engagement }: Option): string => engagement.evaluator.demand.engine.name;
 

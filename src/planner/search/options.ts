@@ -11,9 +11,8 @@ import type { Shape } from '../shapes.ts';
 import type { LinkTable } from '../topology/link-facts.ts';
 import type { Topology } from '../topology/topology.ts';
 import type { ModelDeploymentSpec } from '../../resources/types.ts';
-import { appraise } from './appraise.ts';
 import type { Placed } from './appraise.ts';
-import { scored } from './option.ts';
+import { optionOf } from './option.ts';
 import type { Crowd, Engagement, Option } from './option.ts';
 import { isIdle } from './placeable.ts';
 import { placePlainly } from './plain.ts';
@@ -47,11 +46,8 @@ export const optionsFor = (
   const { open, refused } = sift(demand, shapes);
   const refusals: Refusal[] = [...refused];
   const crowd = crowdOf(engagement, attempt.groups);
-  const finish = (placed: Placed): Option => {
-    const predicted = appraise(placed, engagement.evaluator, attempt.links);
-    const option = { ...placed, engagement, degradedBy, ...(predicted ? { predicted } : {}) };
-    return scored(option, attempt.objective, crowd);
-  };
+  const about = { ...attempt, crowd, degradedBy };
+  const finish = (placed: Placed): Option => optionOf(placed, engagement, about);
   const options = placedWell(engagement, open, attempt)
     .map(finish)
     .filter(({ predicted }) => predicted);

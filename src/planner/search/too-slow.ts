@@ -106,8 +106,9 @@ const speedOn = (
   const kinds = Array.from({ length: tensorSize }, () => kind);
   const predicted = evaluator.predict({
     tensorSize,
-    stages: [{ layers, kinds }],
-    ...(link ? { link } : {}),
+    ranges: [layers],
+    kinds,
+    link,
   });
   return predicted?.decodeTokensPerSecond ?? 0;
 };

@@ -7,17 +7,22 @@ const unknownEthernetGbps = 1;
 /** Nodes that can all be cabled to each other: more have some pair that only the network joins. */
 const mostCabled = 9;
 
-/** Facts of the ways that nodes, told by their index, exchange by. */
+/** Facts of the ways that ranks exchange by. `nodes[rank]` is the index of a node, of `tensorSize` ranks to a stage. */
 export interface LinkTable {
-  /** Of the slowest pair; undefined when the catalogue has no facts for one of them. */
-  slowest: (
-    pairs: readonly (readonly [number, number])[],
+  /** Of the slowest pair within a stage; undefined when the catalogue has no facts for one of them. */
+  withinStages: (
+    nodes: readonly number[],
+    tensorSize: number,
+    mode: 'TCP' | 'RDMA',
+  ) => LinkFacts | undefined;
+  /** As withinStages, for each rank and its counterpart on the next stage. */
+  betweenStages: (
+    nodes: readonly number[],
+    tensorSize: number,
     mode: 'TCP' | 'RDMA',
   ) => LinkFacts | undefined;
   /** Of the slowest Ethernet among these. */
   network: (nodes: readonly number[]) => LinkFacts | undefined;
-  /** As slowest, for all pairs among these. */
-  slowestAmong: (nodes: readonly number[], mode: 'TCP' | 'RDMA') => LinkFacts | undefined;
 }
 
 export const createLinkTable = (
@@ -34,27 +39,37 @@ export const createLinkTable = (
     const rate = wire === 'Ethernet' ? Math.min(gbps[left] ?? 0, gbps[right] ?? 0) : Infinity;
     return overTCP(wire, rate);
   };
-  const slowest: LinkTable['slowest'] = (pairs, mode) => {
-    if (mode === 'RDMA') return rdma;
+  const network: LinkTable['network'] = (nodes) => {
+    let least = Infinity;
+    for (const node of nodes) least = Math.min(least, gbps[node] ?? 0);
+    return overTCP('Ethernet', least);
+  };
+  /** Of each rank with the later ones that it exchanges with: every `step`th, up to `end` of its own. */
+  const slowest = (
+    nodes: readonly number[],
+    { step, end }: { step: number; end: (rank: number) => number },
+  ): LinkFacts | undefined => {
     let worst: LinkFacts | undefined;
-    for (const [left, right] of pairs) {
-      const link = between(left, right);
-      if (!link) return undefined;
-      if (link !== worst && (!worst || isSlower(link, worst))) worst = link;
+    for (const [rank, left] of nodes.entries()) {
+      const last = Math.min(end(rank), nodes.length);
+      for (let other = rank + step; other < last; other += step) {
+        const link = between(left, nodes[other] ?? left);
+        if (!link) return undefined;
+        if (link !== worst && (!worst || isSlower(link, worst))) worst = link;
+      }
     }
     return worst;
   };
-  const network: LinkTable['network'] = (nodes) =>
-    overTCP('Ethernet', Math.min(...nodes.map((node) => gbps[node] ?? 0)));
-  const slowestAmong: LinkTable['slowestAmong'] = (nodes, mode) => {
+  const withinStages: LinkTable['withinStages'] = (nodes, tensorSize, mode) => {
     if (mode === 'RDMA') return rdma;
-    if (nodes.length > mostCabled) return network(nodes);
-    return slowest(
-      nodes.flatMap((left, index) => nodes.slice(index + 1).map((right) => [left, right] as const)),
-      mode,
-    );
+    if (tensorSize > mostCabled) return network(nodes);
+    return slowest(nodes, { step: 1, end: (rank) => rank - (rank % tensorSize) + tensorSize });
   };
-  return { slowest, network, slowestAmong };
+  const betweenStages: LinkTable['betweenStages'] = (nodes, tensorSize, mode) =>
+    mode === 'RDMA'
+      ? rdma
+      : slowest(nodes, { step: tensorSize, end: (rank) => rank + tensorSize + 1 });
+  return { withinStages, betweenStages, network };
 };
 
 /** The fastest entry that the wire's rate allows, else the slowest of that wire. */
@@ -70,12 +85,6 @@ const createTCPFacts = (
     return ofWire?.find(({ linkGbps }) => linkGbps <= gbps) ?? ofWire?.at(-1);
   };
 };
-
-export const slowestOf = (links: readonly LinkFacts[]): LinkFacts | undefined =>
-  links.reduce<LinkFacts | undefined>(
-    (worst, link) => (!worst || isSlower(link, worst) ? link : worst),
-    undefined,
-  );
 
 const isSlower = (a: LinkFacts, b: LinkFacts): boolean =>
   a.hopMicroseconds === b.hopMicroseconds
