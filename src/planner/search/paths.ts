@@ -1,6 +1,7 @@
 import type { Island, Topology } from '../topology/topology.ts';
 import type { Placeable } from './placeable.ts';
-import type { Pool } from './pool.ts';
+import { aloneOf } from './teams.ts';
+import type { Team } from './teams.ts';
 
 /** More paths of one island than this are not all tried; rings and chains of up to 16 nodes have fewer. */
 const mostPaths = 256;
@@ -16,92 +17,115 @@ const mostIslandsOfLarge = 32;
 export interface OpenIslands {
   /** Puts an island where it belongs after its members changed. */
   move: (island: number) => void;
-  /** One island of each make, those with the most idle members first. */
-  oneOfEach: () => readonly number[];
-  membersOf: (island: number) => readonly number[];
-  idle: (index: number) => Placeable | undefined;
+  /**
+   * Ways through them, from cable to cable: every simple path of two to eight idle nodes, up to 256 of an island
+   * (32 in large fleets, and of the 32 islands with the most idle members), of islands of one make one, of paths
+   * through like machines the first. Without these bounds their number would explode.
+   */
+  paths: () => readonly Path[];
 }
 
+/** Each node is a stage. */
+export type Path = readonly Team[];
+
+/** Islands of one make. */
+interface Alike {
+  islands: Set<number>;
+  idle: number;
+}
+
+/** Keeps the paths of an island until it changes. */
 export const createOpenIslands = (
-  { islands }: Topology,
+  { islands, rdmaPeers }: Topology,
   placed: ReadonlyMap<number, Placeable>,
 ): OpenIslands => {
+  const isLarge = placed.size > largeFleet;
+  const most = isLarge ? mostPathsOfLarge : mostPaths;
   const idle = (index: number): Placeable | undefined => {
     const candidate = placed.get(index);
     return candidate?.seat.kind && candidate.node.usedMemoryBytes === 0 ? candidate : undefined;
   };
-  const makeOf = ({ form, members }: Island): string =>
-    `${form}/${members.map((index) => likenessOf(idle(index))).join()}`;
-  const idleIn = (island: number): number =>
-    (islands[island]?.members ?? []).filter((index) => idle(index)).length;
   const makes = new Map<number, string>();
-  const byMake = new Map<string, Set<number>>();
+  const byMake = new Map<string, Alike>();
+  const known = new Map<number, Path[]>();
+  let all: Path[] | undefined;
+  const leave = (island: number): void => {
+    const make = makes.get(island) ?? '';
+    const alike = byMake.get(make);
+    alike?.islands.delete(island);
+    if (alike?.islands.size === 0) byMake.delete(make);
+    makes.delete(island);
+    known.delete(island);
+    all = undefined;
+  };
   const move = (island: number): void => {
     const found = islands[island];
     if (!found || (found.form !== 'Ring' && found.form !== 'PartialMesh')) return;
-    const before = byMake.get(makes.get(island) ?? '');
-    before?.delete(island);
-    if (before?.size === 0) byMake.delete(makes.get(island) ?? '');
-    makes.delete(island);
-    if (idleIn(island) < 2) return;
-    const make = makeOf(found);
+    leave(island);
+    const members = found.members.map(idle);
+    const count = members.filter((member) => member).length;
+    if (count < 2) return;
+    const make = `${found.form}/${members.map(likenessOf).join()}`;
+    const alike = byMake.get(make) ?? { islands: new Set(), idle: count };
+    alike.islands.add(island);
     makes.set(island, make);
-    byMake.set(make, (byMake.get(make) ?? new Set()).add(island));
+    byMake.set(make, alike);
   };
   for (const island of islands.keys()) move(island);
-  const oneOfEach = (): number[] =>
-    [...byMake.values()]
-      .map((alike) => Math.min(...alike))
-      .toSorted((a, b) => idleIn(b) - idleIn(a) || a - b);
-  return { move, oneOfEach, idle, membersOf: (island) => islands[island]?.members ?? [] };
+  const pathsOf = (island: number): Path[] => {
+    const paths = known.get(island) ?? pathsThrough(islands[island], { rdmaPeers, most, idle });
+    known.set(island, paths);
+    return paths;
+  };
+  const paths = (): Path[] => {
+    const oneOfEach = [...byMake.values()]
+      .map((alike) => ({ island: Math.min(...alike.islands), idle: alike.idle }))
+      .toSorted((a, b) => b.idle - a.idle || a.island - b.island);
+    const tried = isLarge ? oneOfEach.slice(0, mostIslandsOfLarge) : oneOfEach;
+    return firstOfEach(tried.flatMap(({ island }) => pathsOf(island)));
+  };
+  return { move, paths: () => (all ??= paths()) };
 };
+
+const firstOfEach = (paths: readonly Path[]): Path[] => [
+  ...new Map(
+    paths
+      .toReversed()
+      .map((path) => [path.map(({ members }) => likenessOf(members[0])).join(), path]),
+  ).values(),
+];
 
 const likenessOf = (candidate: Placeable | undefined): string =>
   candidate ? `${candidate.seat.kind?.id}:${candidate.freeBytes}` : '-';
 
-/**
- * Ways through islands that are no full mesh, from cable to cable: every simple path of two to eight idle nodes,
- * up to 256 of an island (32 in large fleets, and of 32 islands), of islands of one make one, of paths through
- * like machines the first. Without these bounds their number would explode.
- */
-export const rdmaPaths = (
-  { rdmaPeers }: Topology,
-  { candidates, orders: { openIslands } }: Pool,
-): Placeable[][] => {
-  const isLarge = candidates.length > largeFleet;
-  const most = isLarge ? mostPathsOfLarge : mostPaths;
-  const islands = openIslands.oneOfEach();
-  const paths = (isLarge ? islands.slice(0, mostIslandsOfLarge) : islands).flatMap((island) =>
-    pathsThrough(openIslands, { members: openIslands.membersOf(island), peers: rdmaPeers, most }),
-  );
-  return [...new Map(paths.toReversed().map((path) => [likeness(path), path])).values()];
-};
-
-const likeness = (path: readonly Placeable[]): string => path.map(likenessOf).join();
-
 const pathsThrough = (
-  { idle }: OpenIslands,
+  island: Island | undefined,
   {
-    members,
-    peers,
+    rdmaPeers,
     most,
-  }: { members: readonly number[]; peers: Topology['rdmaPeers']; most: number },
-): Placeable[][] => {
+    idle,
+  }: {
+    rdmaPeers: Topology['rdmaPeers'];
+    most: number;
+    idle: (index: number) => Placeable | undefined;
+  },
+): Path[] => {
   const paths: Placeable[][] = [];
   const walk = (path: Placeable[]): void => {
     const last = path.at(-1);
     if (!last || path.length >= longestPath) return;
-    for (const peer of peers[last.seat.index] ?? []) {
+    for (const peer of rdmaPeers[last.seat.index] ?? []) {
       const next = idle(peer);
       if (!next || path.includes(next)) continue;
       if (paths.length >= most) return;
-      paths.push([...path, next]);
-      walk([...path, next]);
+      const longer = [...path, next];
+      paths.push(longer);
+      walk(longer);
     }
   };
-  for (const member of members) {
+  for (const member of island?.members ?? []) {
     const start = idle(member);
     if (start) walk([start]);
   }
-  return paths;
+  return paths.map((path) => path.map(aloneOf));
 };

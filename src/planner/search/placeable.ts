@@ -1,6 +1,7 @@
 import type { Candidate } from '../capacity.ts';
 import type { Inventory, Seat } from '../inventory.ts';
 import type { Compare } from './order.ts';
+import type { Team } from './teams.ts';
 
 /** A candidate with its place in the inventory. */
 export interface Placeable extends Candidate {
@@ -14,6 +15,8 @@ export interface Placeable extends Candidate {
   /** Groups of the same deployment on its host, and whether its island has any: equals keep apart. */
   siblings: number;
   isNearSibling: boolean;
+  /** As a stage of its own, see `aloneOf`: undefined until asked for, and again when its room changes. */
+  alone: Team | undefined;
 }
 
 export const isIdle = ({ node }: Placeable): boolean => node.usedMemoryBytes === 0;

@@ -109,8 +109,9 @@ const createPool = (
   const { candidates: roomy, hostFreeBytes, sharesHosts } = capacityOf(nodes, eligible, margins);
   const candidates = roomy.flatMap((candidate): Placeable[] => {
     const seat = seatOf.get(candidate.node.name);
+    if (!seat) return [];
     const plain = { strain: 0, isCurrent: false, siblings: 0, isNearSibling: false };
-    return seat ? [{ ...candidate, ...plain, seat, groups: seat.groups }] : [];
+    return [{ ...candidate, ...plain, seat, groups: seat.groups, alone: undefined }];
   });
   const placed = new Map(candidates.map((candidate) => [candidate.seat.index, candidate]));
   for (const candidate of candidates) candidate.strain = strainOf(inventory, candidate.seat);
@@ -192,5 +193,6 @@ const takeRoom = (
       node.memoryBytes - reserveBytes - headroomBytes - spareBytes - node.usedMemoryBytes,
       hostFree,
     );
+    candidate.alone = undefined;
   }
 };

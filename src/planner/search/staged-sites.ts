@@ -5,12 +5,11 @@ import type { Mesh } from './meshes.ts';
 import type { Placeable } from './placeable.ts';
 import type { Pool } from './pool.ts';
 import type { Placed } from './appraise.ts';
-import { rdmaPaths } from './paths.ts';
 import type { Group, SiteSearch } from './sites.ts';
 import { assignLayers } from './stages.ts';
 import { carvings } from './carve.ts';
 import { crewsOf } from './crews.ts';
-import { teamOf, teamsIn } from './teams.ts';
+import { aloneOf, teamsIn } from './teams.ts';
 import type { Team } from './teams.ts';
 
 /** Teams that can pass activations on to each other in this way; no node is in two of them. */
@@ -70,18 +69,16 @@ const likenessOf = (teams: readonly Team[], { hop, byNetwork }: Realm): string =
 const alongPaths = (search: SiteSearch, allowed: (stages: number) => boolean): Placed[] => {
   const able = interconnectsOf(search.evaluator.demand.engine, { tensorSize: 1, pipelineSize: 2 });
   if (!able.includes('RDMA') || search.want === 'TCP') return [];
-  return rdmaPaths(search.topology, search.pool)
+  return search.pool.orders.openIslands
+    .paths()
     .filter(({ length }) => allowed(length))
-    .flatMap((path) => {
-      const teams = path.map((candidate) => teamOf([candidate], 'None'));
-      return manStages(search, 1, teams, { hop: 'RDMA' });
-    });
+    .flatMap((path) => manStages(search, 1, path, { hop: 'RDMA' }));
 };
 
 const manStages = (
   { evaluator }: SiteSearch,
   tensorSize: number,
-  teams: Team[],
+  teams: readonly Team[],
   { hop: hopMode, byNetwork }: Omit<Realm, 'teams'>,
 ): Placed[] => {
   const shape = { tensorSize, pipelineSize: teams.length };
@@ -94,6 +91,7 @@ const manStages = (
     (stage, layers) => evaluator.memoryOf(shape, stage, layers).totalBytes,
     engine.pipeline?.uneven ?? false,
   );
+  if (ways.length === 0) return [];
   const mode = teams[0]?.mode === 'RDMA' ? 'RDMA' : hopMode;
   const candidates = teams.flatMap(({ members }) => members);
   return ways.map((ranges) => ({
@@ -167,8 +165,9 @@ const idleHeads = (byIdle: readonly Mesh[]): Mesh[] => {
 const networkRealms = (search: SiteSearch, tensorSize: number, most: number): Realm[] => {
   const { pool, want, evaluator } = search;
   if (tensorSize === 1) {
-    const perKind = pool.orders.roomiest.map((list) => list.slice(0, most));
-    const teams = perKind.flat().map((candidate) => teamOf([candidate], 'None'));
+    // The fastest kind first, as a crew stands.
+    const perKind = pool.orders.roomiest.toReversed();
+    const teams = perKind.flatMap((list) => list.slice(0, most).map(aloneOf));
     return [{ teams, hop: 'TCP', byNetwork: 'All' }];
   }
   const tensor = evaluator.demand.engine.tensor?.interconnects ?? [];

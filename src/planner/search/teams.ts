@@ -13,24 +13,21 @@ export interface Team {
 }
 
 export const teamOf = (members: Placeable[], mode: Team['mode']): Team => {
-  const [only] = members;
-  if (only?.seat.kind && members.length === 1) {
-    const { id, chip } = only.seat.kind;
-    const { freeBytes } = only;
-    const speed = chip.memoryBandwidthGBps;
-    return { members, mode, make: String(id), slowest: id, speed, freeBytes };
+  const ids: number[] = [];
+  let speed = Infinity;
+  let freeBytes = Infinity;
+  for (const { seat, freeBytes: own } of members) {
+    freeBytes = Math.min(freeBytes, own);
+    if (!seat.kind) continue;
+    ids.push(seat.kind.id);
+    speed = Math.min(speed, seat.kind.chip.memoryBandwidthGBps);
   }
-  const kinds = members.flatMap(({ seat }) => seat.kind ?? []);
-  const ids = kinds.map(({ id }) => id).toSorted((a, b) => a - b);
-  return {
-    members,
-    mode,
-    make: ids.join(),
-    slowest: ids[0] ?? 0,
-    speed: Math.min(...kinds.map(({ chip }) => chip.memoryBandwidthGBps)),
-    freeBytes: Math.min(...members.map(({ freeBytes }) => freeBytes)),
-  };
+  ids.sort((a, b) => a - b);
+  return { members, mode, make: ids.join(), slowest: ids[0] ?? 0, speed, freeBytes };
 };
+
+export const aloneOf = (candidate: Placeable): Team =>
+  (candidate.alone ??= teamOf([candidate], 'None'));
 
 /** Disjoint groups of equals as far as possible: the fastest together, then the roomiest. */
 export const teamsIn = (
