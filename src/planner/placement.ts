@@ -37,12 +37,13 @@ export const placeRanks = (
     return { ok: false, shortfall: shortfallOf(needs, capacity) };
   }
   const siblings = countOnHosts(leaning.siblings, capacity);
-  const apart = capacity.candidates.filter(({ host }) => !siblings.has(host));
+  const { candidates: all } = capacity;
+  const apart = siblings.size === 0 ? all : all.filter(({ host }) => !siblings.has(host));
   const candidates =
     placeOn(needs, { ...capacity, candidates: apart }, leaning.current) ??
     placeEqual(needs, capacity, leaning.current, siblings) ??
     placeOnePerHost(needs, apart) ??
-    placeOnePerHost(needs, capacity.candidates);
+    placeOnePerHost(needs, all);
   return candidates
     ? { ok: true, candidates }
     : { ok: false, shortfall: shortfallOf(needs, capacity) };

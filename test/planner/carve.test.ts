@@ -20,7 +20,7 @@ const nodesOf = (list: readonly number[]): Placeable[] => {
   const machines = list.flatMap((sort) => sorts[sort] ?? []);
   const { seats } = createInventory(cabled(machines, []), catalogue);
   const plain = { strain: 0, groups: 0, isCurrent: false, siblings: 0, isNearSibling: false };
-  const bytes = { reserveBytes: 0, headroomBytes: 0, spareBytes: 0 };
+  const bytes = { reserveBytes: 0, headroomBytes: 0, spareBytes: 0, alone: undefined };
   return seats.map((seat) => {
     const { node, host } = seat;
     return { node, host, seat, freeBytes: node.memoryBytes, ...bytes, ...plain };

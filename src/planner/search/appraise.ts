@@ -40,7 +40,8 @@ export const appraise = (
     kinds.push(seat.kind);
     nodes.push(seat.index);
   }
-  if (mode === 'None' || hopMode === 'None') return evaluator.predict({ tensorSize, ranges, kinds });
+  if (mode === 'None' || hopMode === 'None')
+    return evaluator.predict({ tensorSize, ranges, kinds });
   const slowestLink = (): LinkFacts | undefined =>
     mode === 'TCP' && byNetwork === 'All'
       ? links.network(nodes)

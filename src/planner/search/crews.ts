@@ -12,6 +12,8 @@ const tryStages = [2, 4, 8];
 interface Limits {
   most: number;
   allowed: (stages: number) => boolean;
+  /** Whether stages with so much room in all could hold the model. */
+  holds: (freeBytes: number) => boolean;
   isLarge: boolean;
 }
 
@@ -23,7 +25,7 @@ interface Limits {
  */
 export const crewsOf = (
   teams: readonly Team[],
-  { most, allowed, isLarge }: Limits,
+  { most, allowed, holds, isLarge }: Limits,
   man: (crew: Team[]) => Placed[],
 ): Placed[] => {
   const makes = [...Map.groupBy(inOrder(teams), ({ make }) => make).values()];
@@ -46,7 +48,8 @@ export const crewsOf = (
     ? []
     : makes.flatMap((line) => wholeLine(line, all, { most, allowed }, man));
   const further = [...(isLarge ? makes : []), makes.flat(), roomy];
-  return [...sites, ...lines, ...further.flatMap((line) => prefixes(line, most, allowed, man))];
+  const limits = { most, allowed, holds };
+  return [...sites, ...lines, ...further.flatMap((line) => prefixes(line, limits, man))];
 };
 
 /** The most stages up to which every crew is tried: C(makes + stages - 1, stages) for each number of stages. */
@@ -92,13 +95,15 @@ const wholeLine = (
 /** The first teams of a line: the fewest that hold the model, and some more. */
 const prefixes = (
   line: readonly Team[],
-  most: number,
-  allowed: (stages: number) => boolean,
+  { most, allowed, holds }: Omit<Limits, 'isLarge'>,
   man: (crew: Team[]) => Placed[],
 ): Placed[] => {
   const sites: Placed[] = [];
+  let freeBytes = line[0]?.freeBytes ?? 0;
   for (let stages = 2; stages <= Math.min(most, line.length); stages += 1) {
-    if (!allowed(stages) || (sites.length > 0 && !tryStages.includes(stages))) continue;
+    freeBytes += line[stages - 1]?.freeBytes ?? 0;
+    if (!allowed(stages) || !holds(freeBytes)) continue;
+    if (sites.length > 0 && !tryStages.includes(stages)) continue;
     sites.push(...man(inOrder(line.slice(0, stages))));
     if (sites.length > 0 && stages >= Math.max(...tryStages)) break;
   }

@@ -11,6 +11,8 @@ export interface Mesh {
   make: string;
   /** As make, each kind once. */
   kinds: string;
+  /** Each kind once, in order of members. */
+  kindIds: readonly number[];
   idle: number;
   /** Idle members by kind and room: where it is the same, one mesh is as good as the other. */
   likeness: string;
@@ -76,13 +78,15 @@ export const meshOf = (
     return candidate?.seat.kind ? [candidate] : [];
   });
   if (members.length < 2) return [];
-  const kinds = members.map(({ seat }) => seat.kind?.id ?? 0).toSorted((a, b) => a - b);
+  const ids = members.map(({ seat }) => seat.kind?.id ?? 0);
+  const kinds = ids.toSorted((a, b) => a - b);
   return [
     {
       members,
       mode,
       make: kinds.join(),
       kinds: [...new Set(kinds)].join(),
+      kindIds: [...new Set(ids)],
       idle: members.length,
       likeness: '',
       freeBytes: 0,

@@ -28,13 +28,10 @@ export const putIn = <T>(list: T[], item: T, compare: Compare<T>): void => {
   list.splice(placeOf(list, item, compare), 0, item);
 };
 
-/** The heads of runs of items that `compareRuns` calls equal, in order: as many searches as there are runs. */
-export function* headsOf<T>(list: readonly T[], compareRuns: Compare<T>): Generator<number> {
-  let index = 0;
-  while (index < list.length) {
-    const head = list[index];
-    if (head === undefined) return;
-    yield index;
-    index = firstIndex(list, index + 1, (each) => compareRuns(each, head) > 0);
-  }
-}
+/** Where the run of items that `compareRuns` calls equal to the one at `head` ends. */
+export const endOfRun = <T>(list: readonly T[], head: number, compareRuns: Compare<T>): number => {
+  const first = list[head];
+  return first === undefined
+    ? list.length
+    : firstIndex(list, head + 1, (each) => compareRuns(each, first) > 0);
+};

@@ -3,7 +3,7 @@ import type { Shape } from '../shapes.ts';
 import type { Topology } from '../topology/topology.ts';
 import type { Placed } from './appraise.ts';
 import type { Evaluator } from './evaluate.ts';
-import { headsOf } from './order.ts';
+import { endOfRun } from './order.ts';
 import { byLikeness } from './meshes.ts';
 import type { Mesh, MeshList } from './meshes.ts';
 import { isIdle } from './placeable.ts';
@@ -58,7 +58,7 @@ const groupsOf = (search: SiteSearch, shape: Shape, needBytes: number): Group[] 
   for (const list of pool.orders.meshes) {
     const [first] = list.byIdle;
     if (!first || !modes.includes(first.mode) || first.members.length < size) continue;
-    for (const slowest of kindsIn(first)) {
+    for (const slowest of first.kindIds) {
       const found = bestInMeshes(list, size, slowest, needBytes);
       if (!found) continue;
       const key = `${first.mode}/${found.members.map(kindId).join()}`;
@@ -77,10 +77,6 @@ const groupsOf = (search: SiteSearch, shape: Shape, needBytes: number): Group[] 
   });
   return [...inMeshes, ...anywhere];
 };
-
-const kindsIn = ({ members }: Mesh): number[] => [
-  ...new Set(members.map(({ seat }) => seat.kind?.id ?? 0)),
-];
 
 interface Found {
   members: Placeable[];
@@ -109,10 +105,11 @@ const bestInMeshes = (
   slowest: number,
   needBytes: number,
 ): Found | undefined => {
-  for (const index of headsOf(byIdle, byLikeness)) {
-    const mesh = byIdle[index];
+  for (let head = 0; head < byIdle.length; head = endOfRun(byIdle, head, byLikeness)) {
+    const mesh = byIdle[head];
     if (!mesh || mesh.idle < size) continue;
-    const members = pick(mesh.members.filter(isIdle), size, slowest, needBytes);
+    const idle = mesh.idle < mesh.members.length ? mesh.members.filter(isIdle) : mesh.members;
+    const members = pick(idle, size, slowest, needBytes);
     if (members) return { members, mesh, isShared: false };
   }
   let best: Found | undefined;
@@ -144,19 +141,17 @@ const pick = (
     ({ seat, freeBytes }) => kindId({ seat }) >= slowest && freeBytes >= needBytes,
   );
   if (able.length < size) return undefined;
-  const chosen = able
-    .toSorted(
-      (a, b) =>
-        kindId(a) - kindId(b) ||
-        Number(b.isCurrent) - Number(a.isCurrent) ||
-        a.seat.groups - b.seat.groups ||
-        a.siblings - b.siblings ||
-        b.freeBytes - a.freeBytes ||
-        a.seat.index - b.seat.index,
-    )
-    .slice(0, size);
-  return chosen.toSorted((a, b) => a.seat.index - b.seat.index);
+  if (able.length > size) able.sort(byFitness).splice(size);
+  return able.sort((a, b) => a.seat.index - b.seat.index);
 };
+
+const byFitness = (a: Placeable, b: Placeable): number =>
+  kindId(a) - kindId(b) ||
+  Number(b.isCurrent) - Number(a.isCurrent) ||
+  a.seat.groups - b.seat.groups ||
+  a.siblings - b.siblings ||
+  b.freeBytes - a.freeBytes ||
+  a.seat.index - b.seat.index;
 
 const kindId = ({ seat }: Pick<Placeable, 'seat'>): number => seat.kind?.id ?? 0;
 
@@ -182,14 +177,16 @@ const roomyFrom = (
   most: number,
 ): Placeable[] => {
   const chosen: Placeable[] = [];
-  for (const head of headsOf(candidates, compareStrain)) {
+  let head = 0;
+  while (chosen.length < most && head < candidates.length) {
+    const first = candidates[head];
     for (let index = head; index < candidates.length && chosen.length < most; index += 1) {
-      const [candidate, first] = [candidates[index], candidates[head]];
+      const candidate = candidates[index];
       if (!candidate || !first || candidate.freeBytes < needBytes) break;
-      if (compareStrain(first, candidate) !== 0) break;
+      if (index > head && compareStrain(first, candidate) !== 0) break;
       chosen.push(candidate);
     }
-    if (chosen.length === most) break;
+    if (chosen.length < most) head = endOfRun(candidates, head, compareStrain);
   }
   return chosen;
 };

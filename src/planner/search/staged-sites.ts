@@ -1,5 +1,5 @@
 import { interconnectsOf, mostRanks } from '../engine-limits.ts';
-import { headsOf } from './order.ts';
+import { endOfRun } from './order.ts';
 import { byLikeness } from './meshes.ts';
 import type { Mesh } from './meshes.ts';
 import type { Placeable } from './placeable.ts';
@@ -39,9 +39,11 @@ export const stagedSites = (
     Math.floor(mostRanks / tensorSize),
     search.evaluator.demand.model.layers.length,
   );
+  const holds = (freeBytes: number): boolean =>
+    freeBytes * tensorSize >= search.evaluator.leastBytes;
   const tried = new Set<string>();
   const inRealms = realmsOf(search, tensorSize, most).flatMap((realm) =>
-    crewsOf(realm.teams, { most, allowed, isLarge: isLarge(search.pool) }, (teams) => {
+    crewsOf(realm.teams, { most, allowed, holds, isLarge: isLarge(search.pool) }, (teams) => {
       const likeness = likenessOf(teams, realm);
       if (tried.has(likeness)) return [];
       tried.add(likeness);
@@ -139,10 +141,8 @@ const roomiestMeshes = (
   if (count <= mostMeshes) return lists.flatMap(({ byIdle }) => byIdle);
   const roomiest = new Map<string, Mesh>();
   const smallest = new Map<string, Mesh>();
-  for (const mesh of lists.flatMap(({ byIdle, busy }) => [
-    ...idleHeads(byIdle),
-    ...busy.slice(0, 1),
-  ])) {
+  const tried = lists.flatMap(({ byIdle, busy }) => [...idleHeads(byIdle), ...busy.slice(0, 1)]);
+  for (const mesh of tried) {
     const { kinds, freeBytes, members, idle } = mesh;
     const most = roomiest.get(kinds);
     if (!most || freeBytes > most.freeBytes) roomiest.set(kinds, mesh);
@@ -155,10 +155,12 @@ const roomiestMeshes = (
 
 /** One of each sort of mesh that is wholly idle. */
 const idleHeads = (byIdle: readonly Mesh[]): Mesh[] => {
-  return [...headsOf(byIdle, byLikeness)].flatMap((index) => {
-    const mesh = byIdle[index];
-    return mesh && mesh.idle === mesh.members.length ? [mesh] : [];
-  });
+  const heads: Mesh[] = [];
+  for (let head = 0; head < byIdle.length; head = endOfRun(byIdle, head, byLikeness)) {
+    const mesh = byIdle[head];
+    if (mesh && mesh.idle === mesh.members.length) heads.push(mesh);
+  }
+  return heads;
 };
 
 /** Over the network a stage is a node, or a group by the best means there is; in small fleets by every means. */
