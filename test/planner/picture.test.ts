@@ -100,6 +100,53 @@ test('DOT and SVG name every node, shard and cable, with markup escaped', () => 
   assert.equal(svg.match(/<line class="tcp" .*<title>/g)?.length, 2);
 });
 
+/** Of every box of a drawing: x, y, height. */
+const boxesOf = (svg: string): [number, number, number][] =>
+  [...svg.matchAll(/class="box.*?" x="(\d+)" y="(\d+)" width="250" height="(\d+)"/g)].map(
+    ([, x, y, height]) => [Number(x), Number(y), Number(height)],
+  );
+
+test('what a cable carries is written where no box hides it', () => {
+  for (const count of [2, 3, 4, 5, 6, 7, 8]) {
+    const names = Array.from({ length: count }, (_, index) => `n${index}`);
+    const plan = {
+      tensorSize: 1,
+      pipelineSize: count,
+      interconnectMode: 'RDMA' as const,
+      ranks: names.map((name, index) => rank(name, { rank: index, stage: index })),
+    };
+    const ring = names.map((name, index) =>
+      node(name, { links: cables(names[(index + 1) % count] ?? '') }),
+    );
+    const svg = toSvg(fleetPicture(ring, [{ deployment: 'd', model: { hiddenSize: 4096 }, plan }]));
+    const labels = [...svg.matchAll(/class="traffic" x="(\d+)" y="(\d+)"/g)];
+    assert.equal(labels.length, count - 1);
+    for (const [, x, y] of labels) {
+      const hiding = boxesOf(svg).filter(
+        ([left, top, height]) =>
+          Number(x) > left && Number(x) < left + 250 && Number(y) > top && Number(y) < top + height,
+      );
+      assert.deepEqual(hiding, [], `label at ${x}, ${y} of ${count} nodes`);
+    }
+  }
+});
+
+test('in rows, a cable that would run behind a third node bends around it', () => {
+  const names = Array.from({ length: 16 }, (_, index) => `n${String(index).padStart(2, '0')}`);
+  const joined = names.map((name, index) =>
+    node(name, { links: index === 0 ? cables('n01', 'n03', 'n12') : [] }),
+  );
+  const svg = toSvg(fleetPicture(joined, []));
+  assert.match(svg, /<line .*<title>n00 – n01: /);
+  assert.match(svg, /<path .*<title>n00 – n03: /);
+  assert.match(svg, /<path .*<title>n00 – n12: /);
+});
+
+test('names that are too long for a box are cut', () => {
+  const svg = toSvg(fleetPicture([node('a'.repeat(60))], []));
+  assert.match(svg, />a{27}…</);
+});
+
 test('a fleet of more nodes than stand around a table is drawn in rows', () => {
   const many = Array.from({ length: 20 }, (_, index) => node(`n${String(index).padStart(2, '0')}`));
   const svg = toSvg(fleetPicture(many, []));

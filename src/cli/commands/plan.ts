@@ -141,7 +141,7 @@ const show = (planned: PlannedFiles, options: Options): void => {
   } else {
     const live = options.filename === undefined ? ', planned now' : '';
     for (const each of plans) {
-      print(`${titleOf(each, plans)}${live}\n${renderPlan(each.result)}`);
+      print(`${titleOf(each, plans)}${live}\n${renderPlan(each.result, each.groups)}`);
       if (each.victims && each.victims.length > 0) print(renderVictims(each.victims));
     }
     if (gaps.length > 0) print(renderGaps(gaps));
@@ -169,7 +169,7 @@ const judge = ({ plans, problems }: PlannedFiles): void => {
       'no ModelDeployment in these files; in folders only .yaml and .yml are read',
     );
   }
-  const unplanned = plans.filter(({ result }) => !result.ok);
+  const unplanned = plans.filter(({ result, groups = [result] }) => groups.some(({ ok }) => !ok));
   if (unplanned.length > 0) {
     throw new CommandFailure(
       exitCodes.doesNotFit,
@@ -181,8 +181,13 @@ const judge = ({ plans, problems }: PlannedFiles): void => {
 const pictureOf = ({ nodes, plans }: PlannedFiles): FleetPicture =>
   fleetPicture(
     nodes,
-    plans.flatMap(({ namespace, name, model, result }) =>
-      model && result.ok ? [{ deployment: `${namespace}/${name}`, model, plan: result.plan }] : [],
+    plans.flatMap(({ namespace, name, model, result, groups = [result] }) =>
+      groups.flatMap((group, index) => {
+        const label = groups.length > 1 ? `, group ${index}` : '';
+        return model && group.ok
+          ? [{ deployment: `${namespace}/${name}${label}`, model, plan: group.plan }]
+          : [];
+      }),
     ),
   );
 

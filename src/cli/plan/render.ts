@@ -6,13 +6,17 @@ import type { Plan, PlanOption, PlanResult } from '../../planner/types.ts';
 import { victimsText } from '../fleet/live-room.ts';
 import { table } from '../output.ts';
 
-/** What `espalier plan` prints: the winner, every option with its figures, and why each other one lost. */
-export const renderPlan = (result: PlanResult): string => {
+/**
+ * What `espalier plan` prints: the winner, every option with its figures, and why each other one lost; of several
+ * groups all that of the first, and a line for each.
+ */
+export const renderPlan = (result: PlanResult, groups: readonly PlanResult[] = []): string => {
   const sections = result.ok
     ? [
         winner(result.plan),
         ranks(result.plan),
         result.plan.explanation,
+        groupTable(groups),
         optionTable(result.options),
       ]
     : [
@@ -73,6 +77,20 @@ const optionLabel = (
   option.interconnectMode === 'None'
     ? shapeLabel(option)
     : `${shapeLabel(option)} over ${option.interconnectMode}`;
+
+const groupTable = (groups: readonly PlanResult[]): string =>
+  groups.length < 2
+    ? ''
+    : table(
+        ['group', 'plan', 'engine', 'nodes', 'tok/s', 'all', 'ttft'],
+        groups.map((group, index) => {
+          if (!group.ok) return [String(index), group.reason, '-', '-', '-', '-', '-'];
+          const { plan } = group;
+          const [, decode = '-', all = '-', first = '-'] = predictedCells(plan.predicted);
+          const nodes = shortNames(plan.ranks.map(({ nodeName }) => nodeName));
+          return [String(index), optionLabel(plan), plan.engine, nodes, decode, all, first];
+        }),
+      );
 
 /** What was ruled out before nodes were looked for has no figures: it stands under "Why not" alone. */
 const optionTable = (all: readonly PlanOption[]): string => {

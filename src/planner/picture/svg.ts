@@ -1,20 +1,16 @@
 import { formatBytes } from '../../base/quantity.ts';
-import type { FleetPicture, PictureCable, PictureNode } from './fleet-picture.ts';
+import { boxWidth, drawCables, labelCables } from './cables.ts';
+import type { Place } from './cables.ts';
+import type { FleetPicture, PictureNode } from './fleet-picture.ts';
+import { text } from './markup.ts';
 
-const boxWidth = 250;
 const headHeight = 46;
 const shardHeight = 44;
 const margin = 40;
 const barWidth = boxWidth - 24;
 
-/** Where more cables cross, labels would hide each other: then only pointing at a cable shows its traffic. */
-const mostLabels = 8;
-
-interface Box {
+interface Box extends Place {
   node: PictureNode;
-  x: number;
-  y: number;
-  height: number;
 }
 
 /** A drawing of nodes, shards and cables as one SVG document, readable on light and dark pages. */
@@ -23,12 +19,14 @@ export const toSvg = ({ nodes, cables }: FleetPicture): string => {
   const width = Math.max(...boxes.map(({ x }) => x + boxWidth), boxWidth) + margin;
   const legendY = Math.max(...boxes.map(({ y, height }) => y + height), 0) + margin;
   const byName = new Map(boxes.map((box) => [box.node.name, box]));
+  const isInRows = nodes.length > mostAround;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${legendY + 34}" font-family="Helvetica, Arial, sans-serif" font-size="12">`,
     `<style>${style}</style>`,
     `<rect class="page" width="${width}" height="${legendY + 34}"/>`,
-    ...cables.flatMap((cable) => drawCable(cable, byName, cables.length <= mostLabels)),
+    ...drawCables(cables, byName, isInRows),
     ...boxes.flatMap(drawBox),
+    ...(isInRows ? [] : labelCables(cables, byName)),
     ...legend(legendY),
     '</svg>\n',
   ].join('\n');
@@ -40,14 +38,17 @@ const style = [
   '.track{fill:#e6e9ec}.weights{fill:#2f6f4f}.cache{fill:#7fb069}.workspace{fill:#d9ae3c}',
   '.rdma{stroke:#2f6f4f;stroke-width:4}.tcp{stroke:#b8602a;stroke-width:2}',
   '.traffic{font-size:10px;text-anchor:middle;paint-order:stroke;stroke:#fff;stroke-width:4px}',
-  '.unused{stroke:#aab3bb;stroke-width:1;stroke-dasharray:4 4}line{fill:none}',
+  '.unused{stroke:#aab3bb;stroke-width:1;stroke-dasharray:4 4}line,path{fill:none}',
 ].join('');
 
-/** On an ellipse, so that no cable runs behind a third node; more than eight nodes stand in a grid. */
+/** Nodes that stand around an ellipse, so that no cable runs behind a third one; more stand in rows. */
+const mostAround = 8;
+
 const arrange = (nodes: readonly PictureNode[]): Box[] => {
   const heights = nodes.map(({ shards }) => headHeight + shardHeight * Math.max(shards.length, 0));
   const tallest = Math.max(...heights, headHeight);
-  const places = nodes.length > 8 ? grid(nodes.length, tallest) : ellipse(nodes.length, tallest);
+  const places =
+    nodes.length > mostAround ? grid(nodes.length, tallest) : ellipse(nodes.length, tallest);
   return nodes.map((node, index) => ({
     node,
     ...(places[index] ?? { x: 0, y: 0 }),
@@ -84,7 +85,7 @@ const ellipse = (count: number, height: number): { x: number; y: number }[] => {
 
 const drawBox = ({ node, x, y, height }: Box): string[] => [
   `<rect class="box${node.shards.length > 0 ? '' : ' idle'}" x="${x}" y="${y}" width="${boxWidth}" height="${height}" rx="8"/>`,
-  text('name', x + 12, y + 20, node.name),
+  text('name', x + 12, y + 20, shortened(node.name, 28)),
   text(
     'small',
     x + 12,
@@ -94,12 +95,16 @@ const drawBox = ({ node, x, y, height }: Box): string[] => [
   ...node.shards.flatMap((shard, index) => {
     const top = y + headHeight + index * shardHeight;
     return [
-      text('', x + 12, top + 10, shard.deployment),
+      text('', x + 12, top + 10, shortened(shard.deployment, 38)),
       text('small', x + 12, top + 22, `${shard.label}, ${formatBytes(shard.memory.totalBytes)}`),
       ...memoryBar(shard.memory, node.memoryBytes, x + 12, top + 27),
     ];
   }),
 ];
+
+/** Boxes have room for so many characters. */
+const shortened = (content: string, most: number): string =>
+  content.length > most ? `${content.slice(0, most - 1)}…` : content;
 
 const memoryBar = (
   memory: PictureNode['shards'][number]['memory'],
@@ -122,26 +127,6 @@ const memoryBar = (
   return bars;
 };
 
-const drawCable = (
-  { a, b, type, mode, bytesPerToken }: PictureCable,
-  boxes: ReadonlyMap<string, Box>,
-  hasLabel: boolean,
-): string[] => {
-  const from = boxes.get(a);
-  const to = boxes.get(b);
-  if (!from || !to) return [];
-  const [x1, y1] = [from.x + boxWidth / 2, from.y + from.height / 2];
-  const [x2, y2] = [to.x + boxWidth / 2, to.y + to.height / 2];
-  const look = mode === 'RDMA' ? 'rdma' : mode === 'TCP' ? 'tcp' : 'unused';
-  const title = `${a} – ${b}: ${type}${mode ? `, ${mode}, ${formatBytes(bytesPerToken)} a token` : ', not used'}`;
-  const line = `<line class="${look}" x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}"><title>${escaped(title)}</title></line>`;
-  if (!mode || !hasLabel) return [line];
-  // Diagonals cross in the middle: off it, their labels stay apart. Level lines leave room only between boxes.
-  const share = y1 === y2 || x1 === x2 ? 0.5 : 0.4;
-  const [x, y] = [x1 + (x2 - x1) * share, y1 + (y2 - y1) * share];
-  return [line, text('traffic', x, y - 5, `${formatBytes(bytesPerToken)} a token`)];
-};
-
 const legend = (y: number): string[] => {
   const entries: [string, string, boolean][] = [
     ['weights', 'weights', true],
@@ -159,9 +144,3 @@ const legend = (y: number): string[] => {
     return [mark, text('small', x + 20, y + 8, label)];
   });
 };
-
-const text = (look: string, x: number, y: number, content: string): string =>
-  `<text${look === '' ? '' : ` class="${look}"`} x="${x}" y="${y}">${escaped(content)}</text>`;
-
-const escaped = (content: string): string =>
-  content.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');

@@ -64,3 +64,11 @@ test('ranks on declared Macs have the threads of their chip', async () => {
   );
   assert.deepEqual([...new Set(threads)], [12]);
 });
+
+test('of several groups each has a line', () => {
+  const one = plan(input(profile(4), [node('a')]));
+  const two = plan(input(profile(60), [node('b', { memoryBytes: 8 * GiB })]));
+  const text = renderPlan(one, [one, two]);
+  assert.match(text, /\nGROUP +PLAN .*\n0 +Single +BuiltIn +a .*\n1 +InsufficientMemory +- /);
+  assert.doesNotMatch(renderPlan(one, [one]), /GROUP/);
+});
