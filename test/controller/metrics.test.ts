@@ -41,6 +41,15 @@ test('the first start of a group is no restart, the next one is', () => {
   assert.equal(tallyBetween(failed, again).groupFailures, 0);
 });
 
+test('a group that leaves for a deployment of higher priority is counted once, and as no failure', () => {
+  const serves = status({ groups: [{ ...group(1, 0), state: 'Ready' }] });
+  const stops = status({ groups: [{ ...group(1, 0), state: 'Stopping', reason: 'Preempted' }] });
+  const waits = status({ groups: [{ ...group(1, 0), state: 'Waiting', reason: 'Preempted' }] });
+  assert.equal(tallyBetween(serves, stops).groupPreemptions, 1);
+  assert.equal(tallyBetween(stops, waits).groupPreemptions, 0);
+  assert.equal(tallyBetween(serves, stops).groupFailures, 0);
+});
+
 test('an unchanged status counts nothing', () => {
   const same = status({ updateRevision: 'r-1', currentRevision: 'r-1', groups: [group(3, 2)] });
   assert.deepEqual(new Set(Object.values(tallyBetween(same, same))), new Set([0]));
