@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createMetrics } from '../../src/base/metrics.ts';
 import { nodeSpec } from './harness.ts';
 import type { Harness } from './harness.ts';
 import {
@@ -177,4 +178,22 @@ test('a control plane that starts again after any write goes on where the last o
   const writes = await preemptWithRestart(Infinity);
   assert.ok(writes > 5, `${writes} writes`);
   for (let at = 1; at <= writes; at += 1) await preemptWithRestart(at);
+});
+
+test('a deployment that cannot be looked at backs off also while a preemptor waits', async () => {
+  const world = await serving(['a'], { small: full({ priority: 20 }) });
+  const metrics = createMetrics();
+  await world.startControlPlane({ metrics });
+  world.state.applyDeployment('chat', preemptor());
+  world.models.set('file:///models/broken', new Error('the disk is busy'));
+  world.state.applyDeployment(
+    'broken',
+    full({ model: { uri: 'file:///models/broken', servedNames: [] } }),
+  );
+  await world.run(60);
+  const text = await metrics.text();
+  const counts =
+    text.match(/^controller_runtime_reconcile_total\{.*ModelDeployment.*\} \d+$/gim) ?? [];
+  const reconciles = counts.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+  assert.ok(reconciles > 5 && reconciles < 200, `${reconciles} reconciles\n${counts.join('\n')}`);
 });

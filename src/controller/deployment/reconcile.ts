@@ -180,7 +180,7 @@ const nodesOf = (...statuses: ModelDeploymentStatus[]): string[] =>
 
 /** What is due once the new status stands. */
 const settle = async (
-  { context, deployment, isNewGeneration }: Pass,
+  { context, deployment }: Pass,
   status: ModelDeploymentStatus,
 ): Promise<void> => {
   const { store, turns } = context;
@@ -188,7 +188,8 @@ const settle = async (
   const { namespace, deployment: name } = ownerOf(deployment);
   const isRoomier = hasReleased(claimsOf(deployment.status.groups), claimsOf(status.groups));
   // Who has to leave, and for whom, may be another matter once anybody's priority is another.
-  if (isRoomier || (isNewGeneration && store.deployments().some(isPreemptor))) {
+  const isOther = status.observedGeneration !== deployment.status.observedGeneration;
+  if (isRoomier || (isOther && store.deployments().some(isPreemptor))) {
     turns.open();
     enqueueWaiting(context);
   }
