@@ -44,17 +44,14 @@ export const describeValues = (
   left: Prediction,
   right: Prediction,
 ): [string, string] => {
-  const pairs = [0, 1, 2, 3].map((more): [string, string] => [
-    described(objective, left, more),
-    described(objective, right, more),
-  ]);
-  return (
-    pairs.find(([a, b]) => a !== b) ?? [
-      describeValue(objective, left),
-      describeValue(objective, right),
-    ]
-  );
+  for (let more = 0; more <= mostFurtherDigits; more += 1) {
+    const [a, b] = [described(objective, left, more), described(objective, right, more)];
+    if (a !== b) return [a, b];
+  }
+  return [describeValue(objective, left), describeValue(objective, right)];
 };
+
+const mostFurtherDigits = 3;
 
 const described = (objective: Objective, predicted: Prediction, more: number): string => {
   switch (objective) {

@@ -38,19 +38,19 @@ export const crewsOf = (
     .filter((crew) => crew.length > 1 && allowed(crew.length))
     .flatMap(man);
   if (all >= longest) return sites;
-  const roomy = teams.toSorted(
-    (a, b) =>
-      b.freeBytes - a.freeBytes ||
-      b.slowest - a.slowest ||
-      (a.members[0]?.seat.index ?? 0) - (b.members[0]?.seat.index ?? 0),
-  );
-  const lines = isLarge
-    ? []
-    : makes.flatMap((line) => wholeLine(line, all, { most, allowed }, man));
-  const further = [...(isLarge ? makes : []), makes.flat(), roomy];
   const limits = { most, allowed, holds };
-  return [...sites, ...lines, ...further.flatMap((line) => prefixes(line, limits, man))];
+  const lines = isLarge
+    ? makes.flatMap((line) => prefixes(line, limits, man))
+    : makes.flatMap((line) => wholeLine(line, all, limits, man));
+  const fastest = prefixes(makes.flat(), limits, man);
+  const roomiest = prefixes(teams.toSorted(byRoom), limits, (crew) => man(inOrder(crew)));
+  return [...sites, ...lines, ...fastest, ...roomiest];
 };
+
+const byRoom = (a: Team, b: Team): number =>
+  b.freeBytes - a.freeBytes ||
+  b.slowest - a.slowest ||
+  (a.members[0]?.seat.index ?? 0) - (b.members[0]?.seat.index ?? 0);
 
 /** The most stages up to which every crew is tried: C(makes + stages - 1, stages) for each number of stages. */
 const longestOfAll = (
@@ -104,7 +104,7 @@ const prefixes = (
     freeBytes += line[stages - 1]?.freeBytes ?? 0;
     if (!allowed(stages) || !holds(freeBytes)) continue;
     if (sites.length > 0 && !tryStages.includes(stages)) continue;
-    sites.push(...man(inOrder(line.slice(0, stages))));
+    sites.push(...man(line.slice(0, stages)));
     if (sites.length > 0 && stages >= Math.max(...tryStages)) break;
   }
   return sites;

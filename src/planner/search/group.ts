@@ -16,7 +16,7 @@ import { unbiased } from '../placement.ts';
 import type { Leaning } from '../placement.ts';
 import type { Refusal } from '../refusal.ts';
 import { requestRefusal } from '../request.ts';
-import { shapeLabel, worldSize } from '../shapes.ts';
+import { worldSize } from '../shapes.ts';
 import type { Shape } from '../shapes.ts';
 import type { PlanInput, PlanResult, Workload } from '../types.ts';
 import { listRejections, refuse } from '../verdict.ts';
@@ -141,9 +141,8 @@ const planWith = (search: Search): PlanResult => {
   for (const transport of transportsOf(spec)) {
     const chosen = searchOver(search, transport);
     if (!chosen) continue;
-    const label = shapeLabel(chosen.shape);
     const runnerUp = bestOf(
-      options.filter(({ shape, predicted }) => predicted && shapeLabel(shape) !== label),
+      options.filter(({ label, predicted }) => predicted && label !== chosen.label),
     );
     const found = decide(chosen, { spec, transport, ...(runnerUp ? { runnerUp } : {}) });
     const experts = wholeExperts(search.inventory, spec, chosen);

@@ -29,6 +29,8 @@ export interface Engagement {
 export interface Option extends Placed {
   engagement: Engagement;
   degradedBy: Rung['degradedBy'];
+  /** Of its shape: "Tensor 4". */
+  label: string;
   /** Undefined where nothing is known of a chip or a link. */
   predicted: Prediction | undefined;
   /** Higher is better; 0 where nothing is predicted. */
@@ -55,7 +57,8 @@ export const optionOf = (
   const score = predicted
     ? scoreOf(objective, predicted, nodes) / (1 + othersOn(placed)) ** 2 / turnsOf(nodes, crowd)
     : 0;
-  return { ...placed, engagement, degradedBy, predicted, score };
+  const label = shapeLabel(placed.shape);
+  return { ...placed, engagement, degradedBy, label, predicted, score };
 };
 
 /** What the groups of one deployment have to share. */
@@ -114,7 +117,7 @@ export const listOptions = (
 ): PlanOption[] => {
   const groups = Map.groupBy(
     options,
-    (option) => `${engineOf(option)}/${shapeLabel(option.shape)}/${option.mode}`,
+    (option) => `${engineOf(option)}/${option.label}/${option.mode}`,
   );
   const best = [...groups.values()].flatMap((group) => {
     const first = bestOf(group);

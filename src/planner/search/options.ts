@@ -52,7 +52,7 @@ export const optionsFor = (
     .map(finish)
     .filter(({ predicted }) => predicted);
   const isPredicted = options.length > 0;
-  const covered = new Set(options.map(({ shape }) => shapeLabel(shape)));
+  const covered = new Set(options.map(({ label }) => label));
   const left = isPredicted ? smallestOfEach(open) : open;
   for (const shape of left.filter((each) => !covered.has(shapeLabel(each)))) {
     const outcome = placePlainly(engagement, shape, attempt.transport, attempt.leaning);

@@ -35,3 +35,19 @@ export const endOfRun = <T>(list: readonly T[], head: number, compareRuns: Compa
     ? list.length
     : firstIndex(list, head + 1, (each) => compareRuns(each, first) > 0);
 };
+
+/** The first `count` as `compare` has it, of lists so short that sorting them would cost more. */
+export const firstOf = <T>(list: readonly T[], count: number, compare: Compare<T>): T[] => {
+  const first: T[] = [];
+  for (const item of list) {
+    let place = first.length;
+    for (; place > 0; place -= 1) {
+      const before = first[place - 1];
+      if (before === undefined || compare(before, item) <= 0) break;
+    }
+    if (place >= count) continue;
+    if (first.length === count) first.pop();
+    first.splice(place, 0, item);
+  }
+  return first;
+};

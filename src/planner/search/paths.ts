@@ -26,7 +26,11 @@ export interface OpenIslands {
 }
 
 /** Each node is a stage. */
-export type Path = readonly Team[];
+interface Path {
+  teams: readonly Team[];
+  /** Kinds and room of its nodes. */
+  likeness: string;
+}
 
 /** Islands of one make. */
 interface Alike {
@@ -88,11 +92,7 @@ export const createOpenIslands = (
 };
 
 const firstOfEach = (paths: readonly Path[]): Path[] => [
-  ...new Map(
-    paths
-      .toReversed()
-      .map((path) => [path.map(({ members }) => likenessOf(members[0])).join(), path]),
-  ).values(),
+  ...new Map(paths.toReversed().map((path) => [path.likeness, path])).values(),
 ];
 
 const likenessOf = (candidate: Placeable | undefined): string =>
@@ -127,5 +127,8 @@ const pathsThrough = (
     const start = idle(member);
     if (start) walk([start]);
   }
-  return paths.map((path) => path.map(aloneOf));
+  return paths.map((path) => ({
+    teams: path.map(aloneOf),
+    likeness: path.map(likenessOf).join(),
+  }));
 };

@@ -3,7 +3,7 @@ import type { Shape } from '../shapes.ts';
 import type { Topology } from '../topology/topology.ts';
 import type { Placed } from './appraise.ts';
 import type { Evaluator } from './evaluate.ts';
-import { endOfRun } from './order.ts';
+import { endOfRun, firstOf } from './order.ts';
 import { byLikeness } from './meshes.ts';
 import type { Mesh, MeshList } from './meshes.ts';
 import { isIdle } from './placeable.ts';
@@ -130,7 +130,10 @@ const byCrowd = (a: readonly Placeable[], b: readonly Placeable[]): number =>
 const sumOf = (members: readonly Placeable[]): number =>
   members.reduce((sum, { siblings }) => sum + siblings, 0);
 
-/** Members of the slowest kind first: a faster one would only wait for it. Then idle ones, roomy ones, by name. */
+/**
+ * Members of the slowest kind first: a faster one would only wait for it. Then idle ones, roomy ones, by name. They
+ * stand in the order of the mesh, by name.
+ */
 const pick = (
   members: readonly Placeable[],
   size: number,
@@ -140,9 +143,9 @@ const pick = (
   const able = members.filter(
     ({ seat, freeBytes }) => kindId({ seat }) >= slowest && freeBytes >= needBytes,
   );
-  if (able.length < size) return undefined;
-  if (able.length > size) able.sort(byFitness).splice(size);
-  return able.sort((a, b) => a.seat.index - b.seat.index);
+  if (able.length <= size) return able.length < size ? undefined : able;
+  const chosen = firstOf(able, size, byFitness);
+  return able.filter((member) => chosen.includes(member));
 };
 
 const byFitness = (a: Placeable, b: Placeable): number =>

@@ -73,8 +73,8 @@ const alongPaths = (search: SiteSearch, allowed: (stages: number) => boolean): P
   if (!able.includes('RDMA') || search.want === 'TCP') return [];
   return search.pool.orders.openIslands
     .paths()
-    .filter(({ length }) => allowed(length))
-    .flatMap((path) => manStages(search, 1, path, { hop: 'RDMA' }));
+    .filter(({ teams }) => allowed(teams.length))
+    .flatMap(({ teams }) => manStages(search, 1, teams, { hop: 'RDMA' }));
 };
 
 const manStages = (
