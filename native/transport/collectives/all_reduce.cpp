@@ -58,7 +58,7 @@ Status Collectives::exchangeOnce(Header header, const std::byte* in, std::byte* 
   header.pieceBytes = static_cast<uint32_t>(header.callBytes);
   Outgoing outgoing{peer, header, in};
   Incoming incoming{peer, header};
-  Status status = mesh_.exchange({&outgoing, 1}, {&incoming, 1});
+  Status status = mesh_.exchange(outgoing, incoming);
   if (!status.ok()) return status;
   const std::byte* const first = peer == 0 ? incoming.payload : in;
   const std::byte* const second = peer == 0 ? in : incoming.payload;

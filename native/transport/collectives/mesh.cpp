@@ -47,6 +47,34 @@ void Mesh::begin(Deadline now) {
   if (place_.operationTimeoutMs > 0) deadline_ = now + std::chrono::milliseconds(place_.operationTimeoutMs);
 }
 
+inline void Mesh::sent(Outgoing& out) {
+  out.done = true;
+  flows_->offered(out.peer, true);
+  PeerCounters::raise(counters_[out.peer].bytesSent, out.header.pieceBytes);
+}
+
+inline void Mesh::arrived(Incoming& in, const Message& message) {
+  in.payload = message.payload;
+  in.done = true;
+  flows_->arrived(in.peer);
+  PeerCounters::raise(counters_[in.peer].bytesReceived, message.header.pieceBytes);
+}
+
+/// Without a wait if the peer was not later than this rank: the way of a decode step.
+Status Mesh::exchange(Outgoing& out, Incoming& in) {
+  Link& link = *links_[out.peer];
+  if (link.trySend(out.header, out.payload) == LinkResult::Done) {
+    sent(out);
+    if (in.target != nullptr) link.aim(in.target, in.expected.pieceBytes);
+    Message message;
+    if (link.tryReceive(message) == LinkResult::Done && message.header == in.expected) {
+      arrived(in, message);
+      return Status::success();
+    }
+  }
+  return exchange({&out, 1}, {&in, 1});
+}
+
 Status Mesh::exchange(std::span<Outgoing> outgoing, std::span<Incoming> incoming) {
   Waiter waiter(*this);
   while (!step(outgoing, incoming, waiter)) {
@@ -64,13 +92,12 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
   for (Outgoing& out : outgoing) {
     if (out.done || (blocked >> out.peer & 1)) continue;
     const LinkResult result = links_[out.peer]->trySend(out.header, out.payload);
-    flows_->offered(out.peer, result == LinkResult::Done);
     if (result == LinkResult::Done) {
-      out.done = true;
+      sent(out);
       lastPeer = out.peer;
-      PeerCounters::raise(counters_[out.peer].bytesSent, out.header.pieceBytes);
       continue;
     }
+    flows_->offered(out.peer, false);
     allDone = false;
     blocked |= uint64_t{1} << out.peer;
     settle(out.peer, result, waiter);
@@ -89,7 +116,6 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
       settle(in.peer, result, waiter);
       continue;
     }
-    flows_->arrived(in.peer);
     if (message.header != in.expected) {
       if (isPlausible(message.header)) {
         mismatch(in.peer, describeCall(message.header), in.expected);
@@ -102,10 +128,8 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
       }
       return false;
     }
-    in.payload = message.payload;
-    in.done = true;
+    arrived(in, message);
     lastPeer = in.peer;
-    PeerCounters::raise(counters_[in.peer].bytesReceived, message.header.pieceBytes);
   }
   if (allDone && lastPeer >= 0) waiter.finish(lastPeer);
   return allDone;

@@ -91,6 +91,8 @@ class Mesh {
   void begin(Deadline now = Clock::now());
   /// Sends and receives all of these. On success every Incoming shows its payload, to be given back by release().
   Status exchange(std::span<Outgoing> outgoing, std::span<Incoming> incoming);
+  /// The same for one message each way with one peer.
+  Status exchange(Outgoing& out, Incoming& in);
   void release(std::span<Incoming> incoming);
   /// The group's failure as seen from here: `rank` counts in this group, `link` is ours to that rank.
   Status cause() const;
@@ -102,6 +104,8 @@ class Mesh {
   /// How long a wait stays awake before it sleeps, unless earlier sleeps have taught otherwise: a wake-up costs some
   /// 50 µs, so sleeping earlier would cost more than it saves.
   static constexpr auto kAwakeFor = std::chrono::microseconds(400);
+  void sent(Outgoing& out);
+  void arrived(Incoming& in, const Message& message);
   bool step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Waiter& waiter);
   void settle(int peer, LinkResult result, Waiter& waiter);
   /// "", or through whom, for messages.

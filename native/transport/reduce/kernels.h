@@ -9,7 +9,7 @@ namespace espalier::transport {
 
 /// Bytes of one element; 0: there is no such type.
 inline size_t elementBytes(DataType type) {
-  constexpr uint8_t kBytes[] = {4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8, 8};  // in the order of DataType
+  static constexpr uint8_t kBytes[] = {4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8, 8};  // in the order of DataType
   static_assert(std::size(kBytes) == 1 + static_cast<size_t>(DataType::Complex64));
   return type <= DataType::Complex64 ? kBytes[static_cast<size_t>(type)] : 0;
 }

@@ -36,11 +36,7 @@ class Inbox {
     targetBytes_ = bytes;
   }
   /// Prepares for the next message, when there is time.
-  void think() {
-    if (!learned_) predictor_.learn(stages_[last_ % kStages].header);
-    learned_ = true;
-    predictor_.think();
-  }
+  void think() { predictor_.think(); }
   bool ready() const { return read_ != written_; }
   Message front() const {
     const Stage& stage = stages_[read_ % kStages];
@@ -60,7 +56,6 @@ class Inbox {
   struct alignas(64) Stage {
     Header header;
     const std::byte* payload = nullptr;
-    std::byte* copyTo = nullptr;
     const std::byte* kept = nullptr;  ///< the frame that the payload lies in, or null
   };
   std::byte* memoryOf(uint32_t message) const { return memory_.get() + message % kStages * kPieceBytes; }
@@ -72,13 +67,11 @@ class Inbox {
   std::array<Stage, kStages> stages_;
   uint32_t read_ = 0, written_ = 0;  ///< whole messages, counted up
   bool inside_ = false;              ///< some frames of message `written_` have come
-  uint32_t got_ = 0;                 ///< bytes of its payload
+  std::byte* copyTo_ = nullptr;      ///< where its payload goes on
   uint32_t streamLeft_ = 0;          ///< bytes of header and payload to come
   std::byte* target_ = nullptr;
   size_t targetBytes_ = 0;
   Predictor predictor_;
-  bool learned_ = true;              ///< the header of the last message that began
-  uint32_t last_ = 0;                ///< stage of that message
   std::string why_;
 };
 
@@ -97,40 +90,40 @@ inline Inbox::Result Inbox::take(const Frame& frame) {
     return wrong("a frame has " + std::to_string(frame.bytes) + " bytes, expected " +
                  std::to_string(paddedFrame(expected)));
   }
-  Stage& stage = stages_[written_ % kStages];
-  const uint32_t bytes = expected - used;
-  got_ += bytes;
   streamLeft_ -= expected;
   inside_ = streamLeft_ > 0;
-  const bool aimed = stage.copyTo != memoryOf(written_);
-  if (first && !inside_ && !aimed) {
-    stage.kept = frame.data;
-    stage.payload = frame.data + used;
-  } else if (bytes > 0) {
-    std::memcpy(stage.copyTo + got_ - bytes, frame.data + used, bytes);
+  if (first) {
+    Stage& stage = stages_[written_ % kStages];
+    const bool aimed = target_ != nullptr && read_ == written_ && targetBytes_ == stage.header.pieceBytes;
+    if (!inside_ && !aimed) {
+      stage.kept = frame.data;
+      stage.payload = frame.data + used;
+      ++written_;
+      return Result::Kept;
+    }
+    stage.kept = nullptr;
+    stage.payload = copyTo_ = aimed ? target_ : memoryOf(written_);
   }
+  const uint32_t bytes = expected - used;
+  if (bytes > 0) std::memcpy(copyTo_, frame.data + used, bytes);
+  copyTo_ += bytes;
   if (!inside_) ++written_;
-  return stage.kept != nullptr ? Result::Kept : Result::Taken;
+  return Result::Taken;
 }
 
 inline Inbox::Result Inbox::begin(const Frame& frame, uint32_t& used) {
-  think();
   Stage& stage = stages_[written_ % kStages];
   if ((frame.tag.flags & Tag::Headed) != 0) {
     if (frame.bytes < sizeof(Header)) [[unlikely]] return wrong("a frame is too short for its message's header");
     std::memcpy(&stage.header, frame.data, sizeof(Header));
     used = sizeof(Header);
+    predictor_.learn(stage.header);
   } else {
     stage.header = predictor_.guess();
+    predictor_.confirm();
   }
   if (stage.header.pieceBytes > kPieceBytes) [[unlikely]] return wrong("a message claims to be longer than any");
-  last_ = written_;
-  learned_ = false;
   streamLeft_ = stage.header.pieceBytes + used;
-  got_ = 0;
-  const bool aimed = target_ != nullptr && read_ == written_ && targetBytes_ == stage.header.pieceBytes;
-  stage.payload = stage.copyTo = aimed ? target_ : memoryOf(written_);
-  stage.kept = nullptr;
   return Result::Taken;
 }
 

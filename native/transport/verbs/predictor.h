@@ -17,12 +17,21 @@ class Predictor {
     return next_;
   }
   void learn(const Header& header) {
-    if (!(guess() == header)) {
-      memories_[place_] = {key_, header, true};
-      memories_[place_].next.sequence = header.sequence - last_.sequence;
-    }
+    if (guess() == header) return confirm();
+    memories_[place_] = {key_, header, true};
+    memories_[place_].next.sequence = header.sequence - last_.sequence;
     last_ = header;
     guessed_ = false;
+  }
+  /// The same for a header that is known to be the guess.
+  void confirm() {
+    if (repeats_) {
+      last_.sequence = next_.sequence;
+      next_.sequence += step_;
+    } else {
+      last_ = next_;
+      guessed_ = false;
+    }
   }
   /// Guesses ahead, when there is time.
   void think() { guess(); }
@@ -41,7 +50,10 @@ class Predictor {
     const Memory& memory = memories_[place_];
     const bool known = memory.used && memory.after == key_;
     next_ = known ? memory.next : last_;
-    next_.sequence = last_.sequence + (known ? memory.next.sequence : 1);
+    step_ = known ? memory.next.sequence : 1;
+    next_.sequence = 0;
+    repeats_ = next_ == key_;
+    next_.sequence = last_.sequence + step_;
     guessed_ = true;
   }
 
@@ -56,6 +68,8 @@ class Predictor {
   // The guess after last_, where it comes from and whether it is made.
   Header key_{}, next_{};
   size_t place_ = 0;
+  uint32_t step_ = 1;     ///< from last_'s number to next_'s
+  bool repeats_ = false;  ///< nothing but the number differs, so the guess after next_ is the same
   bool guessed_ = false;
 };
 

@@ -163,6 +163,7 @@ bool QueuePair::connect(const End& own, const End& peer, int gidIndex, std::stri
     why = explain(Step::ReadyToSend, failed, device_->name());
     return false;
   }
+  prepareSends();
   // One by one: what the device really takes shows only here.
   for (uint32_t slot = 0; slot < receiveSlots_; ++slot) {
     if (postReceives(slot, 1, why)) continue;
@@ -171,6 +172,16 @@ bool QueuePair::connect(const End& own, const End& peer, int gidIndex, std::stri
     why.clear();
   }
   return true;
+}
+
+void QueuePair::prepareSends() {
+  for (uint32_t i = 0; i < kMostSends; ++i) {
+    places_[i].lkey = region_->lkey;
+    put(requests_[i].opcode, abi::IBV_WR_SEND);
+    requests_[i].sg_list = &places_[i];
+    requests_[i].num_sge = 1;
+    requests_[i].next = i + 1 < kMostSends ? &requests_[i + 1] : nullptr;
+  }
 }
 
 bool QueuePair::toReadyToReceive(const End& own, const End& peer, int gidIndex, std::string& why) {

@@ -1,7 +1,6 @@
 #pragma once
 #include <array>
 #include <memory>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,11 +35,10 @@ class QueuePair {
     uint32_t immediate;
     bool hasImmediate;
   };
-  /// Not initialised: arrays of them live on the stack.
   struct Send {
-    uint64_t id;
-    uint32_t slot, bytes, immediate;
-    bool signalled;
+    uint64_t id = 0;
+    uint32_t slot = 0, bytes = 0, immediate = 0;
+    bool signalled = false;
   };
 
   /// Null with the reason.
@@ -67,8 +65,10 @@ class QueuePair {
   bool connect(const End& own, const End& peer, int gidIndex, std::string& why);
   /// Posts `count` receives from `slot` on, around the end. False with the reason.
   bool postReceives(uint32_t slot, uint32_t count, std::string& why);
-  /// Hands over up to kMostSends frames in one go. 0, or what explainPost() takes.
-  int postSends(std::span<const Send> sends);
+  /// Makes the frame the one at `index`, below kMostSends, of those that postSends() hands over.
+  void stage(uint32_t index, const Send& send);
+  /// Hands over the first `count` in one go. 0, or what explainPost() takes.
+  int postSends(uint32_t count);
   std::string explainPost(int failed) const;
   /// Hands up to kMostEvents completions to `take` and says how many there were; below 0, for explainPoll(), when the
   /// completion queue is broken.
@@ -92,6 +92,7 @@ class QueuePair {
   explicit QueuePair(std::shared_ptr<Device> device);
   bool allocate(std::string& why);
   bool createQueues(std::string& why);
+  void prepareSends();
   bool toReadyToReceive(const End& own, const End& peer, int gidIndex, std::string& why);
 
   std::shared_ptr<Device> device_;
@@ -106,7 +107,7 @@ class QueuePair {
   abi::ibv_comp_channel* channel_ = nullptr;
   abi::ibv_cq* cq_ = nullptr;
   abi::ibv_qp* qp_ = nullptr;
-  // Kept, since to make them anew takes longer than to fill in what changes.
+  // Kept, and each followed by the next, since to make them anew takes longer than to fill in what changes.
   std::array<abi::ibv_send_wr, kMostSends> requests_{};
   std::array<abi::ibv_sge, kMostSends> places_{};
   bool pairCounted_ = false, regionCounted_ = false, useImmediate_ = false;
@@ -114,25 +115,26 @@ class QueuePair {
 
 // In every message's way:
 
-inline int QueuePair::postSends(std::span<const Send> sends) {
-  for (size_t i = 0; i < sends.size(); ++i) {
-    const Send& send = sends[i];
-    places_[i] = {reinterpret_cast<uintptr_t>(sendSlot(send.slot)), send.bytes, region_->lkey};
-    abi::ibv_send_wr& request = requests_[i];
-    request.wr_id = send.id;
-    request.sg_list = &places_[i];
-    request.num_sge = 1;
-    request.opcode = static_cast<decltype(request.opcode)>(abi::IBV_WR_SEND);
-    if (useImmediate_) abi::setImmediate(request, send.immediate);
-    request.send_flags = send.signalled ? static_cast<unsigned>(abi::IBV_SEND_SIGNALED) : 0u;
-    request.next = i + 1 < sends.size() ? &requests_[i + 1] : nullptr;
-  }
+inline void QueuePair::stage(uint32_t index, const Send& send) {
+  places_[index].addr = reinterpret_cast<uintptr_t>(sendSlot(send.slot));
+  places_[index].length = send.bytes;
+  abi::ibv_send_wr& request = requests_[index];
+  request.wr_id = send.id;
+  request.send_flags = send.signalled ? static_cast<unsigned>(abi::IBV_SEND_SIGNALED) : 0u;
+  if (useImmediate_) abi::setImmediate(request, send.immediate);
+}
+
+inline int QueuePair::postSends(uint32_t count) {
+  abi::ibv_send_wr*& next = requests_[count - 1].next;
+  abi::ibv_send_wr* const staged = std::exchange(next, nullptr);
   abi::ibv_send_wr* bad = nullptr;
-  return abi::postSend(qp_, requests_.data(), &bad);
+  const int failed = abi::postSend(qp_, requests_.data(), &bad);
+  next = staged;
+  return failed;
 }
 
 template <class Take>
-int QueuePair::poll(Take take) {
+[[gnu::always_inline]] inline int QueuePair::poll(Take take) {
   abi::ibv_wc completions[kMostEvents];
   const int count = abi::pollCq(cq_, kMostEvents, completions);
   for (int i = 0; i < count; ++i) {

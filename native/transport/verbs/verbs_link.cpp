@@ -49,79 +49,90 @@ VerbsLink::VerbsLink(std::unique_ptr<QueuePair> pair, const LinkNumbers& numbers
 
 inline uint32_t VerbsLink::window() const {
   const auto room = static_cast<int64_t>(numbers_.peerReceives - kSpareReceives - kReservedFrames) -
-                    static_cast<int64_t>(sent_ - peerFreed_);
-  const auto slots = static_cast<int64_t>(pair_->sendSlots()) - static_cast<int64_t>(sent_ - completed_);
+                    static_cast<int64_t>(sent_.count - peerFreed_);
+  const auto slots = static_cast<int64_t>(pair_->sendSlots()) - static_cast<int64_t>(sent_.count - completed_);
   return static_cast<uint32_t>(std::max<int64_t>(0, std::min(room, slots)));
 }
 
 inline Tag VerbsLink::tagOf(uint32_t flags) const {
-  return {static_cast<uint32_t>((numbers_.ownFirst + sent_) % Tag::kModulus), static_cast<uint32_t>(freed_ % Tag::kModulus),
+  return {static_cast<uint32_t>((numbers_.ownFirst + sent_.count) % Tag::kModulus), static_cast<uint32_t>(freed_ % Tag::kModulus),
           static_cast<uint8_t>(flags)};
 }
 
-inline void VerbsLink::stamp(QueuePair::Send& send, const Tag& tag, uint32_t dataBytes) {
-  send.immediate = tag.pack();
-  send.bytes = dataBytes + headBytes_;
-  if (headBytes_ == 0) return;
-  const FrameHead head{tag.pack(), dataBytes, numbers_.nonce};
-  std::memcpy(pair_->sendSlot(send.slot), &head, sizeof head);
+/// Has a frame whose data is in its slot wait for post(), behind its tag.
+inline void VerbsLink::stage(uint32_t index, QueuePair::Send frame, uint32_t flags, uint32_t dataBytes) {
+  frame.immediate = tagOf(flags).pack();
+  frame.bytes = dataBytes + headBytes_;
+  if (headBytes_ != 0) {
+    const FrameHead head{frame.immediate, dataBytes, numbers_.nonce};
+    std::memcpy(pair_->sendSlot(frame.slot), &head, sizeof head);
+  }
+  pair_->stage(index, frame);
 }
 
-inline uint32_t VerbsLink::fill(QueuePair::Send& send, uint32_t flags, const std::byte* payload) {
-  send.slot = static_cast<uint32_t>(sent_ % pair_->sendSlots());
-  std::byte* data = pair_->sendSlot(send.slot) + headBytes_;
+/// The same for the next frame of the count.
+inline void VerbsLink::stageNext(uint32_t index, uint32_t flags, uint32_t dataBytes, bool wantsCompletion) {
+  const bool signalled = wantsCompletion || unsignalled_ + 1 >= pair_->sendSlots() / 4;
+  unsignalled_ = signalled ? 0 : unsignalled_ + 1;
+  stage(index, {.id = sent_.count + 1, .slot = sent_.slot, .signalled = signalled}, flags, dataBytes);
+  sent_.advance(pair_->sendSlots());
+}
+
+/// The next frame of the message.
+inline void VerbsLink::stageData(uint32_t index, bool first, const Header& header, const std::byte* payload) {
+  std::byte* data = pair_->sendSlot(sent_.slot) + headBytes_;
   const uint32_t bytes = std::min(streamBytes_ - streamAt_, kFrameBytes - headBytes_);
   const uint32_t headerBytes = headed_ ? sizeof(Header) : 0;
   uint32_t at = 0;
   if (streamAt_ < headerBytes) {
-    std::memcpy(data, &header_, sizeof(Header));
+    std::memcpy(data, &header, sizeof(Header));
     at = headerBytes;
   }
   if (bytes > at) std::memcpy(data + at, payload + (streamAt_ + at - headerBytes), bytes - at);
   const uint32_t padded = paddedFrame(bytes);
   if (padded > bytes) std::memset(data + bytes, 0, padded - bytes);
   streamAt_ += bytes;
-  stamp(send, tagOf(flags), padded);
-  ++sent_;
-  send.id = sent_;
-  send.signalled = sent_ % (pair_->sendSlots() / 4) == 0;
-  return bytes;
+  const unsigned flags = headed_ ? Tag::First | unsigned{Tag::Headed} : unsigned{Tag::First};
+  stageNext(index, first ? flags : 0u, padded, false);
 }
 
-inline bool VerbsLink::post(std::span<const QueuePair::Send> sends) {
+inline bool VerbsLink::post(uint32_t frames) {
   toldFreed_ = freed_;
-  const int failed = pair_->postSends(sends);
+  const int failed = pair_->postSends(frames);
   return failed == 0 || fail(LinkResult::Broken, pair_->explainPost(failed));
 }
 
 LinkResult VerbsLink::trySend(const Header& header, const void* payload) {
   if (state_ != LinkResult::Done) return state_;
   if (!sending_) {
-    headed_ = !(predictor_.guess() == header);
-    header_ = header;
+    headed_ = predictor_.guess() != header;
     streamAt_ = 0;
     streamBytes_ = header.pieceBytes + (headed_ ? sizeof(Header) : 0);
     sending_ = true;
   }
   bool first = streamAt_ == 0;
-  while (first || streamAt_ < streamBytes_) {
-    if (window() == 0) poll();
-    if (state_ != LinkResult::Done) return state_;
-    uint32_t room = std::min(window(), QueuePair::kMostSends);
-    if (room == 0) return goodbyeSeen_ ? LinkResult::Left : LinkResult::NotYet;
-    QueuePair::Send sends[QueuePair::kMostSends];
-    uint32_t count = 0;
-    while (count < room && (first || streamAt_ < streamBytes_)) {
-      const unsigned headed = headed_ ? unsigned{Tag::Headed} : 0u;
-      const uint32_t flags = first ? unsigned{Tag::First} | headed : 0u;
-      fill(sends[count], flags, static_cast<const std::byte*>(payload));
-      ++count;
-      first = false;
+  do {
+    uint32_t room = window();
+    if (room == 0) {
+      poll();
+      if (state_ != LinkResult::Done) return state_;
+      room = window();
+      if (room == 0) return goodbyeSeen_ ? LinkResult::Left : LinkResult::NotYet;
     }
-    if (!post({sends, count})) return state_;
-  }
+    uint32_t frames = 0;
+    do {
+      stageData(frames++, first, header, static_cast<const std::byte*>(payload));
+      first = false;
+    } while (streamAt_ < streamBytes_ && frames < std::min(room, QueuePair::kMostSends));
+    if (!post(frames)) return state_;
+  } while (streamAt_ < streamBytes_);
   sending_ = false;
-  predictor_.learn(header);  // while the message is on its way
+  // While the message is on its way:
+  if (headed_) {
+    predictor_.learn(header);
+  } else {
+    predictor_.confirm();
+  }
   predictor_.think();
   return LinkResult::Done;
 }
@@ -130,27 +141,18 @@ void VerbsLink::sendControl(uint8_t flags) {
   // Credits leave the last frame to a goodbye.
   const bool goodbye = (flags & Tag::Goodbye) != 0;
   const uint64_t most = numbers_.peerReceives - kSpareReceives - (goodbye ? 0 : 1);
-  if (sent_ - peerFreed_ >= most || sent_ - completed_ >= pair_->sendSlots()) return;
-  QueuePair::Send send;
-  send.slot = static_cast<uint32_t>(sent_ % pair_->sendSlots());
+  if (sent_.count - peerFreed_ >= most || sent_.count - completed_ >= pair_->sendSlots()) return;
   const uint32_t bytes = paddedFrame(0);
-  std::memset(pair_->sendSlot(send.slot) + headBytes_, 0, bytes);
-  stamp(send, tagOf(flags | Tag::Control), bytes);
-  ++sent_;
-  send.id = sent_;
-  send.signalled = goodbye || sent_ % (pair_->sendSlots() / 4) == 0;
+  std::memset(pair_->sendSlot(sent_.slot) + headBytes_, 0, bytes);
+  stageNext(0, flags | Tag::Control, bytes, goodbye);
   goodbyeSent_ = goodbyeSent_ || goodbye;
-  post({&send, 1});
+  post(1);
 }
 
 void VerbsLink::sendProbe() {
-  QueuePair::Send send;
-  send.slot = pair_->sendSlots();
   const uint32_t bytes = kFrameBytes - headBytes_;  // a full frame: the MTU is on trial too
-  stamp(send, tagOf(Tag::Probe | Tag::Control), bytes);
-  send.id = kUncountedId;
-  send.signalled = true;
-  post({&send, 1});
+  stage(0, {.id = kUncountedId, .slot = pair_->sendSlots(), .signalled = true}, Tag::Probe | Tag::Control, bytes);
+  post(1);
 }
 
 void VerbsLink::leave() {
@@ -159,7 +161,7 @@ void VerbsLink::leave() {
   sendControl(Tag::Goodbye);
   // What is with the device still would be lost with the queue pair.
   const auto until = std::chrono::steady_clock::now() + kFarewell;
-  while (goodbyeSent_ && completed_ < sent_ && state_ == LinkResult::Done && std::chrono::steady_clock::now() < until) {
+  while (goodbyeSent_ && completed_ < sent_.count && state_ == LinkResult::Done && std::chrono::steady_clock::now() < until) {
     if (!poll()) usleep(50);
   }
 }
@@ -190,7 +192,7 @@ inline bool VerbsLink::readTag(const QueuePair::Event& event, Tag& tag) {
 
 inline bool VerbsLink::arrive(const QueuePair::Event& event) {
   const uint32_t slots = pair_->receiveSlots();
-  if (event.id != arrived_ % slots || arrived_ - reposted_ >= slots || event.bytes > kFrameBytes) {
+  if (event.id != arrived_.slot || arrived_.count - reposted_.count >= slots || event.bytes > kFrameBytes) {
     return fail(LinkResult::Corrupted, "the device filled a receive out of turn");
   }
   Tag tag;
@@ -205,25 +207,25 @@ inline bool VerbsLink::arrive(const QueuePair::Event& event) {
     }
     ++expected_;
     const uint32_t freed = stepsBetween(static_cast<uint32_t>(peerFreed_ % Tag::kModulus), tag.freed);
-    if (peerFreed_ + freed > sent_) return fail(LinkResult::Corrupted, "the peer has freed more than it was sent");
+    if (peerFreed_ + freed > sent_.count) return fail(LinkResult::Corrupted, "the peer has freed more than it was sent");
     peerFreed_ += freed;
   }
-  arrivals_[arrived_ % slots] = {tag, event.bytes - headBytes_};
-  ++arrived_;
+  arrivals_[arrived_.slot] = {tag, event.bytes - headBytes_};
+  arrived_.advance(slots);
   return true;
 }
 
 void VerbsLink::repost() {
-  const auto count = static_cast<uint32_t>(absorbed_ - reposted_);
+  const auto count = static_cast<uint32_t>(absorbed_.count - reposted_.count);
   if (count == 0 || state_ != LinkResult::Done) return;
   const uint32_t slots = pair_->receiveSlots();
   std::string why;
-  if (!pair_->postReceives(static_cast<uint32_t>(reposted_ % slots), count, why)) {
+  if (!pair_->postReceives(reposted_.slot, count, why)) {
     fail(LinkResult::Broken, why);
     return;
   }
-  for (; reposted_ != absorbed_; ++reposted_) {
-    if ((arrivals_[reposted_ % slots].tag.flags & Tag::Probe) == 0) ++freed_;
+  for (; reposted_.count != absorbed_.count; reposted_.advance(slots)) {
+    if ((arrivals_[reposted_.slot].tag.flags & Tag::Probe) == 0) ++freed_;
   }
 }
 
@@ -241,20 +243,19 @@ inline void VerbsLink::giveBack() {
 
 inline void VerbsLink::absorb() {
   const uint32_t slots = pair_->receiveSlots();
-  for (; absorbed_ != arrived_ && state_ == LinkResult::Done; ++absorbed_) {
-    const Arrival& arrival = arrivals_[absorbed_ % slots];
+  for (; absorbed_.count != arrived_.count && state_ == LinkResult::Done; absorbed_.advance(slots)) {
+    const Arrival& arrival = arrivals_[absorbed_.slot];
     if ((arrival.tag.flags & Tag::Control) != 0) {
       if ((arrival.tag.flags & Tag::Goodbye) != 0) goodbyeSeen_ = true;
       continue;
     }
-    const auto slot = static_cast<uint32_t>(absorbed_ % slots);
-    const std::byte* data = pair_->receiveSlot(slot) + headBytes_;
+    const std::byte* data = pair_->receiveSlot(absorbed_.slot) + headBytes_;
     const Inbox::Result result = inbox_.take({arrival.tag, data, arrival.bytes});
-    if (result == Inbox::Result::Kept) pair_->keep(slot);
+    if (result == Inbox::Result::Kept) pair_->keep(absorbed_.slot);
     if (result == Inbox::Result::Full) break;
     if (result == Inbox::Result::Wrong) fail(LinkResult::Corrupted, inbox_.why());
   }
-  if (absorbed_ - reposted_ >= pair_->receiveSlots() / kRepostShare) giveBack();
+  if (absorbed_.count - reposted_.count >= slots / kRepostShare) giveBack();
 }
 
 inline void VerbsLink::handle(const QueuePair::Event& event) {
@@ -289,7 +290,7 @@ LinkResult VerbsLink::tryReceive(Message& message) {
     poll();
     if (!inbox_.ready()) {
       if (state_ != LinkResult::Done) return state_;
-      return goodbyeSeen_ && absorbed_ == arrived_ ? LinkResult::Left : LinkResult::NotYet;
+      return goodbyeSeen_ && absorbed_.count == arrived_.count ? LinkResult::Left : LinkResult::NotYet;
     }
   }
   message = inbox_.front();
@@ -298,7 +299,7 @@ LinkResult VerbsLink::tryReceive(Message& message) {
 
 void VerbsLink::release() {
   if (const std::byte* kept = inbox_.release()) pair_->giveBack(kept - headBytes_);
-  if (absorbed_ != arrived_) absorb();
+  if (absorbed_.count != arrived_.count) absorb();
 }
 
 bool VerbsLink::heardProbe() {

@@ -52,6 +52,15 @@ class VerbsLink final : public Link {
     Tag tag;
     uint32_t bytes = 0;
   };
+  /// A count of what goes round a ring of slots, and the slot of the next: to divide takes longer than all else of it.
+  struct Round {
+    uint64_t count = 0;
+    uint32_t slot = 0;
+    void advance(uint32_t slots) {
+      ++count;
+      if (++slot == slots) slot = 0;
+    }
+  };
   bool poll();
   void handle(const QueuePair::Event& event);
   void failCompletion(int status);
@@ -62,11 +71,12 @@ class VerbsLink final : public Link {
   void repost();
   void tellFreed();
   uint32_t window() const;
-  uint32_t fill(QueuePair::Send& send, uint32_t flags, const std::byte* payload);
-  bool post(std::span<const QueuePair::Send> sends);
+  void stage(uint32_t index, QueuePair::Send frame, uint32_t flags, uint32_t dataBytes);
+  void stageNext(uint32_t index, uint32_t flags, uint32_t dataBytes, bool wantsCompletion);
+  void stageData(uint32_t index, bool first, const Header& header, const std::byte* payload);
+  bool post(uint32_t frames);
   void sendControl(uint8_t flags);
   Tag tagOf(uint32_t flags) const;
-  void stamp(QueuePair::Send& send, const Tag& tag, uint32_t dataBytes);
   [[gnu::cold]] bool fail(LinkResult state, std::string why);
   bool portIsUp(std::string& why);
   void checkPort();
@@ -79,14 +89,15 @@ class VerbsLink final : public Link {
   std::string why_;
 
   // Sending. Counts are of frames, probes apart.
-  uint64_t sent_ = 0, completed_ = 0, peerFreed_ = 0;
+  Round sent_;
+  uint64_t completed_ = 0, peerFreed_ = 0;
+  uint32_t unsignalled_ = 0;  ///< sent since the last that asked for a completion
   bool sending_ = false, headed_ = false, goodbyeSent_ = false;
-  Header header_{};
   uint32_t streamAt_ = 0, streamBytes_ = 0;
   Predictor predictor_;
 
   // Receiving. Arrivals count probes too, like the slots that they came to.
-  uint64_t arrived_ = 0, absorbed_ = 0, reposted_ = 0;
+  Round arrived_, absorbed_, reposted_;
   uint64_t expected_ = 0;  ///< frames that came in order, probes apart
   uint64_t freed_ = 0, toldFreed_ = 0;
   std::unique_ptr<Arrival[]> arrivals_;
