@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { loadCatalogue } from '../../src/catalogue/load-catalogue.ts';
 import type { ModelProfile } from '../../src/catalogue/model-profile.ts';
 import { profileOf } from '../../src/catalogue/profile.ts';
+import { partitionLayers } from '../../src/planner/partition.ts';
 import { predict } from '../../src/planner/performance/predict.ts';
 import type { Prediction } from '../../src/planner/prediction.ts';
 import { modelConfigs } from '../../scripts/calibration/measurements.ts';
@@ -60,5 +61,35 @@ describe('a prompt', () => {
     const halved = on('MLX', model, 2).wiringMilliseconds ?? 0;
     assert.ok(Math.abs(halved - whole - (alone - whole) / 2) < 1, `${halved} ms on two`);
     assert.equal(on('LlamaCpp', model).wiringMilliseconds, undefined);
+  });
+
+  it('is never read sooner for being longer, in one stage or in four', () => {
+    const model = profileOf(configOf('Qwen3-32B'));
+    const engine = catalogue.engines.find(({ name }) => name === 'MLX');
+    const hop = catalogue.links.find(({ mode }) => mode === 'RDMA');
+    assert.ok(engine && hop);
+    for (const count of [1, 4]) {
+      const stages = partitionLayers(model.layers.length, count).map((layers) => ({
+        layers,
+        ranks: [{ chip }],
+      }));
+      const firstTokenMs = (promptTokens: number): number =>
+        predict({
+          model,
+          engine,
+          performance: catalogue.performance,
+          tensorSize: 1,
+          stages,
+          hop,
+          promptTokens,
+          generatedTokens: 128,
+          concurrency: 1,
+        })?.timeToFirstTokenMilliseconds ?? 0;
+      const times = [1, 2047, 2048, 2049, 3000, 4095, 4096, 4097, 32_769].map(firstTokenMs);
+      assert.deepEqual(
+        times,
+        times.toSorted((a, b) => a - b),
+      );
+    }
   });
 });

@@ -15,19 +15,44 @@ import type { PerformanceOption, PerformanceStage } from './option.ts';
  * Stages work on different batches at the same time, where the engine hands them on without waiting.
  */
 export const prefillMs = (option: PerformanceOption, kernels: EnginePerformance): number => {
-  const { model, engine, stages, hop, promptTokens } = option;
-  let first = 0;
-  let slowest = 0;
-  const batches = Math.max(1, Math.ceil(promptTokens / engine.batchRows));
-  const rows = Math.max(1, promptTokens / batches);
-  for (const [index, stage] of stages.entries()) {
+  const { engine, promptTokens } = option;
+  const full = Math.floor(promptTokens / engine.batchRows);
+  const rest = full === 0 ? Math.max(1, promptTokens) : promptTokens - full * engine.batchRows;
+  const batch = full === 0 ? [] : stagesMs(option, kernels, engine.batchRows);
+  const last = rest === 0 ? [] : stagesMs(option, kernels, rest);
+  const inTurn = full * sumOf(batch) + sumOf(last);
+  const { stageOverlap } = kernels.prefill;
+  return stageOverlap === 0
+    ? inTurn
+    : stageOverlap * overlappedMs(batch, last, full) + (1 - stageOverlap) * inTurn;
+};
+
+/** The last full batch follows the others at the pace of the slowest stage; the rest of the prompt follows it. */
+const overlappedMs = (batch: readonly number[], last: readonly number[], full: number): number => {
+  if (full === 0) return sumOf(last);
+  const before = (full - 1) * Math.max(...batch);
+  if (last.length === 0) return before + sumOf(batch);
+  // Of two that go through the same stages one after the other, some stage is where the second catches up.
+  return (
+    before +
+    Math.max(...batch.map((_, at) => sumOf(batch.slice(0, at + 1)) + sumOf(last.slice(at))))
+  );
+};
+
+const sumOf = (times: readonly number[]): number => times.reduce((sum, ms) => sum + ms, 0);
+
+/** Of one batch, stage by stage, with what hands it on. */
+const stagesMs = (
+  option: PerformanceOption,
+  kernels: EnginePerformance,
+  rows: number,
+): number[] => {
+  const { model, stages, hop } = option;
+  return stages.map((stage, index) => {
     const last = index === stages.length - 1;
-    const ms = stageBatchMs(option, kernels, { stage, rows, last });
     const handOver = last ? 0 : hopMilliseconds(hop, rows * model.hiddenSize * activationBytes);
-    first += ms + handOver;
-    slowest = Math.max(slowest, ms + handOver);
-  }
-  return first + (batches - 1) * (slowest + (1 - kernels.prefill.stageOverlap) * (first - slowest));
+    return stageBatchMs(option, kernels, { stage, rows, last }) + handOver;
+  });
 };
 
 /** Milliseconds before the first batch. */
@@ -65,7 +90,7 @@ const stageBatchMs = (
   const { model, engine, performance, tensorSize, expertSize, link, promptTokens } = option;
   const rest = restSize({ tensorSize, ...(expertSize && { expertSize }) }, engine);
   const load = {
-    rows: Math.round(rows),
+    rows,
     context: promptTokens / 2,
     cacheElementBytes: engine.kvElementBytes,
   };
