@@ -22,6 +22,8 @@ export interface Placed {
    * more never makes one look worse.
    */
   byNetwork?: 'All' | 'Hops';
+  /** Tensor ranks stand in the order of a ring of cables: packets pass from neighbour to neighbour. */
+  isRing?: boolean;
 }
 
 /** How these nodes would perform; undefined where a chip or a link is not in the catalogue. */
@@ -30,17 +32,19 @@ export const appraise = (
   evaluator: Evaluator,
   links: LinkTable,
 ): Prediction | undefined => {
-  const { shape, candidates, ranges, mode, hopMode = mode, byNetwork } = placed;
+  const { shape, candidates, ranges, mode, hopMode = mode, byNetwork, isRing } = placed;
   const { tensorSize, pipelineSize, expertSize } = shape;
   const kinds = candidates.flatMap(({ seat }) => seat.kind ?? []);
   if (kinds.length < candidates.length) return undefined;
   const nodes = candidates.map(({ seat }) => seat.index);
   if (mode === 'None' || hopMode === 'None')
     return evaluator.predict({ tensorSize, ranges, kinds });
-  const slowestLink = (): LinkFacts | undefined =>
-    mode === 'TCP' && byNetwork === 'All'
+  const slowestLink = (): LinkFacts | undefined => {
+    if (isRing) return links.betweenStages([...nodes, ...nodes.slice(0, 1)], 1, mode);
+    return mode === 'TCP' && byNetwork === 'All'
       ? links.network(nodes)
       : links.withinStages(nodes, tensorSize, mode);
+  };
   const slowestHop = (): LinkFacts | undefined =>
     hopMode === 'TCP' && byNetwork
       ? links.network(nodes)

@@ -1,12 +1,12 @@
-import type { Island, Topology } from '../topology/topology.ts';
+import type { Topology } from '../topology/topology.ts';
 import type { Placeable } from './placeable.ts';
 import { aloneOf } from './teams.ts';
 import type { Team } from './teams.ts';
 
 /** More paths of one island than this are not all tried; rings and chains of up to 16 nodes have fewer. */
-const mostPaths = 256;
+export const mostPaths = 256;
 /** In fleets of more nodes than this. */
-const largeFleet = 64;
+export const largeFleet = 64;
 const mostPathsOfLarge = 32;
 const longestPath = 8;
 
@@ -26,7 +26,7 @@ export interface OpenIslands {
 }
 
 /** Each node is a stage. */
-interface Path {
+export interface Path {
   teams: readonly Team[];
   /** Kinds and room of its nodes. */
   likeness: string;
@@ -77,7 +77,9 @@ export const createOpenIslands = (
   };
   for (const island of islands.keys()) move(island);
   const pathsOf = (island: number): Path[] => {
-    const paths = known.get(island) ?? pathsThrough(islands[island], { rdmaPeers, most, idle });
+    const paths =
+      known.get(island) ??
+      pathsThrough(islands[island]?.members ?? [], { peers: rdmaPeers, most, idle });
     known.set(island, paths);
     return paths;
   };
@@ -91,21 +93,22 @@ export const createOpenIslands = (
   return { move, paths: () => (all ??= paths()) };
 };
 
-const firstOfEach = (paths: readonly Path[]): Path[] => [
+export const firstOfEach = (paths: readonly Path[]): Path[] => [
   ...new Map(paths.toReversed().map((path) => [path.likeness, path])).values(),
 ];
 
 const likenessOf = (candidate: Placeable | undefined): string =>
   candidate ? `${candidate.seat.kind?.id}:${candidate.freeBytes}` : '-';
 
-const pathsThrough = (
-  island: Island | undefined,
+/** Every simple path of two to eight idle nodes from one of these along `peers`, until there are `most`. */
+export const pathsThrough = (
+  starts: readonly number[],
   {
-    rdmaPeers,
+    peers,
     most,
     idle,
   }: {
-    rdmaPeers: Topology['rdmaPeers'];
+    peers: readonly (readonly number[])[];
     most: number;
     idle: (index: number) => Placeable | undefined;
   },
@@ -114,7 +117,7 @@ const pathsThrough = (
   const walk = (path: Placeable[]): void => {
     const last = path.at(-1);
     if (!last || path.length >= longestPath) return;
-    for (const peer of rdmaPeers[last.seat.index] ?? []) {
+    for (const peer of peers[last.seat.index] ?? []) {
       const next = idle(peer);
       if (!next || path.includes(next)) continue;
       if (paths.length >= most) return;
@@ -123,7 +126,7 @@ const pathsThrough = (
       walk(longer);
     }
   };
-  for (const member of island?.members ?? []) {
+  for (const member of starts) {
     const start = idle(member);
     if (start) walk([start]);
   }

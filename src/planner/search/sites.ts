@@ -6,6 +6,7 @@ import type { Evaluator } from './evaluate.ts';
 import { endOfRun, firstOf } from './order.ts';
 import { byLikeness } from './meshes.ts';
 import type { Mesh, MeshList } from './meshes.ts';
+import { cableRings } from './cabled.ts';
 import { isIdle } from './placeable.ts';
 import type { Placeable } from './placeable.ts';
 import type { Pool } from './pool.ts';
@@ -34,18 +35,20 @@ export interface Group {
   members: Placeable[];
   mode: 'TCP' | 'RDMA';
   byNetwork?: 'All';
+  isRing?: boolean;
 }
 
 /** For each make of mesh and each kind that may be the slowest in it, the group that costs others least. */
 export const tensorSites = (search: SiteSearch, shape: Shape): Placed[] => {
   const layers = { firstLayer: 0, endLayer: search.evaluator.demand.model.layers.length };
   const needBytes = search.evaluator.memoryOf(shape, 0, layers).totalBytes;
-  return groupsOf(search, shape, needBytes).map(({ members, mode, byNetwork }) => ({
+  return groupsOf(search, shape, needBytes).map(({ members, mode, byNetwork, isRing }) => ({
     shape,
     candidates: members,
     ranges: [layers],
     mode,
     ...(byNetwork ? { byNetwork } : {}),
+    ...(isRing ? { isRing } : {}),
   }));
 };
 
@@ -75,7 +78,10 @@ const groupsOf = (search: SiteSearch, shape: Shape, needBytes: number): Group[] 
     const members = overNetwork(pool, size, slowest, needBytes);
     return members ? [{ members, mode: 'TCP', byNetwork: 'All' }] : [];
   });
-  return [...inMeshes, ...anywhere];
+  const inRings = cableRings(search.topology, pool, size)
+    .filter((ring) => ring.every(({ freeBytes }) => freeBytes >= needBytes))
+    .map((members): Group => ({ members, mode: 'TCP', isRing: true }));
+  return [...inMeshes, ...inRings, ...anywhere];
 };
 
 interface Found {

@@ -7,8 +7,10 @@ import type { Pool } from './pool.ts';
 import type { Placed } from './appraise.ts';
 import type { Group, SiteSearch } from './sites.ts';
 import { assignLayers } from './stages.ts';
+import { cablePaths } from './cabled.ts';
 import { carvings } from './carve.ts';
 import { crewsOf } from './crews.ts';
+import type { Path } from './paths.ts';
 import { aloneOf, teamsIn } from './teams.ts';
 import type { Team } from './teams.ts';
 
@@ -67,14 +69,20 @@ const likenessOf = (teams: readonly Team[], { hop, byNetwork }: Realm): string =
   return `${hop}/${byNetwork}/${told.join(';')}/${members.join()}`;
 };
 
-/** Pipelines over RDMA through rings and chains, where each stage needs a cable to the next alone. */
+/** Pipelines through rings and chains, where each stage needs a cable to the next alone. */
 const alongPaths = (search: SiteSearch, allowed: (stages: number) => boolean): Placed[] => {
-  const able = interconnectsOf(search.evaluator.demand.engine, { tensorSize: 1, pipelineSize: 2 });
-  if (!able.includes('RDMA') || search.want === 'TCP') return [];
-  return search.pool.orders.openIslands
-    .paths()
-    .filter(({ teams }) => allowed(teams.length))
-    .flatMap(({ teams }) => manStages(search, 1, teams, { hop: 'RDMA' }));
+  const { topology, pool, want, evaluator } = search;
+  const able = interconnectsOf(evaluator.demand.engine, { tensorSize: 1, pipelineSize: 2 });
+  const along = (hop: Realm['hop'], paths: readonly Path[]): Placed[] =>
+    paths
+      .filter(({ teams }) => allowed(teams.length))
+      .flatMap(({ teams }) => manStages(search, 1, teams, { hop }));
+  return [
+    ...(able.includes('RDMA') && want !== 'TCP'
+      ? along('RDMA', pool.orders.openIslands.paths())
+      : []),
+    ...(able.includes('TCP') && want !== 'RDMA' ? along('TCP', cablePaths(topology, pool)) : []),
+  ];
 };
 
 const manStages = (

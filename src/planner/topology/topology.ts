@@ -27,6 +27,8 @@ export interface Topology {
   islandOf: readonly number[];
   /** Maximal full meshes of Thunderbolt cables, whether they can do RDMA or not. */
   cableMeshes: readonly (readonly number[])[];
+  /** Nodes that Thunderbolt cables connect, but not all to all: rings, chains. */
+  openCables: readonly (readonly number[])[];
   /** cables[node].get(peer): what a Thunderbolt cable between them carries packets as. */
   cables: readonly ReadonlyMap<number, Wire>[];
 }
@@ -54,7 +56,11 @@ export const createTopology = (ends: readonly End[]): Topology => {
   const cables = cablePeers.map(
     (peers, index) => new Map(peers.map((peer) => [peer, wireAt(ends, index, peer)])),
   );
-  return { ends, rdmaPeers, islands, islandOf, cableMeshes: maximalMeshes(cablePeers), cables };
+  const openCables = componentsOf(cablePeers).components.filter((members) =>
+    ['Ring', 'PartialMesh'].includes(formOf(members, cablePeers)),
+  );
+  const cableMeshes = maximalMeshes(cablePeers);
+  return { ends, rdmaPeers, islands, islandOf, cableMeshes, openCables, cables };
 };
 
 const wireAt = (ends: readonly End[], left: number, right: number): Wire => {
