@@ -1,8 +1,7 @@
 #include "mpi/meeting.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/stat.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,16 +24,18 @@ using transport::GroupOptions;
 using transport::Socket;
 
 constexpr auto kLook = std::chrono::milliseconds(20);
+constexpr size_t kDraftDigits = 16;
 
-/// Rank 0's announcement. Made before the group is formed, so that a folder that cannot be written to is known at once.
+/// Rank 0's announcement. Made before the group is formed, so that a folder that cannot be written to is known at once. Its
+/// lock ends with the process: a process number may be another's by the time somebody reads it, or mean nothing there (containers).
 class Announcement {
  public:
   Announcement(std::string path, std::string secret)
       : path_(std::move(path)),
-        draft_(path_ + "." + std::to_string(getpid())),
+        draft_(path_ + "." + randomSecret().substr(0, kDraftDigits)),
         secret_(std::move(secret)),
         file_(open(draft_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)),
-        error_(file_.valid() ? 0 : errno) {}
+        error_(file_.valid() && flock(file_.fd(), LOCK_EX | LOCK_NB) == 0 ? 0 : errno) {}
   ~Announcement() {
     if (file_.valid()) unlink((published_ ? path_ : draft_).c_str());
   }
@@ -44,7 +45,7 @@ class Announcement {
   int error() const { return error_; }
 
   void publish(uint16_t port) {
-    const std::string text = std::to_string(getpid()) + " " + std::to_string(port) + " " + secret_ + "\n";
+    const std::string text = std::to_string(port) + " " + secret_ + "\n";
     const auto written = write(file_.fd(), text.data(), text.size());
     published_ = written == static_cast<ssize_t>(text.size()) && rename(draft_.c_str(), path_.c_str()) == 0;
     if (!published_) say("the other ranks will not find rank 0: " + path_ + ": " + transport::errnoText(errno));
@@ -71,22 +72,27 @@ std::unique_ptr<Group> announce(const std::string& path, GroupOptions options, S
   return Group::create(options, status);
 }
 
-/// True when `text` is the announcement of a living rank 0.
+/// Whether a living rank 0 announces itself there. To be asked before the file is read: it may be replaced at any time, by
+/// another living one.
+bool isHeld(const std::string& path) {
+  const Socket file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  return file.valid() && flock(file.fd(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
 bool take(const std::string& text, GroupOptions& options) {
   std::istringstream in(text);
-  pid_t pid = 0;
-  if (!(in >> pid >> options.rendezvousPort >> options.secret)) return false;
-  return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
+  return static_cast<bool>(in >> options.rendezvousPort >> options.secret);
 }
 
 std::unique_ptr<Group> follow(const std::string& path, GroupOptions options, Status& status) {
   const Deadline deadline = transport::deadlineAfterMs(options.rendezvousTimeoutMs);
   std::string text;
   for (;;) {
+    const bool held = isHeld(path);
     bool missing = false;
     status = readPrivateFile(path, text, missing);
     if (!status.ok() && !missing) return nullptr;
-    if (status.ok() && take(text, options)) break;
+    if (status.ok() && held && take(text, options)) break;
     if (Clock::now() >= deadline) {
       status = Status::failure("RendezvousTimeout", "rank 0 did not write " + path + " within " +
                                                         std::to_string(options.rendezvousTimeoutMs) +

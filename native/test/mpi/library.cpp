@@ -2,7 +2,10 @@
 
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <fstream>
 
 namespace espalier::test {
 
@@ -34,10 +37,14 @@ Handle Mpi::object(const char* name) const {
   return found;
 }
 
-void runRanks(int count, const std::function<void(Mpi&, int rank)>& body) {
+void runRanks(int count, const std::function<void(Mpi&, int rank)>& body, const std::string& leftover) {
   char folder[] = "/tmp/espalier-mpi-test-XXXXXX";
   CHECK(mkdtemp(folder) != nullptr);
-  const std::string place = std::string("file:") + folder + "/meeting";
+  const std::string path = std::string(folder) + "/meeting", place = "file:" + path;
+  if (!leftover.empty()) {
+    std::ofstream(path) << leftover;
+    CHECK_EQ(chmod(path.c_str(), 0600), 0);
+  }
   {
     Processes ranks(count, [&](int rank) {
       setenv("ESPALIER_RANK", std::to_string(rank).c_str(), 1);

@@ -44,8 +44,9 @@ struct Mpi {
   void* library_;
 };
 
-/// Runs `body` in one process per rank, each with the environment of a group that meets through a file.
-void runRanks(int count, const std::function<void(Mpi&, int rank)>& body);
+/// Runs `body` in one process per rank, each with the environment of a group that meets through a file. `leftover`: what
+/// an earlier group that was killed has left in that file; "": there is none.
+void runRanks(int count, const std::function<void(Mpi&, int rank)>& body, const std::string& leftover = "");
 
 /// The text that `body` throws; "" when it does not.
 std::string thrownBy(const std::function<void()>& body);
