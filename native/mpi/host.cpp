@@ -50,7 +50,7 @@ std::string ownAddressTowards(const std::string& host, uint16_t port) {
   if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return "";
   std::string address;
   for (const addrinfo* one = found; one != nullptr && address.empty(); one = one->ai_next) {
-    const Socket socket(::socket(one->ai_family, SOCK_DGRAM, 0));
+    const Socket socket = transport::newSocket(one->ai_family, SOCK_DGRAM);
     sockaddr_storage own{};
     socklen_t length = sizeof own;
     char text[NI_MAXHOST];

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "transport/verbs/reasons.h"
+#include "transport/wire/socket.h"
 
 namespace espalier::transport::verbs {
 namespace {
@@ -29,14 +30,13 @@ constexpr int kNeighbourMs = 300;
 /// One datagram to the peer makes the system look up its neighbour entry, without which RTR fails on a Mac.
 void wakeNeighbour(const Gid& gid) {
   if (!isIpv4Mapped(gid)) return;
-  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
-  if (fd < 0) return;
+  const Socket socket = newSocket(AF_INET, SOCK_DGRAM);
+  if (!socket.valid()) return;
   sockaddr_in to{};
   to.sin_family = AF_INET;
   to.sin_port = htons(9);  // discard
   std::memcpy(&to.sin_addr, gid.data() + 12, 4);
-  sendto(fd, "", 1, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to);
-  close(fd);
+  sendto(socket.fd(), "", 1, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to);
 }
 
 template <class Enum>

@@ -40,16 +40,6 @@ void tune(int fd) {
 #endif
 }
 
-Socket newSocket(int family) {
-#ifdef __linux__
-  return Socket(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-#else
-  Socket socket(::socket(family, SOCK_STREAM, 0));
-  if (socket.valid()) makePrivateAndNonBlocking(socket.fd());
-  return socket;
-#endif
-}
-
 using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
 
 AddressList resolve(const std::string& host, uint16_t port, int flags, std::string& error) {
@@ -102,6 +92,16 @@ int connectTo(const Socket& socket, const addrinfo& address, Deadline deadline, 
 
 }  // namespace
 
+Socket newSocket(int family, int type) {
+#ifdef __linux__
+  return Socket(::socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+#else
+  Socket socket(::socket(family, type, 0));
+  if (socket.valid()) makePrivateAndNonBlocking(socket.fd());
+  return socket;
+#endif
+}
+
 int remainingMs(Deadline deadline) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
   return static_cast<int>(std::clamp<int64_t>(left, 0, 1'000'000'000));
@@ -129,7 +129,7 @@ Status listenOn(const std::string& host, uint16_t port, Socket& listener, uint16
   int code = 0;
   // A name may stand for an address that this host does not have, such as ::1 where IPv6 is off.
   for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
-    Socket socket = newSocket(address->ai_family);
+    Socket socket = newSocket(address->ai_family, SOCK_STREAM);
     const int one = 1;
     if (socket.valid()) setsockopt(socket.fd(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (socket.valid() && bind(socket.fd(), address->ai_addr, address->ai_addrlen) == 0 &&
@@ -157,7 +157,7 @@ Status dialOnce(const std::string& host, uint16_t port, Deadline deadline, int w
   // A name may stand for several addresses, and the listener is on one of them: one that swallows what it is sent must
   // not use up the time of the others.
   for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
-    Socket fresh = newSocket(address->ai_family);
+    Socket fresh = newSocket(address->ai_family, SOCK_STREAM);
     if (!fresh.valid() && isShortage(errno)) return outOfDescriptors("cannot connect to " + where, errno);
     const Deadline share = left > 1 ? deadlineAfterMs(remainingMs(deadline) / left) : deadline;
     --left;

@@ -30,8 +30,10 @@ class Socket {
   int fd_ = -1;
 };
 
-/// Every socket here is non-blocking, close-on-exec, TCP_NODELAY, and raises no SIGPIPE.
+/// Every socket here is non-blocking and close-on-exec; those of TCP are TCP_NODELAY and raise no SIGPIPE.
 
+/// One of `family` and `type`, as ::socket takes them; invalid when there is none to be had (errno).
+Socket newSocket(int family, int type);
 /// Listens on host:port (0: any free port). Fails with AddressInUse, OutOfDescriptors or InvalidArgument.
 Status listenOn(const std::string& host, uint16_t port, Socket& listener, uint16_t& boundPort);
 /// One attempt to connect. Fails with a message that holds the reason; `code` is "Unreachable", or OutOfDescriptors.
