@@ -130,6 +130,30 @@ TEST("a TCP link takes three long messages in while one is held, so that no two 
   }
 }
 
+TEST("a TCP link reads three long messages ahead while one is held, however long that goes on") {
+  TcpEnds ends(4);
+  ends.makeLinks();
+  const size_t bytes = ends.left->maxPayloadBytes();
+  const size_t wireBytes = sizeof(Header) + bytes + 4 * sizeof(uint64_t);
+  const auto data = patternOf(bytes, 1);
+  Message held;
+  for (uint32_t sequence = 0; sequence < 16; ++sequence) {
+    eventually("the message is on its way", 10, [&] {
+      if (sequence > 0) ends.right->progress();
+      return ends.left->trySend(headerFor(bytes, sequence), data.data()) == LinkResult::Done;
+    });
+    if (sequence > 3) ends.right->release();
+    if (sequence == 0 || sequence > 3) {
+      eventually("the next message is held", 10, [&] { return ends.right->tryReceive(held) == LinkResult::Done; });
+      CHECK_EQ(held.header.sequence, sequence < 3 ? 0 : sequence - 3);
+    }
+    eventually("what follows has been read ahead", 10, [&] {
+      ends.right->progress();
+      return ends.right->bytesHeard() == (sequence + 1) * wireBytes;
+    });
+  }
+}
+
 TEST("a TCP link goes on when what it has read ahead ends within a header") {
   // Seven of the first socket's parts fill its stage but for 24 bytes: five messages of 1 MiB, rounded up to 8 bytes.
   TcpEnds ends(4);

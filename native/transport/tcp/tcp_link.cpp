@@ -106,7 +106,11 @@ class TcpLink final : public Link {
       pullParts();
       return;
     }
-    for (TcpStream& stream : streams_) stream.readAhead(kMessagesAhead * mostBytes_);
+    for (size_t i = 0; i < streams_.size(); ++i) {
+      const bool holdsMessage = i == 0 && open_ && !placed_;
+      if (!holdsMessage) streams_[i].makeRoom();
+      streams_[i].readAhead(kMessagesAhead * mostBytes_);
+    }
   }
 
   void leave() override {
@@ -196,7 +200,7 @@ class TcpLink final : public Link {
     TcpStream& stream = streams_[0];
     if (stream.aheadBytes() >= sizeof(Header)) return openAhead();
     if (target_ == nullptr) {
-      stream.compact();  // a part of a header at the stage's end has no room for its rest
+      stream.makeRoom();  // a part of a header at the stage's end has none for its rest
       stream.readAhead(mostBytes_);
       return stream.aheadBytes() >= sizeof(Header) && openAhead();
     }

@@ -57,6 +57,10 @@ class TcpStream {
   void readAhead(size_t bytes);
   /// Moves what was read ahead to the front, so that there is room behind it again.
   void compact();
+  /// The same where no room is left.
+  void makeRoom() {
+    if (end_ == capacity_) compact();
+  }
   size_t consumed() const { return begin_; }
   const std::byte* ahead() const { return stage() + begin_; }
   size_t aheadBytes() const { return end_ - begin_; }
