@@ -1,5 +1,5 @@
 // espalier-perf: latency and bandwidth of every collective on every link, beside Open MPI, UCX and the bare exchange.
-// How it measures: docs/transport.md. The processes are those of perf/crew.h, the order of play is perf/tournament.h.
+// How it measures: docs/perf.md. The processes are those of perf/crew.h, the order of play is perf/tournament.h.
 #include <unistd.h>
 
 #include <csignal>

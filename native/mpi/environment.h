@@ -5,7 +5,7 @@
 
 namespace espalier::mpi {
 
-/// What the environment says about this rank (docs/transport.md, "MLX over it", lists the variables).
+/// What the environment says about this rank (docs/mlx.md lists the variables).
 struct Environment {
   bool configured = false;  ///< false: no variable of ours or of mpirun is there
   transport::GroupOptions group;
