@@ -1,6 +1,8 @@
 #include "addon/engine_options.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 namespace espalier::addon {
@@ -25,8 +27,10 @@ class FieldReader {
     const Napi::Value value = get(name);
     if (!ok_) return;
     const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
-    if (!(std::floor(number) == number) || number < 0 || number > 9007199254740991.0) {
-      return fail(name, "a non-negative integer");
+    constexpr double kMostExact = 9007199254740991.0;
+    constexpr double kMost = std::min(kMostExact, static_cast<double>(std::numeric_limits<Integer>::max()));
+    if (!(std::floor(number) == number) || number < 0 || number > kMost) {
+      return fail(name, "a non-negative integer of at most " + std::to_string(static_cast<uint64_t>(kMost)));
     }
     out = static_cast<Integer>(number);
   }
@@ -70,7 +74,7 @@ class FieldReader {
     return value;
   }
 
-  void fail(const char* name, const char* expected) {
+  void fail(const char* name, const std::string& expected) {
     ok_ = false;
     Napi::TypeError::New(object_.Env(), std::string("Expected `") + name + "` to be " + expected + ".")
         .ThrowAsJavaScriptException();

@@ -108,6 +108,11 @@ test('wrong options are a TypeError that names the field', () => {
   const { Engine } = loadAddon();
   const broken = { ...alone, model: { ...alone.model, threads: 'two' as unknown as number } };
   assert.throws(() => new Engine(broken, () => {}), /`threads`.*non-negative integer/);
+  for (const wrong of [{ rendezvousPort: 65_537 }, { rank: 2 ** 32 }, { epoch: 2 ** 53 }]) {
+    const group = { ...alone.group, ...wrong };
+    const named = new RegExp(`\`${Object.keys(wrong)[0]}\`.*non-negative integer of at most`);
+    assert.throws(() => new Engine({ ...alone, group }, () => {}), named);
+  }
 });
 
 test('a wrong folder fails the check and the engine, with the same code', async () => {
