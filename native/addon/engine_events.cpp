@@ -17,18 +17,6 @@ const char* phaseName(engine::EnginePhase phase) {
   return "";
 }
 
-const char* linkName(transport::LinkKind kind) {
-  switch (kind) {
-    case transport::LinkKind::Tcp:
-      return "tcp";
-    case transport::LinkKind::SharedMemory:
-      return "shm";
-    case transport::LinkKind::Verbs:
-      return "verbs";
-  }
-  return "";
-}
-
 /// Triples (handle, token, finish reason) in one typed array: one object a step, however many requests run.
 Napi::Int32Array tokenTriples(Napi::Env env, const std::vector<engine::TokenEvent>& tokens) {
   Napi::Int32Array triples = Napi::Int32Array::New(env, tokens.size() * 3);

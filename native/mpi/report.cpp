@@ -3,19 +3,6 @@
 #include <cstdio>
 
 namespace espalier::mpi {
-namespace {
-
-const char* kindName(transport::LinkKind kind) {
-  switch (kind) {
-    case transport::LinkKind::Tcp: return "tcp";
-    case transport::LinkKind::SharedMemory: return "shm";
-    case transport::LinkKind::Verbs: return "verbs";
-  }
-  return "";
-}
-
-}  // namespace
-
 void reportStats(Communicator& world) noexcept {
   try {
     world.call(Call("MPI_Finalize"), [&](transport::Group& group) {
@@ -30,7 +17,7 @@ void reportStats(Communicator& world) noexcept {
       }
       for (const transport::PeerStats& peer : stats.peers) {
         std::snprintf(text, sizeof text, "peer %d over %s: %llu bytes sent, %llu received, waited %.0f us", peer.rank,
-                      kindName(peer.link), static_cast<unsigned long long>(peer.bytesSent),
+                      linkName(peer.link), static_cast<unsigned long long>(peer.bytesSent),
                       static_cast<unsigned long long>(peer.bytesReceived), peer.stallUs);
         say(who + text);
       }

@@ -17,6 +17,8 @@ enum class DataType : uint8_t {
 };
 enum class ReduceOp : uint8_t { Sum, Max, Min };
 enum class LinkKind : uint8_t { Tcp, SharedMemory, Verbs };
+/// "tcp", "shm" or "verbs".
+const char* linkName(LinkKind kind);
 
 /// The RDMA device of this rank that a cable joins to `peer`: on a Mac rdma_en2 and the like.
 struct VerbsCable {

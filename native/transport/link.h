@@ -117,6 +117,4 @@ class Link {
   virtual bool brokeHere() const { return false; }
 };
 
-const char* linkName(LinkKind kind);
-
 }  // namespace espalier::transport

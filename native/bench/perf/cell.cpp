@@ -17,7 +17,7 @@ const char* nameOf(Collective collective) {
 }
 
 const char* nameOf(LinkKind link) {
-  return link == LinkKind::Tcp ? "tcp" : link == LinkKind::SharedMemory ? "shm" : "verbs";
+  return transport::linkName(link);
 }
 
 const char* nameOf(Buffers buffers) { return buffers == Buffers::Own ? "own" : "any"; }
