@@ -137,7 +137,7 @@ class Group {
   virtual Status recv(void* data, size_t count, DataType type, int peer) = 0;
   virtual Status barrier() = 0;
   /// Ranks with equal color form a new group, ordered by (key, rank). Collective over this group.
-  /// The child shares links and liveness of its parent, which must outlive it.
+  /// The child has links of its own, and shares the liveness of its parent, which must outlive it.
   virtual std::unique_ptr<Group> split(int color, int key, Status& status) = 0;
   /// Ends the group on all ranks: every pending and later call, here and on peers, returns GroupAborted with `reason`.
   /// Safe from any thread.
