@@ -12,6 +12,10 @@ export type Promised =
   | 'no word of a stale leader'
   | 'no group beyond spec'
   | 'no fewer groups than promised'
+  | 'no unjust eviction'
+  | 'no wait above lower priorities'
+  | 'no room left unused'
+  | 'no endless evictions'
   | 'no dishonest condition'
   | 'no idle write';
 

@@ -27,6 +27,8 @@ export const specOf = ({
   runtime,
   strategy,
   paused,
+  priority,
+  preemptionPolicy,
 }: ModelDeploymentSpec) => {
   const { maxSurge, maxUnavailable, partition } = strategy.rollingUpdate;
   const rolling = `+${maxSurge}-${maxUnavailable}${partition > 0 ? ` from ${partition}` : ''}`;
@@ -34,6 +36,7 @@ export const specOf = ({
     `${replicas} x ${parallelism.strategy}/${runtime.contextLength}`,
     strategy.type === 'Recreate' ? 'Recreate' : rolling,
     strategy.onFailure,
+    `priority ${priority}${preemptionPolicy === 'Never' ? '' : ' preempts'}`,
     ...(paused ? ['paused'] : []),
   ].join(' ');
 };

@@ -6,14 +6,14 @@ import type {
 
 /** What users asked for, kept outside of the server: nothing that happens there changes it. */
 export class Intents {
-  readonly #asked = new Map<string, ModelDeploymentSpec[]>();
+  readonly #asked = new Map<string, { spec: ModelDeploymentSpec; atMs: number }[]>();
   readonly #wanted = new Map<string, ModelDeploymentSpec>();
   readonly #generations = new Map<string, ModelDeploymentSpec>();
 
   /** `metadata` is that of the object as the server answered. */
-  asked(name: string, spec: ModelDeploymentSpec, metadata: ObjectMeta): void {
+  asked(name: string, spec: ModelDeploymentSpec, metadata: ObjectMeta, atMs: number): void {
     const kept = structuredClone(spec);
-    this.#asked.set(name, [...(this.#asked.get(name) ?? []), kept]);
+    this.#asked.set(name, [...(this.#asked.get(name) ?? []), { spec: kept, atMs }]);
     this.#generations.set(`${metadata.uid}/${metadata.generation}`, kept);
     // What is applied to an object that is being deleted goes with it.
     if (metadata.deletionTimestamp === undefined) this.#wanted.set(name, kept);
@@ -29,7 +29,14 @@ export class Intents {
   }
 
   before(name: string): ModelDeploymentSpec | undefined {
-    return this.#asked.get(name)?.at(-2);
+    return this.#asked.get(name)?.at(-2)?.spec;
+  }
+
+  /** What was asked for at this time and later, also of objects that are gone. */
+  since(name: string, atMs: number): ModelDeploymentSpec[] {
+    const asked = this.#asked.get(name) ?? [];
+    const first = asked.findLastIndex((each) => each.atMs <= atMs);
+    return asked.slice(Math.max(0, first)).map(({ spec }) => spec);
   }
 
   /** What the object asked for in these generations, of those that users made. */

@@ -3,6 +3,7 @@ import { canonicalJson } from '../../src/base/canonical-json.ts';
 import type { ModelDeployment } from '../../src/resources/types.ts';
 import { assertHonestConditions } from '../controller/honest-conditions.ts';
 import { holds } from './broken-promise.ts';
+import { EvictionPromises } from './eviction-promises.ts';
 import { GroupCount } from './group-count.ts';
 import { GroupStarts } from './group-starts.ts';
 import { ProcessPromises } from './process-promises.ts';
@@ -17,6 +18,7 @@ export class Promises {
   readonly #ready: ReadyPromises;
   readonly #count: GroupCount;
   readonly #starts = new GroupStarts();
+  readonly evictions: EvictionPromises;
   readonly #observed = new Map<string, number>();
   /** Specs as they are stored, which change with every write, and are not compared with what was applied twice. */
   readonly #compared = new Map<string, ModelDeployment['spec']>();
@@ -27,6 +29,7 @@ export class Promises {
     this.#processes = new ProcessPromises(world);
     this.#ready = new ReadyPromises(world);
     this.#count = new GroupCount(world.intents);
+    this.evictions = new EvictionPromises(world);
     world.onDeployment = (deployment, isGone) => {
       this.#noteBroken(() => {
         if (isGone) this.#processes.checkGone(deployment.metadata.name);
@@ -72,6 +75,7 @@ export class Promises {
     this.#ready.checkStored(deployment);
     this.#count.checkStored(deployment);
     this.#starts.checkStored(deployment);
+    this.evictions.checkStored(deployment);
   }
 
   #checkIntent(name: string): void {

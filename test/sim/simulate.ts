@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { GiB, profile } from '../planner/builders.ts';
 import { BrokenPromise, holds } from './broken-promise.ts';
+import { contend } from './contend.ts';
 import { removeOne, settle } from './converge.ts';
 import { disturb, repairEverything } from './disturb.ts';
 import { Promises } from './promises.ts';
@@ -69,6 +70,9 @@ const run = async (world: World): Promise<void> => {
     check();
   }
   await makePeace(world);
+  await contend(world, check, promises.evictions);
+  for (const node of world.fleet.nodes) node.memoryBytes = ampleBytes;
+  await world.run(10);
   await settle(world, check);
   await rollInPeace(world, check);
   await settle(world, check);
@@ -83,7 +87,6 @@ const makePeace = async (world: World): Promise<void> => {
   world.onArrival = () => true;
   world.onActed = () => undefined;
   repairEverything(world);
-  for (const node of world.fleet.nodes) node.memoryBytes = ampleBytes;
   // Replicas that are under way to their end may not come back with their faults.
   await world.run(20);
   repairEverything(world);

@@ -6,7 +6,7 @@ import type { World } from './world.ts';
 
 type Strategy = ModelDeploymentSpec['strategy'];
 
-export const deploymentNames = ['m', 'n'];
+export const deploymentNames = ['m', 'n', 'o'];
 
 /** Ranks of a revision with this context length fail, always. */
 export const poisonedContextLength = 8192;
@@ -25,7 +25,8 @@ export const ask = (world: World, name: string, next: ModelDeploymentSpec): void
   }
   world.trace.note(`a user applies ${name}: ${specOf(next)}`);
   world.apply('ModelDeployment', name, next);
-  world.intents.asked(name, next, world.deployment(name)!.metadata);
+  const { metadata } = world.deployment(name)!;
+  world.intents.asked(name, next, metadata, world.clock.monotonicMs());
 };
 
 export const remove = (world: World, name: string): void => {
@@ -50,7 +51,8 @@ export const edit = (world: World, name: string, fields: Partial<ModelDeployment
 export const randomSpec = (world: World): ModelDeploymentSpec =>
   spec({
     ...randomTemplate(world),
-    replicas: pick(world, [0, 1, 1, 1, 1, 2]),
+    ...randomRank(world),
+    replicas: pick(world, [0, 1, 1, 2, 2]),
     paused: world.random() < 0.1,
     minReadySeconds: pick(world, [0, 5]),
     restartPolicy: { maxGroupRestarts: pick(world, [1, 50, 50]), backoffSeconds: 1 },
@@ -70,6 +72,14 @@ export const randomTemplate = (
     { strategy: 'Single' },
   ]),
   runtime: contextOf(pick(world, [1024, 1024, 2048, 2048, poisonedContextLength])),
+});
+
+/** Who comes first, and may stop others. Few priorities, so that many are equal. */
+export const randomRank = (
+  world: World,
+): Pick<ModelDeploymentSpec, 'priority' | 'preemptionPolicy'> => ({
+  priority: pick(world, [-5, 0, 0, 5]),
+  preemptionPolicy: pick(world, ['Never', 'PreemptLowerPriority', 'PreemptLowerPriority']),
 });
 
 export const contextOf = (contextLength: number): ModelDeploymentSpec['runtime'] => ({
