@@ -21,8 +21,11 @@ try {
   process.exit(1);
 }
 
+// The command starts in half the time where Node keeps what it compiled; not for scripts, where coverage is measured.
+const cache = entry.startsWith('src/') ? { NODE_COMPILE_CACHE: `${root}/.cache/compiled` } : {};
 const child = spawn(`${root}/node_modules/.bin/node`, [`${root}/${entry}`, ...args], {
   stdio: 'inherit',
+  env: { ...cache, ...process.env },
 });
 // The terminal sends Ctrl-C to the whole foreground group; the child decides when it is done.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
