@@ -5,7 +5,7 @@ import type { Catalogue } from '../catalogue/facts.ts';
 import { readModelProfile } from '../catalogue/model-folder.ts';
 import { resolveMachine } from '../catalogue/resolve-machine.ts';
 import { compareText } from '../planner/eligibility.ts';
-import { planFleet } from '../planner/fleet/plan-fleet.ts';
+import { planBothWays } from '../planner/fleet/plan-fleet.ts';
 import type { FleetDeployment, FleetPlan } from '../planner/fleet/plan-fleet.ts';
 import type { PlacedGroup } from '../planner/fleet/preemption.ts';
 import { createInventory } from '../planner/inventory.ts';
@@ -71,8 +71,8 @@ export const planFiles = async (
     else deployments.push({ namespace, name, spec, model });
   }
   const fleet = { deployments, nodes, catalogue, ...(workload ? { workload } : {}) };
-  const planned = planFleet(fleet);
-  const notes = orderNotes(planned, planFleet({ ...fleet, order: 'Name' }));
+  const { plans: planned, byName: inOrderOfName } = planBothWays(fleet);
+  const notes = orderNotes(planned, inOrderOfName);
   const gaps = namedGaps(createInventory(nodes, catalogue).topology);
   const plans = [...planned.flatMap(toPlanned), ...unread].toSorted(byName);
   return { plans, nodes, gaps, notes, problems };

@@ -30,8 +30,6 @@ export interface FleetInput {
   corrections?: readonly Correction[];
   /** What runs now: plans that still stand are handed back as they are. */
   current?: readonly FleetPlan[];
-  /** Within a priority. Unless given, those that no node holds alone come first. */
-  order?: 'LargestFirst' | 'Name';
 }
 
 /** One deployment with a result for each of its groups; for one where it asks for none, to say what it would take. */
@@ -51,14 +49,32 @@ export interface FleetPlan extends FleetDeployment {
  * at all and its deployment may preempt, standing groups of lower priority give way, as few as will do; they are
  * planned anew in their turn.
  */
-export const planFleet = (input: FleetInput, how: Predict = predict): FleetPlan[] => {
+export const planFleet = (input: FleetInput, how: Predict = predict): FleetPlan[] =>
+  planInTurn(input, how, 'LargestFirst').plans;
+
+/** As planFleet, and what order of name alone would give: worked out only where size changes the order. */
+export const planBothWays = (input: FleetInput): { plans: FleetPlan[]; byName: FleetPlan[] } => {
+  const { plans, wentByName } = planInTurn(input, predict, 'LargestFirst');
+  return { plans, byName: wentByName ? plans : planInTurn(input, predict, 'Name').plans };
+};
+
+/** Within a priority. */
+type Order = 'LargestFirst' | 'Name';
+
+const planInTurn = (
+  input: FleetInput,
+  how: Predict,
+  order: Order,
+): { plans: FleetPlan[]; wentByName: boolean } => {
   const sorted = input.deployments.toSorted((a, b) => compareText(keyOf(a), keyOf(b)));
   const classes = [...Map.groupBy(sorted, ({ spec }) => spec.priority)]
     .toSorted(([left], [right]) => right - left)
     .map(([, peers]) => peers);
   const planning = new FleetPlanning(input, how, classes.flat());
-  for (const peers of classes) planning.planPeers(peers);
-  return sorted.map((deployment) => ({ ...deployment, results: planning.resultsOf(deployment) }));
+  for (const peers of classes) planning.planPeers(peers, order);
+  const results = (deployment: FleetDeployment) => planning.resultsOf(deployment);
+  const plans = sorted.map((deployment) => ({ ...deployment, results: results(deployment) }));
+  return { plans, wentByName: planning.wentByName };
 };
 
 /** One fleet, and by group what was planned on it so far; undefined: nothing yet. */
@@ -72,6 +88,8 @@ class FleetPlanning {
   readonly #takers = new Map<string, FleetDeployment>();
   #inventory: Inventory;
   #planner: GroupPlanner;
+  /** Whether size changed nothing. */
+  wentByName = true;
 
   /** `inTurn`: where not all of what was planned before stands together any more, the first ones do. */
   constructor(input: FleetInput, how: Predict, inTurn: readonly FleetDeployment[]) {
@@ -94,10 +112,10 @@ class FleetPlanning {
     return this.#groupsOf(deployment).flatMap((result) => result ?? []);
   }
 
-  planPeers(peers: readonly FleetDeployment[]): void {
-    for (const deployment of this.#input.order === 'Name' ? peers : this.#largestFirst(peers)) {
-      this.#planOne(deployment);
-    }
+  planPeers(peers: readonly FleetDeployment[], order: Order): void {
+    const inTurn = order === 'Name' ? peers : this.#largestFirst(peers);
+    this.wentByName &&= inTurn.every((deployment, index) => deployment === peers[index]);
+    for (const deployment of inTurn) this.#planOne(deployment);
   }
 
   #largestFirst(peers: readonly FleetDeployment[]): FleetDeployment[] {
