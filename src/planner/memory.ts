@@ -33,20 +33,24 @@ export const rankMemory = (
   const { pipelineSize, expertSize } = shape;
   const tensorSize = restSize(shape, engine);
   const isLast = stage === pipelineSize - 1;
-  const layers = model.layers.slice(firstLayer, endLayer);
   const ends = endBytes(model, engine, { isFirst: stage === 0, isLast });
-  const expertBytes = sum(layers, ({ experts }) =>
-    experts
-      ? expertShare(experts.count, expertSize ?? tensorSize, expertSize) * experts.bytesEach
-      : 0,
-  );
-  const restBytes = sum(layers, ({ shardedBytes }) => shardedBytes) + ends.sharded;
+  let [expertBytes, shardedBytes, replicatedBytes, cachedBytes] = [0, 0, 0, 0];
+  for (let index = firstLayer; index < endLayer; index += 1) {
+    const layer = model.layers[index];
+    if (!layer) continue;
+    const { experts, cache } = layer;
+    if (experts) {
+      const share = expertShare(experts.count, expertSize ?? tensorSize, expertSize);
+      expertBytes += share * experts.bytesEach;
+    }
+    shardedBytes += layer.shardedBytes;
+    replicatedBytes += layer.replicatedBytes;
+    cachedBytes += cacheBytes(cache, tensorSize, contextLength, engine.kvElementBytes);
+  }
+  const restBytes = shardedBytes + ends.sharded;
   const shardedWeightsBytes = Math.ceil(expertBytes + restBytes / tensorSize);
-  const replicatedWeightsBytes =
-    sum(layers, ({ replicatedBytes }) => replicatedBytes) + ends.replicated;
-  const kvCacheBytes =
-    maxConcurrentRequests *
-    sum(layers, ({ cache }) => cacheBytes(cache, tensorSize, contextLength, engine.kvElementBytes));
+  const replicatedWeightsBytes = replicatedBytes + ends.replicated;
+  const kvCacheBytes = maxConcurrentRequests * cachedBytes;
   const workspaceBytes =
     engine.processBytes +
     activations(model, tensorSize, engine.batchRows) +
@@ -105,13 +109,20 @@ const cacheBytes = (
  */
 const activations = (model: ModelProfile, tensorSize: number, rows: number): number => {
   const whole = 4 * model.hiddenSize;
-  const widest = Math.max(...model.layers.map(activeParametersOf));
-  const divided = Math.ceil(widest / model.hiddenSize);
+  const divided = Math.ceil(widestOf(model) / model.hiddenSize);
   return rows * (whole + Math.ceil(divided / tensorSize)) * activationBytes;
 };
 
+/** Most parameters that a token goes through in one layer; search asks very often. */
+const widestOf = (model: ModelProfile): number => {
+  const known = widest.get(model);
+  if (known !== undefined) return known;
+  const most = Math.max(...model.layers.map(activeParametersOf));
+  widest.set(model, most);
+  return most;
+};
+
+const widest = new WeakMap<ModelProfile, number>();
+
 const activeParametersOf = ({ activeParameters, experts }: LayerProfile): number =>
   activeParameters + (experts ? experts.perToken * experts.parametersEach : 0);
-
-const sum = <T>(values: readonly T[], bytesOf: (value: T) => number): number =>
-  values.reduce((total, value) => total + bytesOf(value), 0);
