@@ -197,3 +197,24 @@ test('a deployment that cannot be looked at backs off also while a preemptor wai
   const reconciles = counts.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
   assert.ok(reconciles > 5 && reconciles < 200, `${reconciles} reconciles\n${counts.join('\n')}`);
 });
+
+test('groups of one rollout that wait for each other and for victims do not go round in circles', async () => {
+  const world = await serving(['a', 'b', 'c', 'd'], { low: full({ replicas: 2, priority: 1 }) });
+  world.state.applyDeployment('chat', full({ replicas: 3, priority: 10 }));
+  await world.runUntil('two of three', () => world.deployment('chat').status.readyReplicas === 2);
+  await world.run(10);
+  await busy(world);
+  const before = world.state.statusWrites;
+  const put = world.state.put.bind(world.state);
+  world.state.put = (key, object) => {
+    assert.ok(world.state.statusWrites < before + 1000, 'a hot loop');
+    put(key, object);
+  };
+  world.state.applyDeployment('chat', preemptor({ ...tensor2, replicas: 3 }));
+  await world.run(30);
+  const draining = groupsOf(world, 'chat').filter(({ state }) => state === 'Draining');
+  assert.equal(draining.length, 2);
+  assert.ok(world.state.statusWrites < before + 50, `${world.state.statusWrites - before} writes`);
+  await world.runUntil('two pairs', () => world.deployment('chat').status.readyReplicas === 2, 300);
+  assert.equal(world.deployment('low').status.readyReplicas, 0);
+});

@@ -155,7 +155,7 @@ const isBack = (
   { after = 'Replan' }: GroupStatus,
   other: ModelDeployment,
   deployment: ModelDeployment,
-): boolean => after === 'Replan' && compareTurns(other, deployment) <= 0;
+): boolean => after === 'Replan' && compareTurns(other, deployment) < 0;
 
 const nameOf = (deployment: ModelDeployment): string => {
   const { namespace, deployment: name } = ownerOf(deployment);

@@ -4,7 +4,7 @@ import type { Logger } from '../../base/logger.ts';
 import type { ModelDeployment, ModelDeploymentStatus } from '../../resources/types.ts';
 import type { Context } from '../context.ts';
 import { happeningsBetween } from '../events.ts';
-import { claimsOf, hasReleased } from '../fleet/plan-nodes.ts';
+import { claimsOf, hasReleased, usageOf } from '../fleet/plan-nodes.ts';
 import { advanceGroups } from '../groups/advance.ts';
 import type { Advanced } from '../groups/advance.ts';
 import { ownerOf } from '../groups/rank-id.ts';
@@ -183,17 +183,10 @@ const settle = async (
   { context, deployment }: Pass,
   status: ModelDeploymentStatus,
 ): Promise<void> => {
-  const { store, turns } = context;
+  const { store } = context;
   const { metadata, spec } = deployment;
   const { namespace, deployment: name } = ownerOf(deployment);
-  const isRoomier = hasReleased(claimsOf(deployment.status.groups), claimsOf(status.groups));
-  // Who has to leave, and for whom, may be another matter once anybody's priority is another.
-  const isOther = status.observedGeneration !== deployment.status.observedGeneration;
-  if (isRoomier || (isOther && store.deployments().some(isPreemptor))) {
-    turns.open();
-    enqueueWaiting(context);
-  }
-  for (const key of newlyAwaited(deployment.status, status)) context.enqueue(key);
+  wakeOthers(context, deployment, status);
   if (metadata.deletionTimestamp) {
     if (status.groups.length > 0) return;
     await store.removeFinalizer(deploymentKey(metadata), deploymentFinalizer);
@@ -205,9 +198,32 @@ const settle = async (
   }
 };
 
-/** In order of their turns. */
-export const enqueueWaiting = ({ store, enqueue }: Context): void => {
-  for (const { metadata } of store.deployments().filter(wantsPlace).toSorted(compareTurns)) {
-    enqueue(deploymentKey(metadata));
+/**
+ * Whoever waits gets a new turn when there is more room, or when a priority may have become another one. Room that was
+ * only kept is nothing to those before this deployment, so they are not asked: nobody ever waits in a circle.
+ */
+const wakeOthers = (
+  context: Context,
+  deployment: ModelDeployment,
+  status: ModelDeploymentStatus,
+): void => {
+  const before = deployment.status;
+  const isOther = status.observedGeneration !== before.observedGeneration;
+  const isAnybodysTurn = isOther && context.store.deployments().some(isPreemptor);
+  if (isAnybodysTurn || hasReleased(usageOf(before.groups), usageOf(status.groups))) {
+    context.turns.open();
+    enqueueWaiting(context);
+  } else if (hasReleased(claimsOf(before.groups), claimsOf(status.groups))) {
+    enqueueWaiting(context, (other) => isOther || compareTurns(deployment, other) < 0);
   }
+  for (const key of newlyAwaited(before, status)) context.enqueue(key);
+};
+
+/** In order of their turns. */
+export const enqueueWaiting = (
+  { store, enqueue }: Context,
+  isConcerned: (deployment: ModelDeployment) => boolean = () => true,
+): void => {
+  const waiting = store.deployments().filter((each) => wantsPlace(each) && isConcerned(each));
+  for (const { metadata } of waiting.toSorted(compareTurns)) enqueue(deploymentKey(metadata));
 };

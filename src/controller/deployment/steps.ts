@@ -125,7 +125,9 @@ const findPlan = async (pass: Pass): Promise<Blocked | undefined> => {
   if (!first || spec.paused) return undefined;
   // Groups of the new revision that a rolling update runs already are proof of a plan, not in its way.
   const isRolling = spec.strategy.type === 'RollingUpdate';
-  const beside = groups.filter((group) => (isRolling ? isHeldBack(group, spec) : !isOld(group)));
+  const beside = groups.filter(
+    (group) => isPlaced(group) && (isRolling ? isHeldBack(group, spec) : !isOld(group)),
+  );
   const result = places.place(isRolling ? first.index : 0, beside, revision);
   if (result.ok) return undefined;
   const noPlan = `revision ${revision} has no plan, the one before keeps running: `;
