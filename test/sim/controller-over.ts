@@ -26,8 +26,9 @@ export const controllerOver = (options: {
   logger: Logger;
   onFenced: () => void;
   model?: ModelProfile;
+  requestsUnderWay?: (endpoint: string) => number;
 }): Controller => {
-  const { identity, nodeLink, onFenced, model = profile(8), ...parts } = options;
+  const { identity, nodeLink, onFenced, requestsUnderWay, model = profile(8), ...parts } = options;
   const { clock, random, logger } = parts;
   return createController({
     store: createKubernetesStore({ ...parts, schemas, instance: identity }),
@@ -39,5 +40,6 @@ export const controllerOver = (options: {
     logger,
     endpointUrl: (namespace, name) => `http://127.0.0.1:8080/${namespace}/${name}/v1`,
     onFenced,
+    ...(requestsUnderWay ? { requestsUnderWay } : {}),
   });
 };

@@ -27,7 +27,7 @@ export class GroupCount {
     const asked = Math.max(...specs.map(mostGroups));
     const allowed = Math.max(asked, before.held);
     const held = groups.filter(
-      ({ members, state }) => members.length > 0 && state !== 'Stopping',
+      ({ members, state }) => members.length > 0 && state !== 'Stopping' && state !== 'Draining',
     ).length;
     holds('no group beyond spec', () => {
       assert.ok(held <= allowed, `${name} holds ${held} groups, ${allowed} are allowed`);

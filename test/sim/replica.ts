@@ -37,6 +37,8 @@ export interface ReplicaWorld {
 }
 
 const namespace = 'espalier-system';
+/** Of looks at a group that drains: most go on for some seconds. */
+const shareBusy = 0.9;
 
 /** What src/cli/kubernetes-operator.ts composes, with simulated nodes. Resolves when it leads, or is dead. */
 export const operate = async (replica: Replica, world: ReplicaWorld): Promise<void> => {
@@ -69,6 +71,7 @@ export const operate = async (replica: Replica, world: ReplicaWorld): Promise<vo
     random,
     logger,
     model,
+    requestsUnderWay: () => (random() < shareBusy ? 1 : 0),
     onFenced: world.onFenced,
   });
   await replica.controller.start();
