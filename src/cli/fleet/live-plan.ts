@@ -1,7 +1,7 @@
 import { parseQuantityBytes } from '../../base/quantity.ts';
 import { loadCatalogue } from '../../catalogue/load-catalogue.ts';
 import { readModelProfile } from '../../catalogue/model-folder.ts';
-import { holdsMemory, ownHoldersOf, usageOf } from '../../controller/fleet/plan-nodes.ts';
+import { claimsOf, holdsMemory, ownHoldersOf } from '../../controller/fleet/plan-nodes.ts';
 import type { Holders, Usage } from '../../controller/fleet/plan-nodes.ts';
 import { currentPlace } from '../../controller/groups/current-place.ts';
 import type { ReceivedReport } from '../../controller/ports.ts';
@@ -45,14 +45,14 @@ export const planLive = async (
   const model = await readModelProfile(spec.model.uri);
   const catalogue = loadCatalogue(catalogueFiles);
   const current = currentPlace(status.groups.find(({ index }) => index === 0));
-  const own = status.groups.filter((group) => group.index !== 0 && holdsMemory(group));
+  const own = status.groups.filter(({ index }) => index !== 0);
   const others = (await backend.deployments(undefined))
     .filter((other) => other.metadata.uid !== metadata.uid)
-    .flatMap(holdingsOf);
+    .flatMap((other) => holdingsOf(other, deployment));
   const reports = await backend.reports().catch(() => undefined);
   const clusterNodes = await backend.nodes();
   const nodesBeside = (holdings: readonly Holding[]): PlanNode[] => {
-    const usage = usageOf([...own, ...holdings.map(({ group }) => group)]);
+    const usage = claimsOf([...own, ...holdings.map(({ group }) => group)]);
     const holders = [ownHoldersOf(own), holdersOf(holdings, spec.priority)];
     return changeNodes(clusterNodes.map((node) => liveNode(node, { usage, holders, reports })));
   };
@@ -62,7 +62,9 @@ export const planLive = async (
       model,
       nodes,
       catalogue,
-      siblings: own.flatMap(({ members }) => members.map(({ nodeName }) => nodeName)),
+      siblings: own
+        .filter(holdsMemory)
+        .flatMap(({ members }) => members.map(({ nodeName }) => nodeName)),
       ...(current ? { current } : {}),
       ...(workload ? { workload } : {}),
     });

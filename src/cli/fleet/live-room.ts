@@ -1,3 +1,4 @@
+import { asSeenBy } from '../../controller/deployment/preemption.ts';
 import { holdsMemory } from '../../controller/fleet/plan-nodes.ts';
 import type { Holders } from '../../controller/fleet/plan-nodes.ts';
 import { preempt } from '../../planner/fleet/preemption.ts';
@@ -5,24 +6,29 @@ import type { PlacedGroup } from '../../planner/fleet/preemption.ts';
 import type { PlanNode, PlanResult } from '../../planner/types.ts';
 import type { GroupStatus, ModelDeployment } from '../../resources/types.ts';
 
-/** A group that holds memory. */
+/** A group that holds memory, or has some kept for it. */
 export interface Holding {
   group: GroupStatus;
   placed: PlacedGroup;
 }
 
-export const holdingsOf = ({ metadata, spec, status }: ModelDeployment): Holding[] =>
-  status.groups.filter(holdsMemory).map((group) => ({
-    group,
-    placed: {
+/** What the deployment finds held by another one. */
+export const holdingsOf = (other: ModelDeployment, deployment: ModelDeployment): Holding[] => {
+  const { metadata, spec, status } = asSeenBy(deployment, other);
+  return status.groups.flatMap((group) => {
+    const ranks = holdsMemory(group) ? group.members : group.preemption?.room;
+    if (!ranks) return [];
+    const placed = {
       deployment: `${metadata.namespace ?? 'default'}/${metadata.name}`,
       index: group.index,
       priority: spec.priority,
       isReady: group.state === 'Ready',
       since: group.readyTime ?? group.progressTime ?? '',
-      ranks: group.members,
-    },
-  }));
+      ranks,
+    };
+    return [{ group, placed }];
+  });
+};
 
 /** With their priorities, where these say anything to one that has `priority`. */
 export const holdersOf = (holdings: readonly Holding[], priority: number): Holders => {

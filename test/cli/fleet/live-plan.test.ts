@@ -63,6 +63,19 @@ test('where it may not preempt, the refusal says who holds the room and what wou
   assert.equal(victims, '');
 });
 
+test('room that is kept for a higher priority is nobody else’s', async () => {
+  const room = [{ nodeName: 'mini-1', memoryBytes: 41 * GiB }];
+  const waiting = { ...group('Waiting', {}), preemption: { room, awaits: [] } };
+  const urgent = deployment('urgent', {
+    spec: { priority: 20, preemptionPolicy: 'PreemptLowerPriority' },
+    status: { groups: [waiting] },
+  });
+  const { message } = await planBeside(urgent, { priority: 10, preemptionPolicy: 'Never' });
+  assert.match(message, /41\.0 GiB held by default\/urgent \(priority 20\)/);
+  const { result } = await planBeside(urgent, { priority: 30, preemptionPolicy: 'Never' });
+  assert.ok(result.ok);
+});
+
 test('nothing is said of what would not help', async () => {
   for (const preemptionPolicy of ['Never', 'PreemptLowerPriority'] as const) {
     const equal = await planBeside(chat(10), { priority: 10, preemptionPolicy });
