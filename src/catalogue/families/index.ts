@@ -29,6 +29,8 @@ export const families: Readonly<Record<string, Family>> = {
   gemma3_text: gemma,
   gemma4,
   gemma4_text: gemma4,
+  gemma4_unified: gemma4,
+  gemma4_unified_text: gemma4,
   glm4,
   glm4_moe: glm4Moe,
   glm4_moe_lite: deepseek,
