@@ -45,6 +45,8 @@ export interface PlannedFiles {
   /** What else is to be known of these plans. */
   notes: string[];
   problems: ValidationProblem[];
+  /** Documents that are passed over, as none of Espalier's, and why. */
+  skipped?: readonly { file: string; line: number; message: string }[];
 }
 
 /**
@@ -56,7 +58,7 @@ export const planFiles = async (
   { catalogueFiles = [], changeNodes = (nodes) => nodes, workload }: PlanFilesOptions = {},
 ): Promise<PlannedFiles> => {
   const catalogue = loadCatalogue(catalogueFiles);
-  const { objects, problems } = validateFiles(paths);
+  const { objects, problems, notes: skipped } = validateFiles(paths);
   const nodes = changeNodes(
     objects.filter((object) => object.kind === 'ClusterNode').map(declaredNode),
   ).map((node) => ({ ...node, cpuCount: coresOf(node, catalogue) }));
@@ -75,7 +77,7 @@ export const planFiles = async (
   const notes = orderNotes(planned, inOrderOfName);
   const gaps = namedGaps(createInventory(nodes, catalogue).topology);
   const plans = [...planned.flatMap(toPlanned), ...unread].toSorted(byName);
-  return { plans, nodes, gaps, notes, problems };
+  return { plans, nodes, gaps, notes, problems, skipped };
 };
 
 const toPlanned = ({ namespace, name, spec, model, results }: FleetPlan): PlannedDeployment[] => {

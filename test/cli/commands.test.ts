@@ -103,6 +103,10 @@ test('plan: 0 with a plan, 4 with the bytes that are missing, 3 without a deploy
   assert.match(short.stdout, /on mini-1, .*short by .* \([\d,]+ bytes\)/);
   writeFileSync(join(folder, 'empty.yaml'), '# nothing\n');
   assert.equal((await espalier('plan', '-f', join(folder, 'empty.yaml'))).code, 3);
+  writeFileSync(join(folder, 'broken.yaml'), 'hello: [');
+  const broken = await espalier('plan', '-f', join(folder, 'broken.yaml'));
+  assert.equal(broken.code, 3);
+  assert.match(broken.stderr, /broken\.yaml:1: skipped: not valid YAML/);
 });
 
 test('plan --what-if, --dot and --svg show a fleet that is in no YAML', async () => {
@@ -113,6 +117,9 @@ test('plan --what-if, --dot and --svg show a fleet that is in no YAML', async ()
   assert.match(drawn.stdout, /^graph espalier \{\n/);
   assert.match(drawn.stdout, /"mini-4" -- "mini-5" \[label="Thunderbolt5/);
   assert.match(readFileSync(svg, 'utf8'), /^<svg .*>mini-5</s);
+  const nowhere = await espalier('plan', ...fleet, '--svg', join(folder, 'no', 'such.svg'));
+  assert.equal(nowhere.code, 2);
+  assert.match(nowhere.stderr, /--svg .*such\.svg: cannot be written .* name a file in a folder/);
   const wrong = await espalier('plan', ...fleet, '--what-if', 'lost/mini-9');
   assert.equal(wrong.code, 2);
   assert.match(wrong.stderr, /--what-if lost\/mini-9: there is no node mini-9, only mini-1/);

@@ -6,7 +6,7 @@ import type { FleetPicture } from '../../planner/picture/fleet-picture.ts';
 import { toSvg } from '../../planner/picture/svg.ts';
 import type { PlanNode } from '../../planner/types.ts';
 import type { ModelDeployment } from '../../resources/types.ts';
-import { EspalierError } from '../../base/errors.ts';
+import { errorMessage, EspalierError } from '../../base/errors.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
 import { planLive } from '../fleet/live-plan.ts';
 import type { LivePlanOptions } from '../fleet/live-plan.ts';
@@ -133,7 +133,7 @@ const livePlan = async (
 const show = (planned: PlannedFiles, options: Options): void => {
   const { plans, gaps, notes, problems } = planned;
   for (const problem of problems) note(`${problem.file}:${problem.line}: ${problem.message}`);
-  if (options.svg !== undefined) writeFileSync(options.svg, toSvg(pictureOf(planned)));
+  if (options.svg !== undefined) writePicture(options.svg, planned);
   if (options.dot) print(toDot(pictureOf(planned)));
   else if (options.output === 'json' || options.output === 'yaml') {
     const shown = plans.map(({ model: _model, ...planned }) => planned);
@@ -159,11 +159,24 @@ const titleOf = (
   return `ModelDeployment ${namespace}/${name}${isTold ? `, priority ${priority}` : ''}`;
 };
 
-const judge = ({ plans, problems }: PlannedFiles): void => {
+const writePicture = (file: string, planned: PlannedFiles): void => {
+  try {
+    writeFileSync(file, toSvg(pictureOf(planned)));
+  } catch (error) {
+    throw new CommandFailure(
+      exitCodes.usage,
+      `--svg ${file}: cannot be written (${errorMessage(error)}): name a file in a folder that is there`,
+      { cause: error },
+    );
+  }
+};
+
+const judge = ({ plans, problems, skipped = [] }: PlannedFiles): void => {
   if (problems.length > 0) {
     throw new CommandFailure(exitCodes.invalidInput, 'some documents are not valid');
   }
   if (plans.length === 0) {
+    for (const { file, line, message } of skipped) note(`${file}:${line}: ${message}`);
     throw new CommandFailure(
       exitCodes.invalidInput,
       'no ModelDeployment in these files; in folders only .yaml and .yml are read',

@@ -36,7 +36,12 @@ const applyChange = (nodes: PlanNode[], change: string): PlanNode[] => {
 };
 
 const altered = (node: PlanNode, kind: string, value: string, change: string): PlanNode => {
-  if (kind === 'os') return { ...node, osVersion: value };
+  if (kind === 'os') {
+    if (!/^\d+(\.\d+)*$/.test(value)) {
+      throw wrong(change, `expected a version of macOS such as 26.2, got "${value}"`);
+    }
+    return { ...node, osVersion: value };
+  }
   return { ...node, ...known(memoryOf(value, change)) };
 };
 

@@ -84,6 +84,7 @@ for (const change of [
   'cable/a,z=Ethernet',
   'memory/a=many',
   'os/a',
+  'os/a=abc',
 ]) {
   test(`--what-if ${change} is refused with what was expected`, () => {
     assert.throws(
