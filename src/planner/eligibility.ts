@@ -30,20 +30,12 @@ const exclusion = (
   node: PlanNode,
   spec: ModelDeploymentSpec,
   engine: EngineFacts,
-): Cause | undefined => {
-  const checks = [
-    () => unavailable(node),
-    () => cordoned(node),
-    () => tainted(node, spec),
-    () => unselected(node, spec),
-    () => withoutEngine(node, spec, engine),
-  ];
-  for (const check of checks) {
-    const cause = check();
-    if (cause) return cause;
-  }
-  return undefined;
-};
+): Cause | undefined =>
+  unavailable(node) ??
+  cordoned(node) ??
+  tainted(node, spec) ??
+  unselected(node, spec) ??
+  withoutEngine(node, spec, engine);
 
 const unavailable = (node: PlanNode): Cause | undefined =>
   node.available

@@ -71,7 +71,8 @@ export const placeOn = (
   names: readonly string[],
 ): Candidate[] | undefined => {
   if (names.length !== needs.length || new Set(names).size !== names.length) return undefined;
-  const byName = new Map(capacity.candidates.map((candidate) => [candidate.node.name, candidate]));
+  const asked = capacity.candidates.filter(({ node }) => names.includes(node.name));
+  const byName = new Map(asked.map((candidate) => [candidate.node.name, candidate]));
   const chosen: Candidate[] = [];
   const room = createRoom(capacity);
   for (const [rank, name] of names.entries()) {
@@ -123,10 +124,13 @@ const inOrder = (
     siblings: ReadonlyMap<string, number>;
   },
 ): readonly Candidate[] => {
-  if (currentNames.length === 0 && siblings.size === 0 && !sharesHosts) return candidates;
   const running = currentNames.flatMap((name) =>
     candidates.filter(({ node }) => node.name === name),
   );
+  if (siblings.size === 0 && !sharesHosts) {
+    if (running.length === 0) return candidates;
+    return [...running, ...candidates.filter((candidate) => !running.includes(candidate))];
+  }
   const currentHosts = new Set(running.map(({ host }) => host));
   const current = running.filter(({ host }) => !siblings.has(host));
   const keptHosts = new Set(current.map(({ host }) => host));

@@ -245,12 +245,12 @@ const standing = (
   deployment: FleetDeployment,
   previous: FleetPlan | undefined,
 ): (PlanResult | undefined)[] => {
-  const { spec, model } = deployment;
+  const { spec } = deployment;
   if (!previous || !isSame(previous, deployment)) return [];
   const ran = Math.min(previous.spec.replicas, spec.replicas);
   return previous.results.slice(0, ran).map((result) => {
     if (!result.ok || result.plan.degradedBy.length > 0) return undefined;
-    return planner.claim({ spec, model, plan: result.plan }) ? result : undefined;
+    return planner.claim({ spec, plan: result.plan }) ? result : undefined;
   });
 };
 

@@ -1,4 +1,3 @@
-import type { ModelProfile } from '../../catalogue/model-profile.ts';
 import type { ModelDeploymentSpec } from '../../resources/types.ts';
 import type { Inventory } from '../inventory.ts';
 import { rdmaPairs } from '../interconnect.ts';
@@ -9,7 +8,6 @@ import type { Pool } from './pool.ts';
 /** A plan that was made before, for a deployment that has not changed since. */
 export interface Claim {
   spec: ModelDeploymentSpec;
-  model: ModelProfile;
   plan: Plan;
 }
 

@@ -31,6 +31,7 @@ import { crowdOf, optionsFor } from './options.ts';
 import type { Attempt } from './options.ts';
 import { placeOnCurrent } from './plain.ts';
 import { createPools } from './pool.ts';
+import type { Pool } from './pool.ts';
 import { tooSlow } from './too-slow.ts';
 
 export type GroupRequest = Omit<PlanInput, 'nodes' | 'catalogue' | 'corrections'>;
@@ -60,16 +61,18 @@ export const createGroupPlanner = (
   const { performance } = inventory.catalogue;
   const evaluators = createEvaluators({ predict, performance, corrections });
   const nodes = inventory.seats.map(({ node }) => node);
+  const poolFor = (spec: ModelDeploymentSpec, engine: EngineFacts): Pool =>
+    pools.of(spec, engine, {
+      memoryHeadroom: spec.placement.memoryHeadroom,
+      sparesGPU: engine.runsOn === 'AppleGPU' && !exactShape(spec.parallelism),
+    });
   const engage = (
     spec: ModelDeploymentSpec,
     demand: Demand,
     workload: Workload = usualWorkload,
   ): Engagement => ({
     evaluator: evaluators(demand, workload),
-    pool: pools.of(spec, demand.engine, {
-      memoryHeadroom: spec.placement.memoryHeadroom,
-      sparesGPU: demand.engine.runsOn === 'AppleGPU' && !exactShape(spec.parallelism),
-    }),
+    pool: poolFor(spec, demand.engine),
   });
   const plan: GroupPlanner['plan'] = (request) => {
     const { model, workload } = request;
@@ -101,9 +104,9 @@ export const createGroupPlanner = (
     });
     return least.length > 0 ? Math.min(...least) : 0;
   };
-  const claim = createClaims(inventory, ({ spec, model, plan: { engine: name } }) => {
+  const claim = createClaims(inventory, ({ spec, plan: { engine: name } }) => {
     const engine = inventory.catalogue.engines.find((each) => each.name === name);
-    return engine && engage(spec, demandOf(spec, model, engine)).pool;
+    return engine && poolFor(spec, engine);
   });
   return { plan, needsSeveral, claim };
 };
