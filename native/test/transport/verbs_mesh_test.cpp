@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <mutex>
+#include <thread>
 
 #include "test/transport/faults.h"
 #include "test/transport/product.h"
 #include "test/transport/shapes.h"
 #include "transport/verbs/device.h"
+#include "transport/verbs/settle.h"
 
 namespace espalier::test {
 namespace {
@@ -146,6 +148,35 @@ TEST("verbs: the eleventh queue pair of a device like Apple's is refused with th
     CHECK(linkOf(*children.back()) == LinkKind::Verbs);
   });
   ranks.join(30);
+}
+
+TEST("verbs: a set-up ends with the group, whatever the peer has yet to say") {
+  namespace verbs = transport::verbs;
+  transport::Socket own, peer, listener;
+  uint16_t port = 0;
+  CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port));
+  CHECK_OK(transport::dialOnce("127.0.0.1", port, transport::deadlineAfterMs(5'000), -1, own));
+  transport::PeerAddress from;
+  eventually("the connection comes", 5, [&] { return (peer = transport::acceptOne(listener, from)).valid(); });
+  // A peer that has all of this end's facts is this end: its queue pair talks to itself. It stops where both have heard.
+  transport::FrameReader reader, peerReader;
+  transport::WakePipe dead;
+  std::thread mirror([&] {
+    for (const bool answers : {true, true, false}) {
+      transport::Frame frame;
+      const auto deadline = transport::deadlineAfterMs(20'000);
+      if (receiveFrame(peer.fd(), peerReader, frame, deadline, -1) != transport::FrameResult::Frame) return;
+      if (answers) sendFrame(peer.fd(), frame.type, frame.payload);
+    }
+    dead.raise();
+  });
+  std::string why;
+  const int64_t began = nowNs();
+  const auto link = settle(verbs::Shelf::ofProcess(), "rxe0", {own.fd(), reader, transport::deadlineAfterMs(60'000), dead.fd()}, why);
+  mirror.join();
+  CHECK(link == nullptr);
+  CHECK(why.find("ended") != std::string::npos);
+  CHECK(nowNs() - began < 30'000'000'000);
 }
 
 TEST("verbs: a device like Apple's has a hundred memory regions") {

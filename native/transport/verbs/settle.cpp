@@ -1,5 +1,7 @@
 #include "transport/verbs/settle.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -135,6 +137,8 @@ class Settlement {
     bool told = false, peerHeard = false;
     while (!told || !peerHeard) {
       const Deadline now = Clock::now();
+      // Else every glance would end at once, and this loop spin until its deadline.
+      if (waitFor(meeting_.wakeFd, POLLIN, now, -1)) return ended();
       if (!peerHeard && now >= next && now < until) {
         link_->sendProbe();
         next = now + kProbeEvery;
