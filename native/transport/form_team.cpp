@@ -92,6 +92,8 @@ Status formTeam(Mesh& mesh, Collectives& collectives, const std::vector<Member>&
   }
   seat.operationTimeoutMs = mesh.place().operationTimeoutMs;
   seat.crowded = mesh.place().crowded;
+  // Programs split groups by the dozen, and make few calls on most of the parts.
+  if (!seat.crowded && mesh.place().groupId == 0) segment.takeRings();
   team = std::make_unique<HostTeam>(std::move(segment), std::move(seat), mesh.liveness());
   return status;
 }

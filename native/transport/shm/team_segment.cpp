@@ -1,5 +1,6 @@
 #include "transport/shm/team_segment.h"
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -59,6 +60,13 @@ Status TeamSegment::open(const std::string& name, int members, size_t arenaBytes
   team.arenaBytes_ = arenaBytes;
   if (sameDigest(*static_cast<const Digest*>(team.segment_.data()), nonce)) return status;
   return failure("LinkUnavailable", "shared memory: the hosts have equal ids but are not one", -1, "shm");
+}
+
+void TeamSegment::takeRings() const {
+#if defined(MADV_POPULATE_WRITE)
+  // A system that cannot hands them over when they are touched.
+  for (int member = 0; member < members_; ++member) madvise(ring(member), ringBytes(members_), MADV_POPULATE_WRITE);
+#endif
 }
 
 std::byte* TeamSegment::at(int member) const {

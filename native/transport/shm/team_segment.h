@@ -52,6 +52,9 @@ class TeamSegment {
   /// Opens what another member created as `name`, and checks by `nonce` that it is that.
   static Status open(const std::string& name, int members, size_t arenaBytes, const Digest& nonce, TeamSegment& team);
   const std::string& name() const { return segment_.name(); }
+  /// Has the system hand over all members' rings at once (Linux). Page by page it does so in the midst of the first calls:
+  /// 1,400 all-reduces of 1 KiB took 5.5 µs each through MLX, all later ones 3.3.
+  void takeRings() const;
   /// Everybody has it: drop the way in.
   void seal() { segment_.seal(); }
 
