@@ -3,7 +3,7 @@ import { profile, spec } from '../planner/builders.ts';
 import { harness } from './harness.ts';
 import type { Harness } from './harness.ts';
 
-export const single = { parallelism: { strategy: 'Single' as const } };
+const single = { parallelism: { strategy: 'Single' as const } };
 export const tensor2 = { parallelism: { strategy: 'Tensor' as const, tensorSize: 2 } };
 export const keyOf = (name: string) =>
   ({ kind: 'ModelDeployment', namespace: 'default', name }) as const;
