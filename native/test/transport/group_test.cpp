@@ -21,6 +21,7 @@ TEST("a group of one needs nobody") {
   CHECK_OK(group->allReduce(in, out, 3, DataType::Float32, ReduceOp::Sum));
   CHECK(std::memcmp(in, out, sizeof in) == 0);
   CHECK_OK(group->barrier());
+  CHECK_OK(group->allReduce(nullptr, out, 0, DataType::Float32, ReduceOp::Sum));
   auto child = group->split(1, 0, status);
   CHECK_OK(status);
   CHECK_EQ(child->size(), 1);

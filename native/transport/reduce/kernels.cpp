@@ -83,7 +83,7 @@ void reducePair(void* out, const void* a, const void* b, size_t count, DataType 
 
 void reduceTree(void* out, const void* const* inputs, int inputCount, size_t count, DataType type, ReduceOp op) {
   if (inputCount == 1) {
-    if (out != inputs[0]) std::memcpy(out, inputs[0], count * elementBytes(type));
+    if (out != inputs[0] && count > 0) std::memcpy(out, inputs[0], count * elementBytes(type));
     return;
   }
   if (inputCount == 2) return reducePair(out, inputs[0], inputs[1], count, type, op);
