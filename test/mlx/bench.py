@@ -15,9 +15,9 @@ from pathlib import Path
 from harness import PROGRAMS, Ranks, clean_environment
 
 SIZES = [4, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072]
-ROUNDS = 11
+ROUNDS = 31
 TOKENS = 48
-TOKEN_ROUNDS = 5
+TOKEN_ROUNDS = 15
 
 
 def libmpi():
