@@ -98,6 +98,13 @@ for (const [title, low, high] of [
   });
 }
 
+test('a refusal names the priority of who holds the room', async () => {
+  const world = await serving(['a'], { small: full({ priority: 20 }) });
+  world.state.applyDeployment('chat', preemptor({ priority: 10 }));
+  await world.run(10);
+  assert.match(groupOf(world, 'chat')?.message ?? '', /held by default\/small \(priority 20\)/);
+});
+
 test('what is possible further down the ladder comes before anybody leaves', async () => {
   const world = await serving(['a', 'b'], { small: full() });
   assert.equal(homeOf(world, 'small'), 'a');

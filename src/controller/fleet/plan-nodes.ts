@@ -30,14 +30,18 @@ const sumOf = (parts: readonly { nodeName: string; memoryBytes: number }[]): Usa
 /** By node name. */
 export type Holders = ReadonlyMap<string, readonly Holder[]>;
 
-/** Who holds what: other deployments by their name. */
+/** Who holds what: other deployments by their name, and their priority where they have one. */
 export const holdersOf = (deployments: readonly ModelDeployment[]): Holders =>
   byNode(
-    deployments.map(({ metadata, status }) => ({
-      who: `${metadata.namespace ?? 'default'}/${metadata.name}`,
+    deployments.map(({ metadata, spec, status }) => ({
+      who: describeHolder(`${metadata.namespace ?? 'default'}/${metadata.name}`, spec.priority),
       groups: status.groups,
     })),
   );
+
+/** Where priorities are used, what a message names a deployment with. */
+const describeHolder = (name: string, priority: number): string =>
+  priority === 0 ? name : `${name} (priority ${priority})`;
 
 /** Who holds what: groups of the deployment that is planned, one by one. */
 export const ownHoldersOf = (groups: readonly GroupStatus[]): Holders =>
