@@ -34,6 +34,14 @@ test('every command has help with an example', async () => {
   }
 });
 
+test('the README shows a plan as it is printed', async () => {
+  const readme = readFileSync('README.md', 'utf8');
+  const [, fleet, shown] =
+    /`npm run espalier -- (plan [^`]+)`:\n\n```text\n(.*?)```/s.exec(readme) ?? [];
+  assert.ok(fleet !== undefined && shown !== undefined, 'the README has a plan');
+  assert.equal((await espalier(...fleet.split(' '))).stdout, shown);
+});
+
 test('an unknown option, command or kind is a usage error', async () => {
   assert.equal((await espalier('get', '--colour', 'red')).code, 2);
   assert.equal((await espalier('gte')).code, 2);
