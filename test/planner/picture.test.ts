@@ -142,6 +142,15 @@ test('in rows, a cable that would run behind a third node bends around it', () =
   assert.match(svg, /<path .*<title>n00 – n12: /);
 });
 
+test('where labels would hide each other the legend says what cables carry', () => {
+  const few = toSvg(fleetPicture(fleet, [hybrid]));
+  assert.match(few, />RDMA<.*>TCP</s);
+  const idle = Array.from({ length: 5 }, (_, index) => node(`n${index}`));
+  const rows = toSvg(fleetPicture([...fleet, ...idle], [hybrid]));
+  assert.doesNotMatch(rows, /class="traffic"/);
+  assert.match(rows, />RDMA, 160 KiB to 320 KiB a token each<.*>TCP, 8\.0 KiB a token each</s);
+});
+
 test('names that are too long for a box are cut', () => {
   const svg = toSvg(fleetPicture([node('a'.repeat(60))], []));
   assert.match(svg, />a{27}…</);

@@ -13,8 +13,24 @@ export interface Place {
 
 type Places = ReadonlyMap<string, Place>;
 
-/** Where more cables are used, labels would hide each other: then only pointing at a cable shows its traffic. */
+/** Where more cables are used, labels would hide each other: then the legend says what each carries. */
 const mostLabels = 8;
+
+export const isLabelled = (cables: readonly PictureCable[]): boolean =>
+  usedOf(cables).length <= mostLabels;
+
+const usedOf = (cables: readonly PictureCable[]): PictureCable[] =>
+  cables.filter(({ mode }) => mode);
+
+/** "RDMA, 1.1 MiB a token each": what the cables of this mode carry. */
+export const modeLabel = (cables: readonly PictureCable[], mode: 'RDMA' | 'TCP'): string => {
+  const traffics = cables.filter((cable) => cable.mode === mode).map(bytesOf);
+  const [least, most] = [Math.min(...traffics), Math.max(...traffics)].map(formatBytes);
+  if (traffics.length === 0) return mode;
+  return `${mode}, ${least === most ? most : `${least} to ${most}`} a token each`;
+};
+
+const bytesOf = ({ bytesPerToken }: PictureCable): number => bytesPerToken;
 
 /** In rows, what passes a third node bends around it. */
 export const drawCables = (
@@ -41,9 +57,7 @@ export const drawCables = (
 
 /** What each cable carries, beside the middle of what is seen of it; drawn over the boxes. */
 export const labelCables = (cables: readonly PictureCable[], places: Places): string[] => {
-  const used = cables.filter(({ mode }) => mode);
-  if (used.length > mostLabels) return [];
-  const labels = used.flatMap((cable) => {
+  const labels = usedOf(cables).flatMap((cable) => {
     const ends = endsOf(cable, places);
     return ends ? [{ cable, ends, middle: alongVisible(ends, 0.5) }] : [];
   });

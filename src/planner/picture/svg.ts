@@ -1,7 +1,7 @@
 import { formatBytes } from '../../base/quantity.ts';
-import { boxWidth, drawCables, labelCables } from './cables.ts';
+import { boxWidth, drawCables, isLabelled, labelCables, modeLabel } from './cables.ts';
 import type { Place } from './cables.ts';
-import type { FleetPicture, PictureNode } from './fleet-picture.ts';
+import type { FleetPicture, PictureCable, PictureNode } from './fleet-picture.ts';
 import { text } from './markup.ts';
 
 const headHeight = 46;
@@ -20,14 +20,15 @@ export const toSvg = ({ nodes, cables }: FleetPicture): string => {
   const legendY = Math.max(...boxes.map(({ y, height }) => y + height), 0) + margin;
   const byName = new Map(boxes.map((box) => [box.node.name, box]));
   const isInRows = nodes.length > mostAround;
+  const isNumbered = !isInRows && isLabelled(cables);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${legendY + 34}" font-family="Helvetica, Arial, sans-serif" font-size="12">`,
     `<style>${style}</style>`,
     `<rect class="page" width="${width}" height="${legendY + 34}"/>`,
     ...drawCables(cables, byName, isInRows),
     ...boxes.flatMap(drawBox),
-    ...(isInRows ? [] : labelCables(cables, byName)),
-    ...legend(legendY),
+    ...(isNumbered ? labelCables(cables, byName) : []),
+    ...legend(legendY, isNumbered ? [] : cables),
     '</svg>\n',
   ].join('\n');
 };
@@ -127,20 +128,23 @@ const memoryBar = (
   return bars;
 };
 
-const legend = (y: number): string[] => {
+/** With what cables carry, where the cables themselves do not say it. */
+const legend = (y: number, cables: readonly PictureCable[]): string[] => {
   const entries: [string, string, boolean][] = [
     ['weights', 'weights', true],
     ['cache', 'KV cache', true],
     ['workspace', 'workspace', true],
-    ['rdma', 'RDMA', false],
-    ['tcp', 'TCP', false],
+    ['rdma', modeLabel(cables, 'RDMA'), false],
+    ['tcp', modeLabel(cables, 'TCP'), false],
     ['unused', 'cable not used', false],
   ];
-  return entries.flatMap(([look, label, isArea], index) => {
-    const x = margin + index * 95;
+  let x = margin;
+  return entries.flatMap(([look, label, isArea]) => {
     const mark = isArea
       ? `<rect class="${look}" x="${x}" y="${y}" width="14" height="8"/>`
       : `<line class="${look}" x1="${x}" y1="${y + 4}" x2="${x + 14}" y2="${y + 4}"/>`;
-    return [mark, text('small', x + 20, y + 8, label)];
+    const entry = text('small', x + 20, y + 8, label);
+    x += 50 + 5 * label.length;
+    return [mark, entry];
   });
 };
