@@ -1,5 +1,6 @@
 import { contentHash } from '../../base/canonical-json.ts';
 import { parseQuantityBytes } from '../../base/quantity.ts';
+import { describeHolder } from '../../planner/fleet/describe-holder.ts';
 import type { Holder, PlanLink, PlanNode } from '../../planner/types.ts';
 import type { GroupStatus, ModelDeployment } from '../../resources/types.ts';
 import type { Fleet, NodeView } from './fleet.ts';
@@ -38,10 +39,6 @@ export const holdersOf = (deployments: readonly ModelDeployment[]): Holders =>
       groups: status.groups,
     })),
   );
-
-/** Where priorities are used, what a message names a deployment with. */
-const describeHolder = (name: string, priority: number): string =>
-  priority === 0 ? name : `${name} (priority ${priority})`;
 
 /** Who holds what: groups of the deployment that is planned, one by one. */
 export const ownHoldersOf = (groups: readonly GroupStatus[]): Holders =>

@@ -11,6 +11,7 @@ import type { Predict } from '../search/evaluate.ts';
 import { createGroupPlanner } from '../search/group.ts';
 import type { GroupPlanner, GroupRequest } from '../search/group.ts';
 import type { Plan, PlanNode, PlanResult, Workload } from '../types.ts';
+import { describeHolder } from './describe-holder.ts';
 import { preempt } from './preemption.ts';
 import type { PlacedGroup } from './preemption.ts';
 
@@ -211,11 +212,8 @@ class FleetPlanning {
   }
 }
 
-/** For messages: with its priority where it has one. */
-const nameOf = (deployment: FleetDeployment): string => {
-  const { priority } = deployment.spec;
-  return priority === 0 ? keyOf(deployment) : `${keyOf(deployment)} (priority ${priority})`;
-};
+const nameOf = (deployment: FleetDeployment): string =>
+  describeHolder(keyOf(deployment), deployment.spec.priority);
 
 const preempted = (result: PlanResult, taker: FleetDeployment): PlanResult =>
   result.ok
