@@ -110,6 +110,7 @@ describe('deployments of different priority', () => {
     const { high, low: others } = resultsOf(asking(preempting));
     assert.deepEqual(high.map(nodesOf), ['n1']);
     assert.deepEqual(others.map(nodesOf), ['n0', 'no plan']);
+    assert.ok(high[0]?.options.some(({ verdict }) => verdict === 'Chosen'));
     const left = others[1];
     assert.ok(left && !left.ok);
     assert.equal(left.reason, 'Preempted');

@@ -170,7 +170,7 @@ class FleetPlanning {
     this.#inventory = createInventory(this.#input.nodes, this.#input.catalogue);
     this.#planner = this.#plannerOf(this.#inventory);
     this.#reserveAll();
-    return { ok: true, plan: found.plan, options: [] };
+    return this.#planner.plan(request);
   }
 
   #placedGroups(): PlacedGroup[] {
