@@ -9,7 +9,7 @@ import {
   letrec,
   oneof,
   property,
-} from 'fast-check';
+} from '../support/fast-check.ts';
 import { canonicalJson, sameContent } from '../../src/base/canonical-json.ts';
 
 /** Few names and values, so that two often meet. */
@@ -31,7 +31,7 @@ test('content is the same exactly when its canonical JSON is', () => {
       assert.equal(sameContent(left, right), isSame);
       assert.equal(sameContent(left, structuredClone(left)), true);
     }),
-    { seed: 1, numRuns: 5000 },
+    { numRuns: 5000 },
   );
   assert.ok(same > 50, `${same} pairs were the same`);
 });

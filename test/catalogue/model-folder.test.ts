@@ -3,7 +3,7 @@ import { truncate, utimes, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import * as fc from 'fast-check';
+import * as fc from '../support/fast-check.ts';
 import { EspalierError } from '../../src/base/errors.ts';
 import { createModelProfileReader, readModelProfile } from '../../src/catalogue/model-folder.ts';
 import {

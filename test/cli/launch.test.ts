@@ -55,7 +55,7 @@ test('every rank learns its number, the size, the meeting place and the library'
   const lines = run.stdout().trimEnd().split('\n').toSorted();
   assert.equal(lines.length, 3);
   for (const [rank, line] of lines.entries()) {
-    const [, place, library] = /^\S+ \S+ file:(\S+) (\/\S+)$/.exec(line) ?? [];
+    const [, place, library] = /^\S+ \S+ file:(\/.+) (\/.+)$/.exec(line) ?? [];
     assert.ok(line.startsWith(`[${rank}] ${rank}/3 `), line);
     assert.ok(place?.startsWith(run.folder), line);
     assert.ok(existsSync(library!), line);
@@ -102,8 +102,8 @@ test('SIGTERM ends all ranks, one that ignores it too when it comes twice', asyn
   run.child.kill('SIGTERM');
   run.child.kill('SIGTERM');
   const again = setInterval(() => run.child.kill('SIGTERM'), 200);
+  t.after(() => clearInterval(again));
   assert.equal(await run.code, 143);
-  clearInterval(again);
   assert.deepEqual(readdirSync(run.folder), []);
 });
 

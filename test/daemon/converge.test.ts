@@ -7,10 +7,9 @@ import type { RankAssignment } from '../../src/nodedoc/types.ts';
 import { daemonFixture, processesUnder } from '../support/daemon-fixture.ts';
 import { eventually } from '../support/eventually.ts';
 import { assignment } from '../support/node-documents.ts';
+import { seed } from '../support/seed.ts';
 
 test('whatever came before, the last document is what runs', async (t) => {
-  const seed = Number(process.env['ESPALIER_TEST_SEED'] ?? Date.now() % 1e6);
-  t.diagnostic(`ESPALIER_TEST_SEED=${seed}`);
   const random = seededRandom(seed);
   const { hub, newDaemon, publish, report, dataDirectory } = await daemonFixture(t);
   const randomRanks = (): RankAssignment[] =>

@@ -5,13 +5,13 @@ import { after, before, test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
 import { readDocuments } from '../../src/resources/documents.ts';
 import { loadSchemas } from '../../src/resources/schemas.ts';
+import { seed } from '../support/seed.ts';
 import { startApiServer } from './support/api-server.ts';
 import type { ApiServer } from './support/api-server.ts';
 import { generateSpec } from './support/generate-spec.ts';
 import { installCRDs, kubectl, kubectlOk } from './support/kubectl.ts';
 
 const schemas = loadSchemas();
-const seed = Number(process.env['ESPALIER_TEST_SEED'] ?? 20261123);
 const generatedPerKind = 400;
 
 let server: ApiServer;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assert as check, jsonValue, property } from 'fast-check';
+import { assert as check, jsonValue, property } from '../support/fast-check.ts';
 import type { NodeReport } from '../../src/nodedoc/types.ts';
 import { parseNodeDocument, parseNodeReport } from '../../src/nodedoc/validate.ts';
 import { documentVersion } from '../../src/nodedoc/version.ts';

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import * as fc from 'fast-check';
+import * as fc from '../support/fast-check.ts';
 import { loadCatalogue } from '../../src/catalogue/load-catalogue.ts';
 import { profileOf } from '../../src/catalogue/profile.ts';
 import { resolveMachine } from '../../src/catalogue/resolve-machine.ts';

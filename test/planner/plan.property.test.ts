@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import * as fc from 'fast-check';
+import * as fc from '../support/fast-check.ts';
 import { capacityOf, hostOf } from '../../src/planner/capacity.ts';
 import { partitionLayers } from '../../src/planner/partition.ts';
 import { plan } from '../../src/planner/plan.ts';

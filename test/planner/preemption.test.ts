@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import * as fc from 'fast-check';
+import * as fc from '../support/fast-check.ts';
 import { preempt } from '../../src/planner/fleet/preemption.ts';
 import type { PlacedGroup, Preemption } from '../../src/planner/fleet/preemption.ts';
 import { plan } from '../../src/planner/plan.ts';
@@ -152,12 +152,6 @@ const isLower =
   (each: PlacedGroup): boolean =>
     each.isLeaving === true || each.priority < priority;
 
-/** The seed is in the report of a failure; another one: FC_SEED=…. */
-const runs = (numRuns: number) => ({
-  numRuns,
-  seed: Number(process.env['FC_SEED'] ?? 20261123),
-});
-
 const worlds: fc.Arbitrary<World> = fc
   .record({
     hosts: fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 1, maxLength: 6 }),
@@ -212,7 +206,7 @@ describe('for whatever is placed', () => {
           assert.ok(!planned(without(world, others)).ok, `${victim.deployment} could stay`);
         }
       }),
-      runs(500),
+      { numRuns: 500 },
     );
   });
 
@@ -224,7 +218,7 @@ describe('for whatever is placed', () => {
         const cheaper = world.groups.filter(isLower({ ...world, priority: dearest }));
         assert.ok(dearest === -Infinity || !planOf(world)(without(world, cheaper)).ok);
       }),
-      runs(300),
+      { numRuns: 300 },
     );
   });
 
@@ -240,7 +234,7 @@ describe('for whatever is placed', () => {
       fc.property(shuffled, ({ world, nodes, groups }) => {
         assert.deepEqual(preemptIn({ ...world, nodes, groups }), preemptIn(world));
       }),
-      runs(300),
+      { numRuns: 300 },
     );
   });
 

@@ -1,14 +1,10 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import * as fc from 'fast-check';
+import * as fc from '../support/fast-check.ts';
 import { reserveBytesOf } from '../../src/planner/capacity.ts';
 import { planFleet } from '../../src/planner/fleet/plan-fleet.ts';
 import type { FleetDeployment, FleetPlan } from '../../src/planner/fleet/plan-fleet.ts';
 import { catalogue, macDeployments, macFleets } from './fleets.ts';
-
-/** The seed is in the report of a failure; another one: FC_SEED=…. */
-const seed = Number(process.env['FC_SEED'] ?? 20261123);
-const runs = (numRuns: number) => ({ numRuns, seed });
 
 const replicas = fc.integer({ min: 0, max: 3 });
 
@@ -41,7 +37,7 @@ it('plans a higher priority as if lower ones did not exist', () => {
         );
       }
     }),
-    runs(100),
+    { numRuns: 100 },
   );
 });
 
@@ -59,7 +55,7 @@ it('plans the same in whatever order deployments and nodes are given', () => {
         resultsOf(planFleet({ deployments, nodes, catalogue })),
       );
     }),
-    runs(60),
+    { numRuns: 60 },
   );
 });
 
@@ -80,7 +76,7 @@ it('plans equal priorities as if there were none', () => {
         );
       },
     ),
-    runs(60),
+    { numRuns: 60 },
   );
 });
 
@@ -100,7 +96,7 @@ it('moves nothing that runs when priorities change', () => {
         }
       }
     }),
-    runs(60),
+    { numRuns: 60 },
   );
 });
 
@@ -131,6 +127,6 @@ it('takes a place only from lower priorities, and no memory twice', () => {
         assert.ok(taken <= each.memoryBytes - reserveBytesOf(each));
       }
     }),
-    runs(100),
+    { numRuns: 100 },
   );
 });

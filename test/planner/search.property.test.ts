@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import * as fc from 'fast-check';
+import * as fc from '../support/fast-check.ts';
 import { reserveBytesOf } from '../../src/planner/capacity.ts';
 import { planFleet } from '../../src/planner/fleet/plan-fleet.ts';
 import type { FleetDeployment } from '../../src/planner/fleet/plan-fleet.ts';
@@ -10,10 +10,6 @@ import type { Plan, PlanNode, PlanResult } from '../../src/planner/types.ts';
 import { resolveMachine } from '../../src/catalogue/resolve-machine.ts';
 import { GiB } from './builders.ts';
 import { cabled, catalogue, macDeployments, macFleets, oneMac } from './fleets.ts';
-
-/** The seed is in the report of a failure; another one: FC_SEED=…. */
-const seed = Number(process.env['FC_SEED'] ?? 20261123);
-const runs = (numRuns: number) => ({ numRuns, seed });
 
 const planOne = (deployment: FleetDeployment, nodes: readonly PlanNode[]): PlanResult =>
   plan({ deployment, model: deployment.model, nodes, catalogue });
@@ -36,7 +32,7 @@ it('never plans over what a node has, in a whole fleet of deployments', () => {
         assert.ok((taken.get(each.name) ?? 0) <= each.memoryBytes - reserveBytesOf(each));
       }
     }),
-    runs(200),
+    { numRuns: 200 },
   );
 });
 
@@ -57,7 +53,7 @@ it('leaves a fifth of what the GPU may wire with the limit that it names, unless
         assert.ok(memory.totalBytes <= 0.8 * (each.memoryBytes - reserveBytesOf(each)));
       }
     }),
-    runs(100),
+    { numRuns: 100 },
   );
 });
 
@@ -92,7 +88,7 @@ it('always cuts as the model and the engine allow, over RDMA only where both end
         }
       }
     }),
-    runs(200),
+    { numRuns: 200 },
   );
 });
 
@@ -103,7 +99,7 @@ it('gives the same plan for the same fleet in any order', () => {
       const mixed = turned.map((each) => ({ ...each, links: each.links.toReversed() }));
       assert.deepEqual(planOne(deployment, mixed.toReversed()), planOne(deployment, nodes));
     }),
-    runs(150),
+    { numRuns: 150 },
   );
 });
 
@@ -140,7 +136,7 @@ it('is never worse off for a node more, by what the objective counts', () => {
     fc.property(macLists(7), pairs, macDeployments, (list, cables, deployment) => {
       assertNeverWorse(cabled(list, cables), deployment);
     }),
-    runs(250),
+    { numRuns: 250 },
   );
 });
 
@@ -163,7 +159,7 @@ it('is never worse off for a node more where it is cut into tensor groups as sta
         assertNeverWorse(cabled(list, cables), { ...deployment, spec });
       },
     ),
-    runs(250),
+    { numRuns: 250 },
   );
 });
 
@@ -187,7 +183,7 @@ it('moves nobody when a node is lost that a deployment does not use', () => {
         }
       },
     ),
-    runs(100),
+    { numRuns: 100 },
   );
 });
 
@@ -202,6 +198,6 @@ it('stays where it runs while nothing changes', () => {
       assert.ok(again.ok);
       assert.deepEqual(names(again.plan), names(result.plan));
     }),
-    runs(100),
+    { numRuns: 100 },
   );
 });

@@ -11,7 +11,7 @@ import {
   property,
   stringMatching,
   tuple,
-} from 'fast-check';
+} from '../support/fast-check.ts';
 import { Ajv } from 'ajv';
 import { parse } from 'yaml';
 import { parseQuantityBytes } from '../../src/base/quantity.ts';

@@ -6,10 +6,10 @@ import { test } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
 import { validateFiles } from '../../src/resources/read-files.ts';
 import { loadSchemas } from '../../src/resources/schemas.ts';
+import { seed } from '../support/seed.ts';
 import { mutate } from './mutations.ts';
 
 const schemas = loadSchemas();
-const seed = Number(process.env['ESPALIER_TEST_SEED'] ?? 20261123);
 const goodText = ['full', 'minimal'].map((name) =>
   readFileSync(new URL(`./good/${name}.yaml`, import.meta.url), 'utf8'),
 );

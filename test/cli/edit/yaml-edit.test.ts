@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as fc from 'fast-check';
+import * as fc from '../../support/fast-check.ts';
 import { parseAllDocuments } from 'yaml';
 import { editYaml } from '../../../src/cli/edit/yaml-edit.ts';
 
@@ -132,6 +132,6 @@ test('any patch gives the spec it asks for and leaves all other documents as the
         }
       }
     }),
-    { seed: 1, numRuns: 300 },
+    { numRuns: 300 },
   );
 });

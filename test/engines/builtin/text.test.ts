@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import * as fc from 'fast-check';
+import * as fc from '../../support/fast-check.ts';
 
 import { Detokenizer } from '../../../src/engines/builtin/detokenizer.ts';
 import { loadModelTokenizer } from '../../../src/engines/builtin/model-tokenizer.ts';

@@ -6,6 +6,7 @@ import { seededRandom } from '../../../src/base/random.ts';
 import { openReadOnly } from '../../../src/store/directory/read-only.ts';
 import { mutate } from '../../resources/mutations.ts';
 import { eventually } from '../../support/eventually.ts';
+import { seed } from '../../support/seed.ts';
 import { deploymentText, makeFolders, names, nodeText, reasonsOf, startStore } from './fixture.ts';
 
 describe('YAML that breaks', { concurrency: 4 }, () => {
@@ -100,7 +101,6 @@ describe('YAML that is lost, doubled or read later', { concurrency: 4 }, () => {
   });
 
   test('200 malformed files: each is named or still valid, and the good ones are served', async (t) => {
-    const seed = Number(process.env['ESPALIER_TEST_SEED'] ?? 20261124);
     const random = seededRandom(seed);
     const folders = makeFolders(t);
     const good = readFileSync(new URL('../../resources/good/full.yaml', import.meta.url), 'utf8');

@@ -6,10 +6,10 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { seededRandom } from '../../../src/base/random.ts';
+import { seed } from '../../support/seed.ts';
 import { deploymentText, makeFolders, openStore } from './fixture.ts';
 import type { Folders } from './fixture.ts';
 
-const seed = Number(process.env['ESPALIER_TEST_SEED'] ?? 20261123);
 const rounds = 6;
 
 interface Acknowledged {
