@@ -109,7 +109,12 @@ Status readMeetingPlace(const std::string& text, transport::GroupOptions& group)
     group.rendezvousHost = group.rendezvousHost.substr(1, group.rendezvousHost.size() - 2);
   }
   group.dataHost = variable("ESPALIER_DATA_HOST");
-  if (group.dataHost.empty()) group.dataHost = ownAddressTowards(group.rendezvousHost, group.rendezvousPort);
+  std::string trouble;
+  if (group.dataHost.empty()) {
+    const auto deadline = transport::deadlineAfterMs(group.rendezvousTimeoutMs);
+    group.dataHost = ownAddressTowards(group.rendezvousHost, group.rendezvousPort, deadline, trouble);
+  }
+  if (!trouble.empty()) return invalid("ESPALIER_RENDEZVOUS names " + group.rendezvousHost + ": " + trouble);
   if (group.dataHost.empty() || group.dataHost == "0.0.0.0" || group.dataHost == "::") {
     return invalid("no address of this machine leads to " + group.rendezvousHost +
                    "; set ESPALIER_DATA_HOST to the address that the other ranks reach it at");
@@ -172,9 +177,9 @@ Status readEnvironment(Environment& environment) {
   group.hostId = variable("ESPALIER_HOST_ID");
   if (group.hostId.empty()) group.hostId = hostIdOfThisMachine();
   environment.wantsStats = variable("ESPALIER_STATS") == "1";
-  Status status = readPlace(environment);
+  Status status = readNumber("ESPALIER_RENDEZVOUS_TIMEOUT_MS", group.rendezvousTimeoutMs);
+  if (status.ok()) status = readPlace(environment);
   if (status.ok()) status = readNumber("ESPALIER_EPOCH", group.epoch);
-  if (status.ok()) status = readNumber("ESPALIER_RENDEZVOUS_TIMEOUT_MS", group.rendezvousTimeoutMs);
   if (status.ok()) status = readNumber("ESPALIER_LIVENESS_TIMEOUT_MS", group.livenessTimeoutMs);
   if (status.ok()) status = readNumber("ESPALIER_OPERATION_TIMEOUT_MS", group.operationTimeoutMs);
   if (status.ok()) status = readLinks(group.links);

@@ -1,7 +1,6 @@
 #include "mpi/host.h"
 
 #include <fcntl.h>
-#include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +12,7 @@
 #include <cstring>
 
 #include "transport/auth/sha256.h"
-#include "transport/wire/socket.h"
+#include "transport/wire/resolve.h"
 
 namespace espalier::mpi {
 namespace {
@@ -43,13 +42,10 @@ std::string hostIdOfThisMachine() {
   return gethostname(text, sizeof text - 1) == 0 ? text : "";
 }
 
-std::string ownAddressTowards(const std::string& host, uint16_t port) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_DGRAM;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return "";
+std::string ownAddressTowards(const std::string& host, uint16_t port, transport::Deadline deadline, std::string& trouble) {
+  const transport::AddressList found = transport::resolve(host, port, 0, deadline, -1, trouble);
   std::string address;
-  for (const addrinfo* one = found; one != nullptr && address.empty(); one = one->ai_next) {
+  for (const addrinfo* one = found.get(); one != nullptr && address.empty(); one = one->ai_next) {
     const Socket socket = transport::newSocket(one->ai_family, SOCK_DGRAM);
     sockaddr_storage own{};
     socklen_t length = sizeof own;
@@ -61,7 +57,6 @@ std::string ownAddressTowards(const std::string& host, uint16_t port) {
     }
     address = text;
   }
-  freeaddrinfo(found);
   return address;
 }
 

@@ -223,8 +223,8 @@ Status acceptPeers(const Wiring& wiring, DataPort dataPort, const Liveness& live
 
 }  // namespace
 
-Status openDataPort(const std::string& host, DataPort& dataPort) {
-  return listenOn(host, 0, dataPort.listener, dataPort.port);
+Status openDataPort(const std::string& host, Deadline deadline, DataPort& dataPort) {
+  return listenOn(host, 0, dataPort.listener, dataPort.port, deadline);
 }
 
 uint8_t maskOf(const std::vector<LinkKind>& links) {

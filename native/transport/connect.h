@@ -13,7 +13,7 @@ struct DataPort {
   Socket listener;
   uint16_t port = 0;
 };
-Status openDataPort(const std::string& host, DataPort& dataPort);
+Status openDataPort(const std::string& host, Deadline deadline, DataPort& dataPort);
 
 uint8_t maskOf(const std::vector<LinkKind>& links);
 

@@ -91,9 +91,9 @@ std::unique_ptr<Group> createOrThrow(const GroupOptions& options, Status& status
   if (options.size == 1) {
     roster.members = {self};
   } else {
-    status = openDataPort(options.dataHost, dataPort);
+    status = openDataPort(options.dataHost, deadline, dataPort);
     self.dataPort = dataPort.port;
-    if (status.ok() && options.size > 2) status = openDataPort(options.dataHost, relayPort);
+    if (status.ok() && options.size > 2) status = openDataPort(options.dataHost, deadline, relayPort);
     self.relayPort = relayPort.port;
     if (status.ok()) status = rendezvous(options, self, deadline, *notices, roster);
     if (!status.ok()) {
@@ -194,13 +194,9 @@ std::unique_ptr<Group> buildGroup(const Wiring& wiring, Mesh::Place place, DataP
   if (!status.ok()) {
     // What is this rank's own fault needs no better reason, and is to be known before what follows from it.
     if (status.rank != wiring.rank) waitFor(liveness->wakeFd(), POLLIN, deadlineAfterMs(kVerdictMs), -1);
-    const int guilty = status.rank;
     if (status.rank >= 0) status.rank = familyRanks[status.rank];
     liveness->fail(status);
     status = liveness->cause();
-    // Seen from the group that was to be built, unless the guilty rank is none of its members.
-    const auto found = std::find(familyRanks.begin(), familyRanks.end(), status.rank);
-    status.rank = found == familyRanks.end() ? guilty : static_cast<int>(found - familyRanks.begin());
     return nullptr;
   }
   auto group = std::make_unique<MeshGroup>(std::move(place), std::move(links), std::move(liveness),

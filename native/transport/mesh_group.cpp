@@ -155,7 +155,8 @@ Status MeshGroup::barrier() {
 std::unique_ptr<Group> MeshGroup::split(int color, int key, Status& status) {
   try {
     std::unique_ptr<Group> child = splitOrThrow(color, key, status);
-    if (!child) status = told(std::move(status));
+    // What broke the part counts as this group does, whose call it was.
+    if (!child) status = told(mesh_.cause());
     return child;
   } catch (const std::exception& error) {
     status = told(mesh_.fail(failure("GroupAborted", std::string("split failed: ") + error.what(), mesh_.rank())));

@@ -31,7 +31,7 @@ std::unique_ptr<Group> MeshGroup::splitOrThrow(int color, int key, Status& statu
   const Family& family = *identity_.family;
   const Member& self = family.members[family.rank];
   DataPort dataPort;
-  status = openDataPort(self.dataHost, dataPort);
+  status = openDataPort(self.dataHost, deadlineAfterMs(liveness_->timeoutMs()), dataPort);
   if (!status.ok()) {
     status.rank = mesh_.rank();
     status = mesh_.fail(std::move(status));

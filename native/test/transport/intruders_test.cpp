@@ -141,7 +141,7 @@ TEST("a replay of all that a right rank said is refused, reported once, and the 
   SharedBoard board, detour;
   Socket listener;
   uint16_t port = 0;
-  CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port));
+  CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port, transport::deadlineAfterMs(5'000)));
   detour->port = port;
   runThreads(5, [&](int thread) {
     if (thread == 4) {  // the eavesdropper, and then the replay
@@ -204,7 +204,7 @@ TEST("an acceptor's own proof, reflected, does not admit anybody") {
 Status afterVerdict(const Status& verdict) {
   Socket listener;
   uint16_t port = 0;
-  CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port));
+  CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port, transport::deadlineAfterMs(5'000)));
   SharedBoard board;
   board->port = port;
   Status status;

@@ -81,6 +81,22 @@ TEST("slow: a rank that runs out of descriptors at any point of the set-up says 
   }
 }
 
+TEST("a split that fails within one of its parts blames a rank of the group that was split") {
+  SharedBoard board;
+  Processes ranks(4, [&](int rank) {
+    auto world = join(optionsFor(rank, 4, LinkKind::Tcp, board.get()));
+    // One for the port, none for the link.
+    if (rank == 3) limit(RLIMIT_NOFILE, static_cast<rlim_t>(firstFreeDescriptor() + 1));
+    Status status;
+    const auto part = world->split(rank % 2, 0, status);
+    CHECK(part == nullptr || rank % 2 == 0);  // the part of the others may be there before
+    if (part) status = part->recv(&rank, 1, DataType::Int32, rank == 0 ? 1 : 0);
+    CHECK_EQ(status.code, "OutOfDescriptors");
+    CHECK_EQ(status.rank, part ? -1 : 3);
+  });
+  ranks.join(20);
+}
+
 TEST("a limit on the size of files means TCP, a notice and no signal") {
   struct Notes {
     std::mutex mutex;
@@ -152,7 +168,7 @@ TEST("netns: where IPv6 is off, a name that stands for an IPv6 address too is li
     if (file >= 0) CHECK(write(file, "1\n", 2) == 2);
     transport::Socket listener, socket;
     uint16_t port = 0;
-    CHECK_OK(transport::listenOn("localhost", 0, listener, port));
+    CHECK_OK(transport::listenOn("localhost", 0, listener, port, transport::deadlineAfterMs(5'000)));
     CHECK_OK(transport::dialOnce("localhost", port, transport::deadlineAfterMs(5'000), -1, socket));
   });
   host.join(10);

@@ -117,7 +117,7 @@ TEST("slow: a rank that waits while another one's link is settled is not refused
   const std::string secret = "a secret for tests";
   transport::Socket listener, first, second;
   uint16_t port = 0;
-  CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port));
+  CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port, transport::deadlineAfterMs(5'000)));
   const auto admitted = [&](const transport::Socket& socket, int rank) {
     transport::Hello hello;
     hello.rank = rank;
@@ -155,7 +155,7 @@ TEST("ranks may start in any order") {
   transport::Socket probe;
   uint16_t port = 0;
   for (uint16_t wish = static_cast<uint16_t>(20'000 + getpid() % 10'000); port == 0 && wish < 32'000; ++wish) {
-    if (!transport::listenOn("127.0.0.1", wish, probe, port).ok()) port = 0;
+    if (!transport::listenOn("127.0.0.1", wish, probe, port, transport::deadlineAfterMs(5'000)).ok()) port = 0;
   }
   CHECK(port != 0);
   probe.close();
@@ -200,6 +200,20 @@ TEST("a rendezvous that fails names the ranks that are missing, on those that ca
   });
 }
 
+TEST("a rendezvous that fails blames who never came, before one who came and went") {
+  SharedBoard board;
+  runThreads(2, [&](int rank) {
+    GroupOptions options = optionsFor(rank, 3, LinkKind::Tcp, board.get());
+    options.rendezvousTimeoutMs = rank == 0 ? 1'000 : 300;
+    Status status;
+    CHECK(Group::create(options, status) == nullptr);
+    CHECK_EQ(status.code, "RendezvousTimeout");
+    CHECK_EQ(status.rank, 2);
+    const char* const text = rank == 0 ? "3 ranks: 1, 2 (came, but did not stay: 1)" : "3 ranks: 2";
+    CHECK(status.message.find(text) != std::string::npos);
+  });
+}
+
 TEST("a rendezvous that fails says whom it refused") {
   SharedBoard board;
   runThreads(2, [&](int rank) {
@@ -227,7 +241,7 @@ TEST("nobody at the rendezvous is a RendezvousTimeout that blames rank 0") {
 TEST("a rendezvous port that is taken is AddressInUse") {
   transport::Socket taken;
   uint16_t port = 0;
-  CHECK_OK(transport::listenOn("127.0.0.1", 0, taken, port));
+  CHECK_OK(transport::listenOn("127.0.0.1", 0, taken, port, transport::deadlineAfterMs(5'000)));
   SharedBoard board;
   GroupOptions options = optionsFor(0, 2, LinkKind::Tcp, board.get());
   options.rendezvousPort = port;
@@ -270,7 +284,7 @@ TEST("a dialer never takes itself for the one it dials") {
   uint16_t port = 0;
   {
     transport::Socket listener, dialer;
-    CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port));
+    CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port, transport::deadlineAfterMs(5'000)));
     CHECK_OK(transport::dialOnce("127.0.0.1", port, transport::deadlineAfterMs(5'000), -1, dialer));
     sockaddr_in own{};
     socklen_t length = sizeof own;

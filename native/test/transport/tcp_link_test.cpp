@@ -26,7 +26,7 @@ struct TcpEnds {
   explicit TcpEnds(int count, int bufferBytes = 0) {
     Socket listener;
     uint16_t port = 0;
-    CHECK_OK(listenOn("127.0.0.1", 0, listener, port));
+    CHECK_OK(listenOn("127.0.0.1", 0, listener, port, deadlineAfterMs(5'000)));
     for (int i = 0; i < count; ++i) {
       Socket dialed, accepted;
       CHECK_OK(dialOnce("127.0.0.1", port, deadlineAfterMs(5'000), -1, dialed));

@@ -120,7 +120,7 @@ std::pair<std::unique_ptr<transport::Link>, std::unique_ptr<transport::Link>> lo
   using namespace transport;
   Socket listener;
   uint16_t port = 0;
-  CHECK_OK(listenOn("127.0.0.1", 0, listener, port));
+  CHECK_OK(listenOn("127.0.0.1", 0, listener, port, deadlineAfterMs(5'000)));
   std::vector<TcpSocket> left(1), right(1);
   CHECK_OK(dialOnce("127.0.0.1", port, deadlineAfterMs(5'000), -1, left[0].socket));
   CHECK(waitFor(listener.fd(), POLLIN, deadlineAfterMs(5'000), -1));

@@ -154,7 +154,7 @@ TEST("verbs: a set-up ends with the group, whatever the peer has yet to say") {
   namespace verbs = transport::verbs;
   transport::Socket own, peer, listener;
   uint16_t port = 0;
-  CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port));
+  CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port, transport::deadlineAfterMs(5'000)));
   CHECK_OK(transport::dialOnce("127.0.0.1", port, transport::deadlineAfterMs(5'000), -1, own));
   transport::PeerAddress from;
   eventually("the connection comes", 5, [&] { return (peer = transport::acceptOne(listener, from)).valid(); });

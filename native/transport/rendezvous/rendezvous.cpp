@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <optional>
 #include <thread>
@@ -27,15 +28,13 @@ std::string listRanks(uint64_t mask) {
   return text;
 }
 
-Status timedOut(const GroupOptions& options, uint64_t missing) {
-  const auto after = std::to_string(options.rendezvousTimeoutMs) + " ms";
-  Status status = failure("RendezvousTimeout", "after " + after + " still missing of " +
-                                                   std::to_string(options.size) + " ranks: " + listRanks(missing) +
-                                                   "; see whether they run and reach rank 0");
-  for (int rank = 0; rank < 64 && status.rank < 0; ++rank) {
-    if (missing >> rank & 1) status.rank = rank;
-  }
-  return status;
+/// `left` of the missing ones came, but went away before all were there: those that never came are to blame.
+Status timedOut(const GroupOptions& options, uint64_t missing, uint64_t left) {
+  std::string text = "after " + std::to_string(options.rendezvousTimeoutMs) + " ms still missing of " +
+                     std::to_string(options.size) + " ranks: " + listRanks(missing);
+  if (left != 0) text += " (came, but did not stay: " + listRanks(left) + ")";
+  const uint64_t guilty = missing == left ? missing : missing & ~left;
+  return failure("RendezvousTimeout", text + "; see whether they run and reach rank 0", std::countr_zero(guilty));
 }
 
 /// Rank 0's side: collects the others.
@@ -50,14 +49,14 @@ class Host {
   Status run(Deadline deadline, Roster& roster) {
     Socket listener;
     uint16_t port = 0;
-    Status status = listenOn(options_.rendezvousHost, options_.rendezvousPort, listener, port);
+    Status status = listenOn(options_.rendezvousHost, options_.rendezvousPort, listener, port, deadline);
     if (!status.ok()) return status;
     if (options_.onListening != nullptr) options_.onListening(port, options_.onListeningContext);
     Acceptor acceptor(
         std::move(listener), options_.secret, "rendezvous", notices_, [this](const Hello& hello) { return judge(hello); },
         [this](Arrival arrival) { welcome(std::move(arrival)); });
     while (missing() != 0) {
-      if (Clock::now() >= deadline) return giveUp(timedOut(options_, missing()));
+      if (Clock::now() >= deadline) return giveUp(timedOut(options_, missing(), missing() & came_));
       if (!disagreement_.ok() && ((missing() & ~told_) == 0 || Clock::now() >= tellUntil_)) return giveUp(disagreement_);
       if (!acceptor.shortage().ok()) return giveUp(acceptor.shortage());
       acceptor.step(std::min(kTickMs, remainingMs(deadline)), -1);
@@ -104,6 +103,7 @@ class Host {
   void welcome(Arrival arrival) {
     const int rank = arrival.hello.rank;
     roster_.members[rank] = arrival.hello.member;
+    came_ |= uint64_t{1} << rank;
     joined_[rank] = ControlConnection{rank, std::move(arrival.socket), std::move(arrival.reader)};
   }
 
@@ -159,6 +159,7 @@ class Host {
   std::vector<std::optional<ControlConnection>> joined_;
   Roster roster_;
   std::string refusal_;
+  uint64_t came_ = 0;  ///< some may have left again
   /// Why the group cannot form. Those who have not come yet get some time to hear it.
   Status disagreement_;
   Deadline tellUntil_{};
@@ -188,7 +189,7 @@ class Guest {
       std::this_thread::sleep_for(std::chrono::milliseconds(std::min(pauseMs, remainingMs(deadline))));
       pauseMs = std::min(pauseMs * 2, 500);
     }
-    if (missing_ != 0) return timedOut(options_, missing_);
+    if (missing_ != 0) return timedOut(options_, missing_, 0);
     return failure("RendezvousTimeout", "rank 0 was not reached at " + options_.rendezvousHost + ":" +
                                             std::to_string(options_.rendezvousPort) + " within " +
                                             std::to_string(options_.rendezvousTimeoutMs) + " ms: " + lastTrouble, 0);
@@ -199,8 +200,7 @@ class Guest {
     missing_ = 0;
     ControlConnection control;
     control.rank = 0;
-    const Deadline soon = std::min(deadline, deadlineAfterMs(2'000));
-    Status status = dialOnce(options_.rendezvousHost, options_.rendezvousPort, soon, -1, control.socket);
+    Status status = dialOnce(options_.rendezvousHost, options_.rendezvousPort, deadline, -1, control.socket);
     if (status.ok()) {
       // Half a second longer than rank 0 gives one examination.
       const Deadline patience = std::min(deadline, deadlineAfterMs(3'500));

@@ -23,7 +23,7 @@ void sendUnpaced([[maybe_unused]] const Socket& socket) {
 Status listenForSockets(const SocketsWanted& wanted, Notices& notices, std::vector<TcpSocket>& sockets) {
   Socket listener;
   uint16_t port = 0;
-  const Status status = listenOn(wanted.host, 0, listener, port);
+  const Status status = listenOn(wanted.host, 0, listener, port, deadlineAfterMs(wanted.silenceMs));
   if (!status.ok()) return status;
   ByteWriter writer;
   writer.put(port);

@@ -11,13 +11,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <memory>
 #include <system_error>
 
 #include "transport/failure.h"
+#include "transport/wire/resolve.h"
 
 namespace espalier::transport {
 namespace {
+
+/// For a host that is up, to answer.
+constexpr int kConnectMs = 2'000;
 
 #ifdef MSG_NOSIGNAL
 constexpr int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
@@ -38,21 +41,6 @@ void tune(int fd) {
 #ifdef SO_NOSIGPIPE
   setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
 #endif
-}
-
-using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
-
-AddressList resolve(const std::string& host, uint16_t port, int flags, std::string& error) {
-  addrinfo hints{}, *found = nullptr;
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = flags;
-  const int code = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
-  if (code != 0) {
-    error = gai_strerror(code);
-    found = nullptr;
-  }
-  return {found, &freeaddrinfo};
 }
 
 uint16_t portOf(int fd) {
@@ -121,10 +109,10 @@ void Socket::close() {
   fd_ = -1;
 }
 
-Status listenOn(const std::string& host, uint16_t port, Socket& listener, uint16_t& boundPort) {
+Status listenOn(const std::string& host, uint16_t port, Socket& listener, uint16_t& boundPort, Deadline deadline) {
   const std::string where = host + ":" + std::to_string(port);
   std::string error;
-  const AddressList addresses = resolve(host, port, AI_PASSIVE, error);
+  const AddressList addresses = resolve(host, port, AI_PASSIVE, deadline, -1, error);
   if (!addresses) return failure("InvalidArgument", "cannot listen on " + where + ": " + error);
   int code = 0;
   // A name may stand for an address that this host does not have, such as ::1 where IPv6 is off.
@@ -150,8 +138,9 @@ Status listenOn(const std::string& host, uint16_t port, Socket& listener, uint16
 Status dialOnce(const std::string& host, uint16_t port, Deadline deadline, int wakeFd, Socket& socket) {
   const std::string where = host + ":" + std::to_string(port);
   std::string error;
-  const AddressList addresses = resolve(host, port, 0, error);
+  const AddressList addresses = resolve(host, port, 0, deadline, wakeFd, error);
   if (!addresses) return failure("Unreachable", where + ": " + error);
+  const Deadline connectBy = std::min(deadline, deadlineAfterMs(kConnectMs));
   int code = 0, left = 0;
   for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) ++left;
   // A name may stand for several addresses, and the listener is on one of them: one that swallows what it is sent must
@@ -159,7 +148,7 @@ Status dialOnce(const std::string& host, uint16_t port, Deadline deadline, int w
   for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
     Socket fresh = newSocket(address->ai_family, SOCK_STREAM);
     if (!fresh.valid() && isShortage(errno)) return outOfDescriptors("cannot connect to " + where, errno);
-    const Deadline share = left > 1 ? deadlineAfterMs(remainingMs(deadline) / left) : deadline;
+    const Deadline share = left > 1 ? deadlineAfterMs(remainingMs(connectBy) / left) : connectBy;
     --left;
     code = fresh.valid() ? connectTo(fresh, *address, share, wakeFd) : errno;
     if (code == 0 && isOwnEnd(fresh.fd())) {

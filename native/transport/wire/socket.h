@@ -34,9 +34,11 @@ class Socket {
 
 /// One of `family` and `type`, as ::socket takes them; invalid when there is none to be had (errno).
 Socket newSocket(int family, int type);
-/// Listens on host:port (0: any free port). Fails with AddressInUse, OutOfDescriptors or InvalidArgument.
-Status listenOn(const std::string& host, uint16_t port, Socket& listener, uint16_t& boundPort);
-/// One attempt to connect. Fails with a message that holds the reason; `code` is "Unreachable", or OutOfDescriptors.
+/// Listens on host:port (0: any free port). Fails with AddressInUse, OutOfDescriptors or InvalidArgument; that, too, if
+/// what name `host` is has not become known by `deadline`.
+Status listenOn(const std::string& host, uint16_t port, Socket& listener, uint16_t& boundPort, Deadline deadline);
+/// One attempt to connect, for two seconds at most once it is known which address `host` is. Fails with a message that
+/// holds the reason; `code` is "Unreachable", or OutOfDescriptors.
 Status dialOnce(const std::string& host, uint16_t port, Deadline deadline, int wakeFd, Socket& socket);
 /// Takes one waiting connection; invalid when there is none or it cannot be taken (errno). `from` becomes the dialer's numeric address and port.
 struct PeerAddress {
