@@ -86,6 +86,7 @@ const engine = object(
     source: text,
   },
   {
+    unnamed: oneOf('Single', 'Stages'),
     fastSynchVariable: text,
     tensor: object(
       {

@@ -75,6 +75,11 @@ export interface EngineFacts {
   /** config.json's model_type of the families that it can run; `Any` only for engines that read every GGUF. */
   architectures: readonly string[] | 'Any';
   formats: readonly Quantizable[];
+  /**
+   * What is planned of an architecture that no engine of the catalogue names, as if a later release ran it: one node,
+   * or whole layers in stages too. Absent: nothing.
+   */
+  unnamed?: 'Single' | 'Stages';
   /** Undefined: it cannot cut a layer. */
   tensor?: {
     /** Families that it can shard; those of `architectures` that are missing run on one node or in stages. */

@@ -28,11 +28,12 @@ const mostRemembered = 64;
  * Reads what planning needs from a model folder: config.json, the headers of the weights, the tokenizer's
  * ids. A folder without weights is profiled from shapes, with weightsPresent false; one of an unknown
  * architecture from the headers alone. A URI that ends in `.gguf`, GGUF files in the folder, or a GGUF type in its
- * name say how wide the weights are. Throws EspalierError naming the file; every code is terminal.
+ * name say how wide the weights are. `planOnly`: weights do without a tokenizer. Throws EspalierError naming the file;
+ * every code is terminal.
  */
 export const readModelProfile = async (
   uri: string,
-  { baseDirectory = '.' }: { baseDirectory?: string } = {},
+  { baseDirectory = '.', planOnly = false }: { baseDirectory?: string; planOnly?: boolean } = {},
 ): Promise<ModelProfile> => {
   const place = resolveModel(uri, baseDirectory);
   const { folder } = place;
@@ -52,7 +53,9 @@ export const readModelProfile = async (
   const sized = config
     ? sizesOf(config, weights)
     : sizeByTensors(fields, architecture, weights?.tensors ?? new Map());
-  const tokenizer = await readTokenizer(folder, names, sized, weights !== undefined);
+  const isNeeded = weights !== undefined && !planOnly;
+  const tokenizer = await readTokenizer(folder, names, sized, isNeeded);
+  const lacks = weights && !names.includes(tokenizerName);
   const digest = createHash('sha256').update(text).update('\0').update(tokenizer);
   for (const part of [...(weights?.fingerprint ?? []), ...(gguf?.fingerprint ?? [])]) {
     digest.update('\0').update(part);
@@ -62,12 +65,15 @@ export const readModelProfile = async (
     uri,
     revision: digest.digest('hex'),
     weightsPresent: weights !== undefined || ggufBytes > 0,
-    basis: config ? 'Architecture' : 'Tensors',
+    basis: config?.basis ?? 'Tensors',
     ...sized,
+    ...(lacks && { notes: [...(sized.notes ?? []), withoutTokenizer] }),
     ...(ggufBytes > 0 && { totalBytes: ggufBytes }),
     ...(config && hasEntries(config.unsupportedBy) && { unsupportedBy: config.unsupportedBy }),
   };
 };
+
+const withoutTokenizer = `The folder has no ${tokenizerName}: this can be planned, not started.`;
 
 const hasEntries = (value: object): boolean => Object.keys(value).length > 0;
 
@@ -113,11 +119,11 @@ const readTokenizer = async (
   folder: string,
   names: readonly string[],
   { vocabSize }: Pick<ModelProfile, 'vocabSize'>,
-  weightsPresent: boolean,
+  isNeeded: boolean,
 ): Promise<string> => {
   const file = join(folder, tokenizerName);
   if (!names.includes(tokenizerName)) {
-    if (!weightsPresent) return '';
+    if (!isNeeded) return '';
     throw new EspalierError(
       'TokenizerInvalid',
       `${file}: expected the model's tokenizer, there is none`,

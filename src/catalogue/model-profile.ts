@@ -11,8 +11,11 @@ export interface ModelProfile {
   weightsPresent: boolean;
   /** config.json's model_type: "llama", "deepseek_v3", … */
   architecture: string;
-  /** `Tensors`: no rule for this architecture, so sizes come from the headers and nothing is divided. */
-  basis: 'Architecture' | 'Tensors';
+  /**
+   * There is no rule for this architecture, so nothing is divided, and sizes come from the headers of the weights
+   * (`Tensors`) or, without weights, from what config.json's fields usually mean (`Fields`).
+   */
+  basis: 'Architecture' | 'Tensors' | 'Fields';
   hiddenSize: number;
   vocabSize: number;
   tiedEmbeddings: boolean;
@@ -30,6 +33,8 @@ export interface ModelProfile {
   headBytes: number;
   /** Final norm and the like. */
   otherBytes: number;
+  /** What whoever plans with it should know, in sentences. */
+  notes?: readonly string[];
   /** Engines that read this family, but not with this configuration, and why: {BuiltIn: 'hidden_act: …'}. */
   unsupportedBy?: Readonly<Record<string, string>>;
 }

@@ -19,13 +19,14 @@ export interface StoredWeights {
 
 /** Whether `readStoredWeights` will find something to read. */
 export const mayHaveWeights = (names: readonly string[]): boolean =>
-  names.includes(indexName) || names.some(isWeightsFile);
+  names.some(isWeightsFile) ||
+  (names.includes(indexName) && names.some((name) => name.endsWith('.safetensors')));
 
 const isWeightsFile = (name: string): boolean => /^model.*\.safetensors$/.test(name);
 
 /**
  * The headers of the files that model.safetensors.index.json names, else of all that match
- * model*.safetensors; undefined when the folder has neither.
+ * model*.safetensors; undefined when the folder has neither. An index alone is none: not one of its files is there.
  */
 export const readStoredWeights = async (
   folder: string,

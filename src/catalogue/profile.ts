@@ -1,8 +1,10 @@
-import { EspalierError } from '../base/errors.ts';
+import { errorMessage, EspalierError } from '../base/errors.ts';
 import { builtInRefusal } from './builtin-support.ts';
 import { configFields, show } from './config-fields.ts';
 import type { ConfigFields } from './config-fields.ts';
+import { byFields } from './families/by-fields.ts';
 import { families } from './families/index.ts';
+import type { Family } from './families/index.ts';
 import { isRecord } from './model-files.ts';
 import type { Divisor, LayerProfile, ModelProfile } from './model-profile.ts';
 import type { LayerShape, ModelModule, ModelShape } from './model-shape.ts';
@@ -15,6 +17,7 @@ export interface ParsedConfig {
   shape: ModelShape;
   widths: Widths;
   /** As in ModelProfile. */
+  basis: 'Architecture' | 'Fields';
   unsupportedBy: Readonly<Record<string, string>>;
 }
 
@@ -34,32 +37,66 @@ export const isKnownArchitecture = (architecture: string): boolean =>
   Object.hasOwn(families, architecture);
 
 /**
- * Checks and reads the value of config.json; `gguf` is the type that the name of the weights tells. Throws
- * ModelConfigInvalid for what is missing or malformed and UnsupportedArchitecture for families that are not
- * known; both name the file.
+ * Checks and reads the value of config.json; `gguf` is the type that the name of the weights tells. A model_type that is
+ * not known is read by what its fields usually mean. Throws ModelConfigInvalid for what is missing or malformed and
+ * UnsupportedArchitecture where fields do not tell enough; both name the file.
  */
 export const parseConfig = (value: unknown, file: string, gguf?: string): ParsedConfig => {
   const { fields, architecture } = openConfig(value, file);
-  const family = isKnownArchitecture(architecture) ? families[architecture] : undefined;
-  if (!family) {
-    throw new EspalierError(
-      'UnsupportedArchitecture',
-      `${file}: model_type ${show(architecture)}: known are ${Object.keys(families).join(', ')}; any other is planned from the headers of its weights, which are not there`,
-      { file },
-    );
-  }
   const text = textFields(fields);
+  const isKnown = isKnownArchitecture(architecture);
+  const shape = isKnown
+    ? familyShape(text, architecture)
+    : unknownShape(text, architecture, text === fields ? undefined : text.given('model_type'));
   const refusal = builtInRefusal(isRecord(value) ? value : {}, gguf);
   return {
-    shape: withOuterTie(family(text, architecture), fields),
+    shape: withOuterTie(shape, fields),
     widths: readWidths(fields, text, gguf),
+    basis: isKnown ? 'Architecture' : 'Fields',
     unsupportedBy: refusal === undefined ? {} : { BuiltIn: refusal },
   };
 };
 
+const familyOf = (architecture: unknown): Family | undefined =>
+  typeof architecture === 'string' && isKnownArchitecture(architecture)
+    ? families[architecture]
+    : undefined;
+
+/** A wrapper's text part may be of another family than the wrapper is named for: then it counts. */
+const familyShape = (text: ConfigFields, architecture: string): ModelShape => {
+  const own = familyOf(architecture);
+  const inner = familyOf(text.given('model_type'));
+  const family = inner ?? own ?? byFields;
+  const read =
+    inner === undefined || inner === own ? architecture : String(text.given('model_type'));
+  return { ...family(text, read), architecture };
+};
+
+/** Its text part may be known; else the fields are read as they are in other families. */
+const unknownShape = (text: ConfigFields, architecture: string, textType: unknown): ModelShape => {
+  const family = familyOf(textType);
+  if (family) return { ...family(text, String(textType)), architecture };
+  try {
+    return byFields(text, architecture);
+  } catch (error) {
+    throw new EspalierError(
+      'UnsupportedArchitecture',
+      `${text.file}: model_type ${show(architecture)} is not known, and its fields do not tell its size: ${errorMessage(error)}. It can be planned from the headers of its weights, which are not there; known are ${Object.keys(families).join(', ')}`,
+      { file: text.file },
+      { cause: error },
+    );
+  }
+};
+
 /** Of models with a vision part, the text part: the rest is not planned. */
-const textFields = (fields: ConfigFields): ConfigFields =>
-  (fields.given('hidden_size') === undefined && fields.nested('text_config')) || fields;
+const textFields = (fields: ConfigFields): ConfigFields => {
+  if (fields.given('hidden_size') !== undefined) return fields;
+  const part = textParts.find((key) => isRecord(fields.given(key)));
+  const inner = part === undefined ? undefined : fields.nested(part);
+  return inner ? textFields(inner) : fields;
+};
+
+const textParts = ['text_config', 'llm_config', 'language_config', 'thinker_config'];
 
 /** Some files say outside of text_config whether embeddings are tied. */
 const withOuterTie = (shape: ModelShape, fields: ConfigFields): ModelShape => ({
@@ -104,7 +141,7 @@ export const sizeModel = (
   const embeddingBytes = sumBytes(shape.embedding, bytesOf);
   const headBytes = tiedEmbeddings ? 0 : sumBytes(shape.head, bytesOf);
   const otherBytes = sumBytes(shape.other, bytesOf);
-  const { main } = widths;
+  const { main, assumption } = widths;
   return {
     architecture,
     hiddenSize,
@@ -114,6 +151,7 @@ export const sizeModel = (
     ...(main && {
       quantization: { format: main.format, bits: main.bits, groupSize: main.groupSize },
     }),
+    ...(assumption !== undefined && { notes: [assumption] }),
     totalBytes: layers.reduce(
       (sum, layer) => sum + layerBytes(layer),
       embeddingBytes + headBytes + otherBytes,
@@ -236,7 +274,7 @@ export const profileOf = (
     uri,
     revision: '',
     weightsPresent: false,
-    basis: 'Architecture',
+    basis: parsed.basis,
     ...sizeModel(parsed, parsed.shape.tiedEmbeddings ?? false, (module) =>
       impliedBytes(parsed.widths, module),
     ),

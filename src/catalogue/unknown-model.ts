@@ -1,4 +1,5 @@
 import type { ConfigFields } from './config-fields.ts';
+import { unlimitedPositions } from './families/by-fields.ts';
 import type { LayerProfile } from './model-profile.ts';
 import type { SizedModel } from './profile.ts';
 import type { TensorFacts } from './safetensors-header.ts';
@@ -29,7 +30,8 @@ export const sizeByTensors = (
     vocabSize,
     tiedEmbeddings: sizes.head === 0,
     maxPositions:
-      firstCount(text, ['max_position_embeddings', 'max_seq_len', 'n_positions', 'n_ctx']) ?? 2048,
+      firstCount(text, ['max_position_embeddings', 'max_seq_len', 'n_positions', 'n_ctx']) ??
+      unlimitedPositions,
     totalBytes: [...tensors.values()].reduce((sum, { bytes }) => sum + bytes, 0),
     layers: weights.map(({ bytes, parameters }): LayerProfile => ({
       mixer: 'FullAttention',

@@ -16,6 +16,8 @@ export interface Widths {
   main: QuantizedWidth | undefined;
   /** By module name. */
   of: (name: string) => Width;
+  /** What had to be taken for granted, as a sentence. */
+  assumption?: string;
 }
 
 /** Bytes of a matrix of this width. */

@@ -108,7 +108,7 @@ const createReader = (): ((
 ) => Promise<ModelProfile | Pick<PlannedDeployment, 'result'>>) => {
   const known = new Map<string, Promise<ModelProfile>>();
   return async (uri) => {
-    const reading = known.get(uri) ?? readModelProfile(uri);
+    const reading = known.get(uri) ?? readModelProfile(uri, { planOnly: true });
     known.set(uri, reading);
     try {
       return await reading;

@@ -9,14 +9,18 @@ import { strategyOf } from './shapes.ts';
 import type { Plan, PlannedRank } from './types.ts';
 import { wiredLimitMiB } from './wired-limit.ts';
 
-/** The plan that an option amounts to, but for what was rejected. `runnerUp` is what it was compared with. */
+/**
+ * The plan that an option amounts to, but for what was rejected. `runnerUp` is what it was compared with; `isUnnamed`: no
+ * engine of the catalogue names the model's architecture.
+ */
 export const decide = (
   option: Option,
   {
     spec,
     transport,
+    isUnnamed,
     runnerUp,
-  }: { spec: ModelDeploymentSpec; transport: Transport; runnerUp?: Option },
+  }: { spec: ModelDeploymentSpec; transport: Transport; isUnnamed: boolean; runnerUp?: Option },
 ): Omit<Plan, 'rejected'> => {
   const { shape, candidates, ranges, mode, hopMode, engagement, predicted } = option;
   const { engine, model, contextLength } = engagement.evaluator.demand;
@@ -61,7 +65,8 @@ export const decide = (
     shape,
     candidates,
     plan: { ...decided, ...environment, degradedBy, ...(predicted ? { predicted } : {}) },
-    isOnGPU: engine.runsOn === 'AppleGPU',
+    engine,
+    isUnnamed,
     otherGroups: Math.max(...candidates.map(({ seat }) => seat.groups)),
     sharedNames: candidates.filter(({ siblings }) => siblings > 0).map(({ node }) => node.name),
     rdmaGap: gap ?? `engine ${engine.name} cannot exchange over RDMA yet`,

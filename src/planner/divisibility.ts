@@ -21,7 +21,7 @@ const tooManyStages = (model: ModelProfile, { pipelineSize }: Shape): Cause | un
 
 /** The catalogue says what is divided; here is only the arithmetic. */
 const uneven = (model: ModelProfile, ranks: number): Cause | undefined => {
-  if (model.basis === 'Tensors' && ranks > 1) {
+  if (model.basis !== 'Architecture' && ranks > 1) {
     return {
       reason: 'IncompatibleModel',
       message: `how layers of architecture ${model.architecture} can be divided is not known; its ${model.layers.length} layers can go to stages whole`,

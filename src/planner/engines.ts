@@ -17,7 +17,7 @@ export const enginesFor = (
   nodes: readonly PlanNode[],
 ): { engines: EngineFacts[]; refusals: Refusal[] } => {
   const { name, version } = spec.runtime;
-  const known = engines.toSorted(byName);
+  const known = withUnnamed(engines, model.architecture).toSorted(byName);
   const asked = name === 'Auto' ? known : known.filter((engine) => engine.name === name);
   if (asked.length === 0) return { engines: [], refusals: [unknownEngine(name, known)] };
   const there = asked.filter((engine) => nodes.some((node) => runs(node, engine, version)));
@@ -28,6 +28,27 @@ export const enginesFor = (
   const able = usable.filter((engine) => !foreignModel(engine, model, isWish));
   return { engines: able, refusals };
 };
+
+/** Whether any engine of the catalogue names this architecture; those that read all of a format do not count. */
+export const isNamed = (engines: readonly EngineFacts[], architecture: string): boolean =>
+  engines.some(
+    ({ architectures }) => architectures !== 'Any' && includes(architectures, architecture),
+  );
+
+/** An architecture that no engine names is taken for one that some run in a later release. */
+const withUnnamed = (engines: readonly EngineFacts[], architecture: string): EngineFacts[] =>
+  isNamed(engines, architecture)
+    ? [...engines]
+    : engines.map((engine) => {
+        const { unnamed, pipeline } = engine;
+        if (unnamed === undefined) return engine;
+        const architectures = [architecture];
+        return {
+          ...engine,
+          architectures,
+          ...(pipeline && unnamed === 'Stages' && { pipeline: { ...pipeline, architectures } }),
+        };
+      });
 
 const byName = (a: EngineFacts, b: EngineFacts): number =>
   Number(b.name === 'BuiltIn') - Number(a.name === 'BuiltIn') || compareText(a.name, b.name);

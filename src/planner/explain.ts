@@ -1,4 +1,5 @@
 import { formatBytes } from '../base/quantity.ts';
+import type { EngineFacts } from '../catalogue/facts.ts';
 import type { ModelProfile } from '../catalogue/model-profile.ts';
 import type { ModelDeploymentSpec } from '../resources/types.ts';
 import { hostOf } from './capacity.ts';
@@ -93,7 +94,9 @@ export interface Choice {
     | 'predicted'
     | 'environment'
   >;
-  isOnGPU: boolean;
+  engine: EngineFacts;
+  /** No engine of the catalogue names the model's architecture. */
+  isUnnamed: boolean;
   /** Other groups on the busiest of its nodes. */
   otherGroups: number;
   /** Names of its nodes that hold other groups of the same deployment. */
@@ -179,7 +182,7 @@ const predictionSentences = ({
   ];
 };
 
-const tuningSentences = ({ candidates, plan, isOnGPU }: Choice): string[] => {
+const tuningSentences = ({ candidates, plan, engine }: Choice): string[] => {
   const limits = plan.ranks.flatMap(({ nodeName, wiredLimitMiB }) =>
     wiredLimitMiB === undefined ? [] : [`${nodeName} ${wiredLimitMiB}`],
   );
@@ -194,7 +197,7 @@ const tuningSentences = ({ candidates, plan, isOnGPU }: Choice): string[] => {
       ? [
           `That is more than 80 % of what the GPU may wire by default: set iogpu.wired_limit_mb (${limits.join(', ')}), and ${warm}.`,
         ]
-      : isOnGPU
+      : engine.runsOn === 'AppleGPU'
         ? [`The default of iogpu.wired_limit_mb is enough; ${warm}.`]
         : [];
   const [variable] = Object.keys(plan.environment ?? {});
@@ -221,7 +224,7 @@ const degradationSentences = ({ plan }: Choice): string[] =>
       ];
 
 /** Fields that ask for what planning cannot weigh yet are never passed over in silence. */
-const noteSentences = ({ spec, model, plan, sharedNames }: Choice): string[] => {
+const noteSentences = ({ spec, model, plan, sharedNames, isUnnamed, engine }: Choice): string[] => {
   const notes: string[] = [];
   if (sharedNames.length > 0) {
     const [verb, them] = sharedNames.length === 1 ? ['holds', 'it'] : ['hold', 'any of them'];
@@ -253,6 +256,16 @@ const noteSentences = ({ spec, model, plan, sharedNames }: Choice): string[] => 
   if (model.basis === 'Tensors') {
     notes.push(
       `Architecture ${model.architecture} is not known: sizes come from the headers of the weights, all of a layer is taken to be read for each token and cached as plain attention would, and layers are not divided.`,
+    );
+  } else if (model.basis === 'Fields') {
+    notes.push(
+      `Architecture ${model.architecture} is not known and there are no weights: sizes are what the fields of config.json usually mean, with attention over all positions in each layer where they do not say otherwise, and layers are not divided. With the weights their headers count.`,
+    );
+  }
+  notes.push(...(model.notes ?? []));
+  if (isUnnamed && engine.unnamed !== undefined) {
+    notes.push(
+      `No engine of the catalogue names ${model.architecture}: a later release of ${engine.name} is assumed to run it.`,
     );
   }
   if (!model.weightsPresent) {

@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import * as fc from '../support/fast-check.ts';
 import { EspalierError } from '../../src/base/errors.ts';
 import { createModelProfileReader, readModelProfile } from '../../src/catalogue/model-folder.ts';
+import { indivisible } from '../../src/planner/divisibility.ts';
 import {
   safetensors,
   tinyConfig,
@@ -156,6 +157,14 @@ describe('an index of several files', () => {
     assert.match(error.message, /index\.json names it/);
   });
 
+  it('without one of its files is as good as none', async (context) => {
+    const folder = await writeFolder(context, {
+      'config.json': JSON.stringify(tinyConfig),
+      'model.safetensors.index.json': index({ x: 'model-00001.safetensors' }),
+    });
+    assert.equal((await readModelProfile(folder)).weightsPresent, false);
+  });
+
   it('that leads out of the folder is refused', async (context) => {
     const folder = await writeFolder(context, {
       ...tinyModel(),
@@ -206,10 +215,13 @@ const wrongFolders: [
   ],
   [
     'of an unknown family without weights',
-    { ...configWith({ model_type: 'mamba' }), 'model.safetensors': undefined },
+    {
+      ...configWith({ model_type: 'mamba', num_attention_heads: null }),
+      'model.safetensors': undefined,
+    },
     'UnsupportedArchitecture',
     'config.json',
-    /"mamba": known are .*llama.* from the headers of its weights, which are not there/,
+    /"mamba" is not known, .*num_attention_heads.* headers of its weights, which are not there/,
   ],
   [
     'with a tensor of another shape',
@@ -307,6 +319,33 @@ describe('an architecture that is not known', () => {
       assert.equal(replicatedBytes, (whole?.shardedBytes ?? 0) + (whole?.replicatedBytes ?? 0));
       assert.equal(activeParameters, whole?.activeParameters);
     }
+  });
+
+  it('needs no tokenizer to be planned', async (context) => {
+    const files = { ...tinyModel(), 'tokenizer.json': undefined };
+    const folder = await writeFolder(context, {
+      ...files,
+      ...configWith({ model_type: 'novel' }),
+    });
+    assert.equal((await rejection(folder)).code, 'TokenizerInvalid');
+    const { basis, notes } = await readModelProfile(folder, { planOnly: true });
+    assert.equal(basis, 'Tensors');
+    assert.match(String(notes), /no tokenizer\.json: this can be planned, not started/);
+  });
+
+  it('without weights is sized by what its fields usually mean, and never divided', async (context) => {
+    const known = await readModelProfile(
+      await writeFolder(context, { 'config.json': JSON.stringify(tinyConfig) }),
+    );
+    const profile = await readModelProfile(
+      await writeFolder(context, configWith({ model_type: 'novel' })),
+    );
+    assert.equal(profile.basis, 'Fields');
+    assert.ok(Math.abs(profile.totalBytes / known.totalBytes - 1) < 0.01);
+    assert.equal(
+      indivisible(profile, { tensorSize: 2, pipelineSize: 1 })?.reason,
+      'IncompatibleModel',
+    );
   });
 
   it('is one layer when the names show none', async (context) => {

@@ -79,6 +79,8 @@ describe("the hub's quantization_config", () => {
   const cases: [string, object, number][] = [
     ['gptq', { quant_method: 'gptq', bits: 4, group_size: 128 }, 4 + 20 / 128],
     ['awq', { quant_method: 'awq', w_bit: 4, q_group_size: 64 }, 4 + 20 / 64],
+    ['gptq by rows', { quant_method: 'gptq', bits: 4, group_size: -1 }, 4 + 20 / 128],
+    ['a method with bits', { quant_method: 'auto-round', bits: 2, group_size: 64 }, 2 + 18 / 64],
     ['fp8', { quant_method: 'fp8', weight_block_size: [128, 128] }, 8 + 32 / 128 / 128],
     ['modelopt', { quant_method: 'modelopt', quant_algo: 'NVFP4' }, 4.5],
     [
@@ -100,11 +102,11 @@ describe("the hub's quantization_config", () => {
     assert.equal(bytesOf(block), 2 * parameters);
   });
 
-  it('of a method that nobody knows is refused by place', () => {
-    assert.throws(
-      () => bytesOf({ quant_method: 'magic' }),
-      /quantization_config\.quant_method: expected mxfp4, .*"magic"/,
-    );
+  it('of a method that nobody knows leaves floats, and says so', () => {
+    const quantization_config = { quant_method: 'magic', group_size: 'any' };
+    const { layers, notes } = profileOf({ ...llama, quantization_config });
+    assert.equal(layers[0]?.shardedBytes, 2 * parameters);
+    assert.match(String(notes), /"magic" is not known and tells no bits: .* 16 bits/);
   });
 });
 

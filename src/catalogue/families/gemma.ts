@@ -4,6 +4,7 @@ import type { ModelModule, ModelShape } from '../model-shape.ts';
 import { groupedQueryAttention } from './attention.ts';
 import type { MixerShape } from './attention.ts';
 import { commonShape, layerOf, windowOf } from './common.ts';
+import { underUsualNames } from './field-names.ts';
 import { gatedMlp, routedMlp } from './mlp.ts';
 import type { MlpShape } from './mlp.ts';
 
@@ -46,6 +47,31 @@ export const gemma = (fields: ConfigFields, architecture: string): ModelShape =>
     },
   );
   return { architecture, ...common, tiedEmbeddings: common.tiedEmbeddings ?? true };
+};
+
+/** Gemma 3n: as Gemma 4 E2B and E4B, with a low-rank path beside each layer and projections between its four streams. */
+export const gemma3n = (fields: ConfigFields, architecture: string): ModelShape => {
+  const shape = gemma4(
+    defaulted(underUsualNames(fields), { sliding_window_pattern: 5 }),
+    architecture,
+  );
+  const { hiddenSize } = shape;
+  const rank = fields.integer('laurel_rank', { fallback: 64 });
+  const streams = fields.integer('altup_num_inputs', { fallback: 4 });
+  const layers = shape.layers.map((layer, index) => ({
+    ...layer,
+    modules: [
+      ...layer.modules,
+      matrix(`model.layers.${index}.laurel.linear_left`, [rank, hiddenSize], 'Nothing'),
+      matrix(`model.layers.${index}.laurel.linear_right`, [hiddenSize, rank], 'Nothing'),
+    ],
+  }));
+  const between = matrix(
+    'model.altup_projections',
+    [2 * (streams - 1) * hiddenSize, hiddenSize],
+    'Nothing',
+  );
+  return { ...shape, layers, other: [...shape.other, between] };
 };
 
 /** Fields with other fallbacks than the common ones. */

@@ -1,10 +1,11 @@
 import type { ConfigFields } from '../config-fields.ts';
 import type { ModelShape } from '../model-shape.ts';
+import { byFields, falconH1 } from './by-fields.ts';
 import { dbrx } from './dbrx.ts';
 import { deepseekV4 } from './deepseek-v4.ts';
 import { deepseek } from './deepseek.ts';
 import { cohere, cohere2, glm4, llama, mistral, olmo2, qwen2, qwen3, seedOss } from './dense.ts';
-import { gemma, gemma4 } from './gemma.ts';
+import { gemma, gemma3n, gemma4 } from './gemma.ts';
 import { kimiLinear } from './kimi-linear.ts';
 import { glm4Moe, gptOss, llama4, minimax, mixtral, qwen2Moe, qwen3Moe, step } from './moe.ts';
 import { nemotronH } from './nemotron.ts';
@@ -15,6 +16,11 @@ export type Family = (fields: ConfigFields, architecture: string) => ModelShape;
 
 /** By config.json's model_type. Models with a vision part have their text part in text_config. */
 export const families: Readonly<Record<string, Family>> = {
+  afmoe: byFields,
+  apertus: byFields,
+  arcee: byFields,
+  bailing_moe: byFields,
+  bitnet: byFields,
   cohere,
   cohere2,
   dbrx,
@@ -22,44 +28,72 @@ export const families: Readonly<Record<string, Family>> = {
   deepseek_v3: deepseek,
   deepseek_v32: deepseek,
   deepseek_v4: deepseekV4,
+  dots1: byFields,
   ernie4_5: llama,
+  ernie4_5_moe: byFields,
+  exaone: byFields,
+  exaone4: byFields,
+  falcon: byFields,
+  falcon_h1: falconH1,
   gemma,
   gemma2: gemma,
   gemma3: gemma,
   gemma3_text: gemma,
+  gemma3n: gemma3n,
+  gemma3n_text: gemma3n,
   gemma4,
   gemma4_text: gemma4,
   gemma4_unified: gemma4,
   gemma4_unified_text: gemma4,
+  glm: byFields,
   glm4,
   glm4_moe: glm4Moe,
   glm4_moe_lite: deepseek,
   glm_moe_dsa: deepseek,
+  gpt2: byFields,
+  gpt_bigcode: byFields,
+  gpt_neox: byFields,
   gpt_oss: gptOss,
   granite: llama,
+  granitemoe: byFields,
+  granitemoehybrid: byFields,
+  helium: byFields,
+  hunyuan: byFields,
   hunyuan_v1_dense: qwen3,
+  hunyuan_v1_moe: byFields,
   internlm2: llama,
   internlm3: llama,
+  jamba: byFields,
   kimi_k2: deepseek,
   kimi_k25: deepseek,
   kimi_k3: kimiLinear,
   kimi_linear: kimiLinear,
+  lfm2: byFields,
+  lfm2_moe: byFields,
   llama,
   llama4,
   llama4_text: llama4,
   mimo: qwen2,
-  minimax,
+  minicpm: byFields,
+  minimax: byFields,
+  minimax_m1: byFields,
   minimax_m2: minimax,
   minimax_m3: minimax,
+  minimax_text_01: byFields,
   ministral3: mistral,
   mistral,
   mistral3: mistral,
   mixtral,
+  nemotron: byFields,
   nemotron_h: nemotronH,
   olmo: llama,
   olmo2,
+  olmo3: byFields,
+  olmoe: byFields,
+  phi: byFields,
   // Fused projections weigh what their parts do.
   phi3: mistral,
+  phimoe: byFields,
   qwen2,
   qwen2_5_vl: qwen2,
   qwen2_moe: qwen2Moe,
@@ -75,6 +109,9 @@ export const families: Readonly<Record<string, Family>> = {
   qwen3_vl_moe: qwen3Moe,
   seed_oss: seedOss,
   smollm3: llama,
+  solar_open: byFields,
+  stablelm: byFields,
+  starcoder2: byFields,
   step3p5: step,
   step3p7: step,
 };

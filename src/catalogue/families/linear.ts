@@ -91,13 +91,21 @@ export const kimiDelta = (
   };
 };
 
-/** Mamba 2 (Nemotron-H). */
-export const mamba2 = (fields: ConfigFields, prefix: string, hiddenSize: number): MixerShape => {
-  const heads = fields.integer('mamba_num_heads');
-  const headDim = fields.integer('mamba_head_dim');
-  const groups = fields.integer('n_groups', { fallback: 1 });
-  const state = fields.integer('ssm_state_size');
-  const kernel = fields.integer('conv_kernel', { fallback: 4 });
+/** What Nemotron-H calls mamba_num_heads, mamba_head_dim, n_groups, ssm_state_size and conv_kernel. */
+export interface MambaSizes {
+  heads: number;
+  headDim: number;
+  groups: number;
+  state: number;
+  kernel: number;
+}
+
+/** Mamba 2 (Nemotron-H, Granite 4, Falcon H1). */
+export const mamba2 = (
+  prefix: string,
+  hiddenSize: number,
+  { heads, headDim, groups, state, kernel }: MambaSizes,
+): MixerShape => {
   const width = heads * headDim;
   const channels = width + 2 * groups * state;
   return {
@@ -119,6 +127,79 @@ export const mamba2 = (fields: ConfigFields, prefix: string, hiddenSize: number)
     groupCuts: [outputCut(`${prefix}.out_proj`, heads, headDim)],
   };
 };
+
+/** Mamba 1 (Jamba): a state for each channel, with steps by a projection of rank `stepRank`. */
+export const mamba1 = (
+  prefix: string,
+  hiddenSize: number,
+  {
+    width,
+    state,
+    kernel,
+    stepRank,
+  }: { width: number; state: number; kernel: number; stepRank: number },
+): MixerShape => ({
+  mixer: 'Linear',
+  modules: [
+    matrix(`${prefix}.in_proj`, [2 * width, hiddenSize], 'Rows'),
+    matrix(`${prefix}.conv1d`, [width, kernel], 'Rows', { plain: true, bias: true }),
+    matrix(`${prefix}.x_proj`, [stepRank + 2 * state, width], 'Columns'),
+    matrix(`${prefix}.dt_proj`, [width, stepRank], 'Rows', { bias: true }),
+    matrix(`${prefix}.A_log`, [width, state], 'Rows', { plain: true }),
+    vector(`${prefix}.D`, width, 'Rows'),
+    matrix(`${prefix}.out_proj`, [hiddenSize, width], 'Columns'),
+  ],
+  cache: {
+    elementsPerToken: 0,
+    stateBytes: stateBytes(width * state, (kernel - 1) * width),
+    shards: 1,
+  },
+  scoreElements: 0,
+  divisors: [{ reason: 'IndivisibleHeads', what: 'Mamba channels', count: width }],
+  groupCuts: [outputCut(`${prefix}.out_proj`, width, 1)],
+});
+
+/** Lightning attention (MiniMax 01 and M1): a state of head width squared for each head, and a gate over its output. */
+export const lightningAttention = (
+  prefix: string,
+  hiddenSize: number,
+  { heads, headDim }: { heads: number; headDim: number },
+): MixerShape => {
+  const width = heads * headDim;
+  return {
+    mixer: 'Linear',
+    modules: [
+      matrix(`${prefix}.qkv_proj`, [3 * width, hiddenSize], 'Rows'),
+      matrix(`${prefix}.output_gate`, [width, hiddenSize], 'Rows'),
+      vector(`${prefix}.norm`, width, 'Rows'),
+      matrix(`${prefix}.out_proj`, [hiddenSize, width], 'Columns'),
+    ],
+    cache: { elementsPerToken: 0, stateBytes: stateBytes(width * headDim, 0), shards: heads },
+    scoreElements: 0,
+    divisors: headDivisors(heads),
+    groupCuts: [outputCut(`${prefix}.out_proj`, heads, headDim)],
+  };
+};
+
+/** A gated convolution over a few positions (LFM2). */
+export const shortConvolution = (
+  prefix: string,
+  hiddenSize: number,
+  kernel: number,
+): MixerShape => ({
+  mixer: 'Linear',
+  modules: [
+    matrix(`${prefix}.in_proj`, [3 * hiddenSize, hiddenSize], 'Rows'),
+    matrix(`${prefix}.conv`, [hiddenSize, kernel], 'Rows', { plain: true }),
+    matrix(`${prefix}.out_proj`, [hiddenSize, hiddenSize], 'Columns'),
+  ],
+  cache: { elementsPerToken: 0, stateBytes: stateBytes(0, (kernel - 1) * hiddenSize), shards: 1 },
+  scoreElements: 0,
+  divisors: [
+    { reason: 'IndivisibleHeads', what: 'channels of the convolution', count: hiddenSize },
+  ],
+  groupCuts: [outputCut(`${prefix}.out_proj`, hiddenSize, 1)],
+});
 
 const stateBytes = (stateElements: number, convolutionElements: number): number =>
   stateElements * stateElementBytes + convolutionElements * convolutionElementBytes;

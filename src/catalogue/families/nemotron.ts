@@ -47,7 +47,15 @@ const patternOf = (fields: ConfigFields): string => {
 const layerByKind = (fields: ConfigFields, kind: string, index: number): LayerShape => {
   const prefix = `model.layers.${index}.mixer`;
   const hiddenSize = fields.integer('hidden_size');
-  if (kind === 'M') return mamba2(fields, prefix, hiddenSize);
+  if (kind === 'M') {
+    return mamba2(prefix, hiddenSize, {
+      heads: fields.integer('mamba_num_heads'),
+      headDim: fields.integer('mamba_head_dim'),
+      groups: fields.integer('n_groups', { fallback: 1 }),
+      state: fields.integer('ssm_state_size'),
+      kernel: fields.integer('conv_kernel', { fallback: 4 }),
+    });
+  }
   if (kind === '*') {
     return groupedQueryAttention({ prefix, hiddenSize, ...headsOf(fields, hiddenSize) });
   }

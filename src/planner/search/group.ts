@@ -3,7 +3,7 @@ import type { ModelDeploymentSpec } from '../../resources/types.ts';
 import { askedShapes, exactShape } from '../asked-shapes.ts';
 import { decide } from '../decide.ts';
 import { impossible, interconnectsOf, tensorSizesOf } from '../engine-limits.ts';
-import { enginesFor } from '../engines.ts';
+import { enginesFor, isNamed } from '../engines.ts';
 import { transportsOf } from '../interconnect.ts';
 import type { Transport } from '../interconnect.ts';
 import type { Inventory } from '../inventory.ts';
@@ -147,7 +147,9 @@ const planWith = (search: Search): PlanResult => {
     const runnerUp = bestOf(
       options.filter(({ label, predicted }) => predicted && label !== chosen.label),
     );
-    const found = decide(chosen, { spec, transport, ...(runnerUp ? { runnerUp } : {}) });
+    const { architecture } = request.model;
+    const isUnnamed = !isNamed(search.inventory.catalogue.engines, architecture);
+    const found = decide(chosen, { spec, transport, isUnnamed, ...(runnerUp ? { runnerUp } : {}) });
     const experts = wholeExperts(search.inventory, spec, chosen);
     const refused = experts ? [...refusals, experts] : refusals;
     return {
