@@ -68,6 +68,21 @@ describe('many deployments', () => {
     assert.equal(after[2]?.results[0], current[2]?.results[0]);
     assert.equal(nodesOf(after[1]?.results[0]), 'n3');
   });
+
+  it('stay where what they want left free was taken later, whoever comes first', () => {
+    const nodes = cabled([mini], []);
+    const a = deployment('a', 8, { placement: { ...spec().placement, memoryHeadroom: '8Gi' } });
+    const b = deployment('b', 26, single);
+    const ranked = (priority: number) => [a, { ...b, spec: { ...b.spec, priority } }];
+    const current = planFleet({ nodes, catalogue, deployments: ranked(-1) });
+    assert.deepEqual(
+      current.map(({ results }) => nodesOf(results[0])),
+      ['n0', 'n0'],
+    );
+    const after = planFleet({ nodes, catalogue, deployments: ranked(1), current });
+    assert.equal(after[0]?.results[0], current[0]?.results[0]);
+    assert.equal(after[1]?.results[0], current[1]?.results[0]);
+  });
 });
 
 describe('deployments of different priority', () => {

@@ -1,6 +1,7 @@
 import type { EngineFacts } from '../../catalogue/facts.ts';
 import type { ModelDeploymentSpec } from '../../resources/types.ts';
 import { askedShapes, exactShape } from '../asked-shapes.ts';
+import type { Margins } from '../capacity.ts';
 import { decide } from '../decide.ts';
 import { impossible, interconnectsOf, tensorSizesOf } from '../engine-limits.ts';
 import { enginesFor, isNamed } from '../engines.ts';
@@ -35,6 +36,9 @@ import type { Pool } from './pool.ts';
 import { tooSlow } from './too-slow.ts';
 
 export type GroupRequest = Omit<PlanInput, 'nodes' | 'catalogue' | 'corrections'>;
+
+/** What a deployment wants left free was there when it was planned; what came later may have taken it. */
+const noMargins: Margins = { memoryHeadroom: '0', sparesGPU: false };
 
 /** A short chat turn; published decode rates are mostly for prompts of this size. */
 const usualWorkload: Workload = { promptTokens: 512, generatedTokens: 128 };
@@ -106,7 +110,7 @@ export const createGroupPlanner = (
   };
   const claim = createClaims(inventory, ({ spec, plan: { engine: name } }) => {
     const engine = inventory.catalogue.engines.find((each) => each.name === name);
-    return engine && poolFor(spec, engine);
+    return engine && pools.of(spec, engine, noMargins);
   });
   return { plan, needsSeveral, claim };
 };
