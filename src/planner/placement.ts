@@ -37,10 +37,10 @@ export const placeRanks = (
     return { ok: false, shortfall: shortfallOf(needs, capacity) };
   }
   const siblings = countOnHosts(leaning.siblings, capacity);
-  const { candidates: all } = capacity;
+  const { candidates: all, hostFreeBytes } = capacity;
   const apart = siblings.size === 0 ? all : all.filter(({ host }) => !siblings.has(host));
   const candidates =
-    placeOn(needs, { ...capacity, candidates: apart }, leaning.current) ??
+    placeOn(needs, { candidates: apart, hostFreeBytes }, leaning.current) ??
     placeEqual(needs, capacity, leaning.current, siblings) ??
     placeOnePerHost(needs, apart) ??
     placeOnePerHost(needs, all);
@@ -67,7 +67,7 @@ const countOnHosts = (
 /** Exactly these nodes in this order, when all are candidates and have the room. */
 export const placeOn = (
   needs: readonly number[],
-  capacity: Capacity,
+  capacity: Pick<Capacity, 'candidates' | 'hostFreeBytes'>,
   names: readonly string[],
 ): Candidate[] | undefined => {
   if (names.length !== needs.length || new Set(names).size !== names.length) return undefined;
@@ -205,7 +205,7 @@ const byNeed = (needs: readonly number[]): { rank: number; need: number }[] =>
   needs.map((need, rank) => ({ rank, need })).toSorted((a, b) => b.need - a.need);
 
 /** What is left while ranks are being placed. */
-const createRoom = ({ hostFreeBytes }: Capacity) => {
+const createRoom = ({ hostFreeBytes }: Pick<Capacity, 'hostFreeBytes'>) => {
   const taken = new Map<string, number>();
   const left = ({ host, freeBytes }: Candidate): number =>
     Math.min(freeBytes, (hostFreeBytes.get(host) ?? 0) - (taken.get(host) ?? 0));

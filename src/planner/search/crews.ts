@@ -1,6 +1,6 @@
 import type { Placed } from './appraise.ts';
 import { inOrder } from './teams.ts';
-import type { Team } from './teams.ts';
+import type { Line, Team } from './teams.ts';
 
 /** More crews than this are not all tried. */
 const mostCrews = 256;
@@ -18,34 +18,56 @@ interface Limits {
 }
 
 /**
- * The crews that these teams may form, each team a stage: of each make the roomiest. Every number of teams of each
+ * The crews that the teams of these lines may form, each team a stage: of each make the roomiest. Every number of teams of each
  * make, from two stages up until the next number of stages would make it more than 256 crews: up to six stages of
  * four makes, nine of three. Longer ones of one make, or the fastest, or the roomiest. How many teams there are does
  * not count in that, so that a node more takes nothing away.
  */
 export const crewsOf = (
-  teams: readonly Team[],
+  lines: readonly Line[],
   { most, allowed, holds, isLarge }: Limits,
   man: (crew: Team[]) => Placed[],
 ): Placed[] => {
-  const makes = [...Map.groupBy(inOrder(teams), ({ make }) => make).values()];
-  const longest = Math.min(most, teams.length);
-  const all = longestOfAll(makes.length, longest, {
+  const longest = Math.min(most, countTeams(lines));
+  const all = longestOfAll(lines.length, longest, {
     allowed,
     budget: isLarge ? mostCrewsOfLarge : mostCrews,
   });
-  const sites = everyCrew(makes, all)
-    .filter((crew) => crew.length > 1 && allowed(crew.length))
-    .flatMap(man);
+  const sites = everyCrew(lines, { longest: all, allowed }).flatMap(man);
   if (all >= longest) return sites;
   const limits = { most, allowed, holds };
-  const lines = isLarge
-    ? makes.flatMap((line) => prefixes(line, limits, man))
-    : makes.flatMap((line) => wholeLine(line, all, limits, man));
-  const fastest = prefixes(makes.flat(), limits, man);
-  const roomiest = prefixes(teams.toSorted(byRoom), limits, (crew) => man(inOrder(crew)));
-  return [...sites, ...lines, ...fastest, ...roomiest];
+  const ofOneMake = isLarge
+    ? lines.flatMap((line) => prefixes(line, limits, man))
+    : lines.flatMap((line) => wholeLine(line, all, limits, man));
+  const fastest = prefixes(inTurn(lines), limits, man);
+  const roomiest = prefixes(roomiestOf(lines), limits, (crew) => man(inOrder(crew)));
+  return [...sites, ...ofOneMake, ...fastest, ...roomiest];
 };
+
+export const countTeams = (lines: readonly Line[]): number =>
+  lines.reduce((sum, { length }) => sum + length, 0);
+
+function* inTurn(lines: readonly Line[]): Generator<Team> {
+  for (const line of lines) yield* line;
+}
+
+/** Those with the most room first, of any make. */
+function* roomiestOf(lines: readonly Line[]): Generator<Team> {
+  const taken = lines.map(() => 0);
+  for (;;) {
+    let best: Team | undefined;
+    let from = -1;
+    for (const [index, line] of lines.entries()) {
+      const team = line[taken[index] ?? 0];
+      if (!team || (best && byRoom(best, team) <= 0)) continue;
+      best = team;
+      from = index;
+    }
+    if (!best) return;
+    taken[from] = (taken[from] ?? 0) + 1;
+    yield best;
+  }
+}
 
 const byRoom = (a: Team, b: Team): number =>
   b.freeBytes - a.freeBytes ||
@@ -68,22 +90,29 @@ const longestOfAll = (
   return longest;
 };
 
-/** Any number of teams of each make, the roomiest of it, up to `longest` in all. */
-const everyCrew = (makes: readonly Team[][], longest: number): Team[][] =>
-  makes.reduce<Team[][]>(
-    (crews, make) =>
-      crews.flatMap((crew) =>
-        Array.from({ length: Math.min(make.length, longest - crew.length) + 1 }, (_, count) => [
-          ...crew,
-          ...make.slice(0, count),
-        ]),
-      ),
-    [[]],
-  );
+/** Any number of teams of each make, the roomiest of it: of each allowed number of stages up to `longest`. */
+const everyCrew = (
+  lines: readonly Line[],
+  { longest, allowed }: { longest: number; allowed: Limits['allowed'] },
+): Team[][] => {
+  let most = longest;
+  while (most > 1 && !allowed(most)) most -= 1;
+  if (most < 2) return [];
+  let crews: Team[][] = [[]];
+  for (const line of lines) {
+    crews = crews.flatMap((crew) =>
+      Array.from({ length: Math.min(line.length, most - crew.length) + 1 }, (_, count) => [
+        ...crew,
+        ...line.slice(0, count),
+      ]),
+    );
+  }
+  return crews.filter(({ length }) => length > 1 && allowed(length));
+};
 
 /** Every number of teams of one make beyond those that were tried. */
 const wholeLine = (
-  line: readonly Team[],
+  line: Line,
   tried: number,
   { most, allowed }: Pick<Limits, 'most' | 'allowed'>,
   man: (crew: Team[]) => Placed[],
@@ -94,17 +123,20 @@ const wholeLine = (
 
 /** The first teams of a line: the fewest that hold the model, and some more. */
 const prefixes = (
-  line: readonly Team[],
+  line: Iterable<Team>,
   { most, allowed, holds }: Omit<Limits, 'isLarge'>,
   man: (crew: Team[]) => Placed[],
 ): Placed[] => {
   const sites: Placed[] = [];
-  let freeBytes = line[0]?.freeBytes ?? 0;
-  for (let stages = 2; stages <= Math.min(most, line.length); stages += 1) {
-    freeBytes += line[stages - 1]?.freeBytes ?? 0;
-    if (!allowed(stages) || !holds(freeBytes)) continue;
+  const crew: Team[] = [];
+  let freeBytes = 0;
+  for (const team of line) {
+    if (crew.length === most) break;
+    const stages = crew.push(team);
+    freeBytes += team.freeBytes;
+    if (stages < 2 || !allowed(stages) || !holds(freeBytes)) continue;
     if (sites.length > 0 && !tryStages.includes(stages)) continue;
-    sites.push(...man(line.slice(0, stages)));
+    sites.push(...man([...crew]));
     if (sites.length > 0 && stages >= Math.max(...tryStages)) break;
   }
   return sites;

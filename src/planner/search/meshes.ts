@@ -1,5 +1,6 @@
 import { compareText } from '../eligibility.ts';
 import { putIn, takeOut } from './order.ts';
+import type { Orders } from './orders.ts';
 import { isIdle } from './placeable.ts';
 import type { Placeable } from './placeable.ts';
 
@@ -44,7 +45,7 @@ export interface MeshList {
  */
 export const listMeshes = (
   found: readonly Mesh[],
-): { meshes: MeshList[]; meshesOf: ReadonlyMap<number, MeshEntry[]> } => {
+): Pick<Orders, 'meshes' | 'smallestFirst' | 'meshesOf'> => {
   const meshesOf = new Map<number, MeshEntry[]>();
   const all = new Map(found.map((mesh) => [`${mesh.mode}/${memberKey(mesh)}`, mesh])).values();
   const grouped = Map.groupBy(all, ({ mode, make }) => `${mode}/${make}`);
@@ -64,7 +65,15 @@ export const listMeshes = (
     }
     return list;
   });
-  return { meshes, meshesOf };
+  return { meshes, smallestFirst: meshes.toSorted(bySize), meshesOf };
+};
+
+const bySize = (a: MeshList, b: MeshList): number => {
+  const [left, right] = [a.byIdle[0], b.byIdle[0]];
+  return left && right
+    ? left.members.length - right.members.length ||
+        Math.min(...right.kindIds) - Math.min(...left.kindIds)
+    : 0;
 };
 
 /** The candidates among these nodes whose speed can be told; none for fewer than two. */

@@ -17,6 +17,8 @@ export interface Orders {
   roomiest: Placeable[][];
   /** By mode and make. */
   meshes: MeshList[];
+  /** The same, small meshes first; of equal size those whose slowest member is the fastest. */
+  smallestFirst: MeshList[];
   /** Where each node's meshes are, by index of its seat. */
   meshesOf: ReadonlyMap<number, MeshEntry[]>;
   /** Islands that are no full mesh, alike ones together: by kind and room of their idle members. */

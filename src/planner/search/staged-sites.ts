@@ -9,14 +9,14 @@ import type { Group, SiteSearch } from './sites.ts';
 import { assignLayers } from './stages.ts';
 import { cablePaths } from './cabled.ts';
 import { carvings } from './carve.ts';
-import { crewsOf } from './crews.ts';
+import { countTeams, crewsOf } from './crews.ts';
 import type { Path } from './paths.ts';
-import { aloneOf, teamsIn } from './teams.ts';
-import type { Team } from './teams.ts';
+import { aloneOf, likenessOf, linesOf, teamsIn } from './teams.ts';
+import type { Line, Team } from './teams.ts';
 
 /** Teams that can pass activations on to each other in this way; no node is in two of them. */
 interface Realm extends Pick<Placed, 'byNetwork'> {
-  teams: Team[];
+  lines: Line[];
   hop: Group['mode'];
 }
 
@@ -45,8 +45,8 @@ export const stagedSites = (
     freeBytes * tensorSize >= search.evaluator.leastBytes;
   const tried = new Set<string>();
   const inRealms = realmsOf(search, tensorSize, most).flatMap((realm) =>
-    crewsOf(realm.teams, { most, allowed, holds, isLarge: isLarge(search.pool) }, (teams) => {
-      const likeness = likenessOf(teams, realm);
+    crewsOf(realm.lines, { most, allowed, holds, isLarge: isLarge(search.pool) }, (teams) => {
+      const likeness = likenessOfCrew(teams, realm);
       if (tried.has(likeness)) return [];
       tried.add(likeness);
       return manStages(search, tensorSize, teams, realm);
@@ -56,11 +56,11 @@ export const stagedSites = (
 };
 
 /** Crews that differ by who is in them alone do the same, but over TCP, where cables are of several types. */
-const likenessOf = (teams: readonly Team[], { hop, byNetwork }: Realm): string => {
-  const told = teams.map(({ members, mode, make, freeBytes }) =>
-    mode === 'TCP' && byNetwork === 'Hops'
-      ? members.map(({ seat }) => seat.index).join('+')
-      : `${mode}:${make}:${freeBytes}:${Math.max(...members.map(({ groups }) => groups))}`,
+const likenessOfCrew = (teams: readonly Team[], { hop, byNetwork }: Realm): string => {
+  const told = teams.map((team) =>
+    team.mode === 'TCP' && byNetwork === 'Hops'
+      ? team.members.map(({ seat }) => seat.index).join('+')
+      : likenessOf(team),
   );
   const isCabled = hop === 'TCP' && byNetwork === undefined;
   const members = isCabled
@@ -89,7 +89,7 @@ const manStages = (
   { evaluator }: SiteSearch,
   tensorSize: number,
   teams: readonly Team[],
-  { hop: hopMode, byNetwork }: Omit<Realm, 'teams'>,
+  { hop: hopMode, byNetwork }: Omit<Realm, 'lines'>,
 ): Placed[] => {
   const shape = { tensorSize, pipelineSize: teams.length };
   const { model, engine } = evaluator.demand;
@@ -126,16 +126,16 @@ const realmsOf = (search: SiteSearch, tensorSize: number, most: number): Realm[]
         tensorSize === 1 || isLarge(pool)
           ? [teamsIn(members, tensorSize, 'RDMA')]
           : carvings([members], tensorSize, 'RDMA');
-      realms.push(...ways.map((teams): Realm => ({ teams, hop: 'RDMA' })));
+      realms.push(...ways.map((teams): Realm => ({ lines: linesOf(teams), hop: 'RDMA' })));
     }
   }
   if (want !== 'RDMA') realms.push(...networkRealms(search, tensorSize, most));
   if (!isLarge(pool) && tensorSize === 1 && want !== 'RDMA' && able.includes('TCP')) {
     for (const { members } of roomiestMeshes(pool, 'TCP', evaluator.leastBytes)) {
-      realms.push({ teams: teamsIn(members, 1, 'TCP'), hop: 'TCP' });
+      realms.push({ lines: linesOf(teamsIn(members, 1, 'TCP')), hop: 'TCP' });
     }
   }
-  return realms.filter(({ teams }) => teams.length > 1);
+  return realms.filter(({ lines }) => countTeams(lines) > 1);
 };
 
 /** All meshes of a small fleet; else for each set of kinds the roomiest and the smallest idle one with enough room. */
@@ -176,9 +176,9 @@ const networkRealms = (search: SiteSearch, tensorSize: number, most: number): Re
   const { pool, want, evaluator } = search;
   if (tensorSize === 1) {
     // The fastest kind first, as a crew stands.
-    const perKind = pool.orders.roomiest.toReversed();
-    const teams = perKind.flatMap((list) => list.slice(0, most).map(aloneOf));
-    return [{ teams, hop: 'TCP', byNetwork: 'All' }];
+    const perKind = pool.orders.roomiest.toReversed().filter(({ length }) => length > 0);
+    const lines = perKind.map((list) => list.slice(0, most).map(aloneOf));
+    return [{ lines, hop: 'TCP', byNetwork: 'All' }];
   }
   const tensor = evaluator.demand.engine.tensor?.interconnects ?? [];
   const modes = tensor.filter((mode) => want === 'Auto' || mode === want);
@@ -188,13 +188,18 @@ const networkRealms = (search: SiteSearch, tensorSize: number, most: number): Re
     const ways = isLarge(pool)
       ? [carveSome(pool, tensorSize, mode)]
       : carvings(meshesOf(pool, mode), tensorSize, mode);
-    const realms = ways.map((teams): Realm => ({ teams, hop: 'TCP', byNetwork: 'Hops' }));
-    if (isLarge(pool) && realms.some(({ teams }) => teams.length > 1)) return realms;
+    const realms = ways.map(
+      (teams): Realm => ({ lines: linesOf(teams), hop: 'TCP', byNetwork: 'Hops' }),
+    );
+    if (isLarge(pool) && realms.some(({ lines }) => countTeams(lines) > 1)) return realms;
     cabled.push(...realms);
   }
   if (!modes.includes('TCP')) return cabled;
   const anywhere = networkTeams(pool, tensorSize, most);
-  return [...cabled, ...anywhere.map((teams): Realm => ({ teams, hop: 'TCP', byNetwork: 'All' }))];
+  return [
+    ...cabled,
+    ...anywhere.map((teams): Realm => ({ lines: linesOf(teams), hop: 'TCP', byNetwork: 'All' })),
+  ];
 };
 
 /** Without cables any nodes make a group: those of one kind, in small fleets of several in every way. */
@@ -215,14 +220,13 @@ const meshesOf = ({ orders: { meshes } }: Pool, by: Mesh['mode']): Placeable[][]
 
 /** Groups for a large fleet: small meshes first, or large ones would use up what they need. */
 const carveSome = (
-  { orders: { meshes } }: Pool,
+  { orders: { smallestFirst } }: Pool,
   tensorSize: number,
   mode: 'RDMA' | 'TCP',
 ): Team[] => {
   const taken = new Set<Placeable>();
   const teams: Team[] = [];
-  const lists = meshes.map(({ byIdle }) => byIdle);
-  for (const list of lists.toSorted(bySize)) {
+  for (const { byIdle: list } of smallestFirst) {
     const [first] = list;
     if (first?.mode !== mode || first.members.length < tensorSize) continue;
     for (let index = list.length - 1; index >= 0; index -= 1) {
@@ -238,13 +242,6 @@ const carveSome = (
   }
   return teams;
 };
-
-/** The smallest first; of equal size those whose slowest is the fastest. */
-const bySize = ([a]: readonly Mesh[], [b]: readonly Mesh[]): number =>
-  a && b ? a.members.length - b.members.length || slowestIn(b) - slowestIn(a) : 0;
-
-const slowestIn = ({ members }: Mesh): number =>
-  Math.min(...members.map(({ seat }) => seat.kind?.id ?? 0));
 
 /** Fleets in which not everything is tried: no island has so many nodes. */
 const isLarge = ({ candidates }: Pool): boolean => candidates.length > mostRanks;

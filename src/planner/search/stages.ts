@@ -59,27 +59,30 @@ const rangesOf = (counts: readonly number[]): LayerRange[] => {
 };
 
 /**
- * The least time that no stage exceeds, by trying the layers ÷ speed that can bind: each stage takes as many
- * layers as time and memory allow. Exact, for a stage that takes fewer never helps a later one.
+ * The least time that no stage exceeds, by trying the layers ÷ speed that can bind, of each speed those that beat
+ * the ones before: each stage takes as many layers as time and memory allow. Exact, for a stage that takes fewer
+ * never helps a later one.
  */
 const byBottleneck = (
   rooms: readonly StageRoom[],
   layers: number,
   bytesOf: StageBytes,
 ): LayerRange[] | undefined => {
-  const speeds = [...new Set(rooms.map(({ speed }) => speed))];
-  const times = speeds
-    .flatMap((speed) => Array.from({ length: layers }, (_, index) => (index + 1) / speed))
-    .toSorted((a, b) => a - b);
-  let low = 0;
-  let high = times.length - 1;
-  if (!fill(rooms, layers, bytesOf, times[high] ?? 0)) return undefined;
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    if (fill(rooms, layers, bytesOf, times[middle] ?? 0)) high = middle;
-    else low = middle + 1;
+  const speeds = new Set(rooms.map(({ speed }) => speed));
+  let time = layers / Math.min(...speeds);
+  let best = fill(rooms, layers, bytesOf, time);
+  if (!best) return undefined;
+  for (const speed of speeds) {
+    let low = 1;
+    let high = Math.ceil(time * speed);
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const ranges = fill(rooms, layers, bytesOf, middle / speed);
+      if (ranges) [best, time, high] = [ranges, middle / speed, middle];
+      else low = middle + 1;
+    }
   }
-  return fill(rooms, layers, bytesOf, times[low] ?? 0);
+  return best;
 };
 
 /** Each stage takes, in order, as many layers as time and memory allow, and leaves one to each that follows. */
@@ -108,8 +111,9 @@ const fill = (
 
 /** The largest count up to `most` for which it holds, 0 for none; holds for all below one for which it does. */
 const mostLayers = (most: number, holds: (count: number) => boolean): number => {
+  if (holds(most)) return most;
   let low = 0;
-  let high = most;
+  let high = most - 1;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
     if (holds(middle)) low = middle;

@@ -10,7 +10,12 @@ export interface Team {
   /** Of its slowest, for all of its ranks. */
   speed: number;
   freeBytes: number;
+  /** Teams for which it is the same do the same, see `likenessOf`; undefined until asked for. */
+  likeness: string | undefined;
 }
+
+/** Teams of one make, the roomiest first. */
+export type Line = readonly Team[];
 
 export const teamOf = (members: Placeable[], mode: Team['mode']): Team => {
   const ids: number[] = [];
@@ -23,11 +28,16 @@ export const teamOf = (members: Placeable[], mode: Team['mode']): Team => {
     speed = Math.min(speed, seat.kind.chip.memoryBandwidthGBps);
   }
   ids.sort((a, b) => a - b);
-  return { members, mode, make: ids.join(), slowest: ids[0] ?? 0, speed, freeBytes };
+  const make = ids.join();
+  return { members, mode, make, slowest: ids[0] ?? 0, speed, freeBytes, likeness: undefined };
 };
 
 export const aloneOf = (candidate: Placeable): Team =>
   (candidate.alone ??= teamOf([candidate], 'None'));
+
+/** What tells teams apart but who is in them. */
+export const likenessOf = (team: Team): string =>
+  (team.likeness ??= `${team.mode}:${team.make}:${team.freeBytes}:${Math.max(...team.members.map(({ groups }) => groups))}`);
 
 /** Disjoint groups of equals as far as possible: the fastest together, then the roomiest. */
 export const teamsIn = (
@@ -35,12 +45,10 @@ export const teamsIn = (
   tensorSize: number,
   mode: 'RDMA' | 'TCP',
 ): Team[] => {
+  if (tensorSize === 1) return members.toSorted(byMight).map(aloneOf);
   const sorted = members.toSorted(byMight);
   return Array.from({ length: Math.floor(sorted.length / tensorSize) }, (_, index) =>
-    teamOf(
-      sorted.slice(index * tensorSize, (index + 1) * tensorSize),
-      tensorSize === 1 ? 'None' : mode,
-    ),
+    teamOf(sorted.slice(index * tensorSize, (index + 1) * tensorSize), mode),
   );
 };
 
@@ -50,6 +58,11 @@ export const byMight = (a: Placeable, b: Placeable): number =>
   b.freeBytes - a.freeBytes ||
   a.siblings - b.siblings ||
   a.seat.index - b.seat.index;
+
+/** Lines in the order of a crew. */
+export const linesOf = (teams: readonly Team[]): Line[] => [
+  ...Map.groupBy(inOrder(teams), ({ make }) => make).values(),
+];
 
 /**
  * The fastest first: it computes the first stage, and the embedding with it. Teams of one make stand together, so
