@@ -1,5 +1,6 @@
 import type { LinkFacts } from '../../catalogue/facts.ts';
 import type { Candidate } from '../capacity.ts';
+import type { Kind } from '../inventory.ts';
 import type { LayerRange } from '../partition.ts';
 import type { Prediction } from '../prediction.ts';
 import type { Shape } from '../shapes.ts';
@@ -34,9 +35,13 @@ export const appraise = (
 ): Prediction | undefined => {
   const { shape, candidates, ranges, mode, hopMode = mode, byNetwork, isRing } = placed;
   const { tensorSize, pipelineSize, expertSize } = shape;
-  const kinds = candidates.flatMap(({ seat }) => seat.kind ?? []);
-  if (kinds.length < candidates.length) return undefined;
-  const nodes = candidates.map(({ seat }) => seat.index);
+  const kinds: Kind[] = [];
+  const nodes: number[] = [];
+  for (const { seat } of candidates) {
+    if (!seat.kind) return undefined;
+    kinds.push(seat.kind);
+    nodes.push(seat.index);
+  }
   if (mode === 'None' || hopMode === 'None')
     return evaluator.predict({ tensorSize, ranges, kinds });
   const slowestLink = (): LinkFacts | undefined => {

@@ -18,10 +18,10 @@ interface Limits {
 }
 
 /**
- * The crews that the teams of these lines may form, each team a stage: of each make the roomiest. Every number of teams of each
- * make, from two stages up until the next number of stages would make it more than 256 crews: up to six stages of
- * four makes, nine of three. Longer ones of one make, or the fastest, or the roomiest. How many teams there are does
- * not count in that, so that a node more takes nothing away.
+ * The crews that the teams of these lines may form, each team a stage: of each make the roomiest. Every number of
+ * teams of each make, from two stages up until the next number of stages would make it more than 256 crews: up to six
+ * stages of four makes, nine of three. Longer ones of one make, or the fastest, or the roomiest. How many teams there
+ * are does not count in that, so that a node more takes nothing away.
  */
 export const crewsOf = (
   lines: readonly Line[],

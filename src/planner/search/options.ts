@@ -79,15 +79,14 @@ const withoutMesh = (
   const { engine } = evaluator.demand;
   const tensor = options.filter(({ shape, predicted }) => isTensor(shape) && predicted);
   if (want !== 'Auto' || tensor.length === 0) return [];
-  const largest = topology.islands.reduce((best, island) =>
-    island.members.length > best.members.length ? island : best,
-  );
   return [...Map.groupBy(tensor, ({ shape }) => shape.tensorSize)].flatMap(([size, ofSize]) => {
     const [first] = ofSize;
     if (!first || ofSize.some(({ mode }) => mode === 'RDMA')) return [];
     if (!interconnectsOf(engine, first.shape).includes('RDMA')) return [];
     const seats = first.candidates.map(({ seat }) => seat);
-    const joined = largest.members.flatMap((index) => topology.ends[index] ?? []);
+    const joined = (topology.largestIsland?.members ?? []).flatMap(
+      (index) => topology.ends[index] ?? [],
+    );
     const ends = joined.length < size ? seats : joined.slice(0, size);
     const gap = rdmaGap(first.shape, ends);
     if (gap === undefined) return [];

@@ -58,10 +58,12 @@ const groupsOf = (search: SiteSearch, shape: Shape, needBytes: number): Group[] 
   const modes = able.filter((mode) => want === 'Auto' || mode === want);
   const size = shape.tensorSize;
   const best = new Map<string, Found>();
+  const roomy = pool.orders.roomiest.map(([first]) => (first?.freeBytes ?? -Infinity) >= needBytes);
   for (const list of pool.orders.meshes) {
     const [first] = list.byIdle;
     if (!first || !modes.includes(first.mode) || first.members.length < size) continue;
     for (const slowest of first.kindIds) {
+      if (countOf(first, (kind) => kind >= slowest && roomy[kind] === true) < size) continue;
       const found = bestInMeshes(list, size, slowest, needBytes);
       if (!found) continue;
       const key = `${first.mode}/${found.members.map(kindId).join()}`;
@@ -82,6 +84,13 @@ const groupsOf = (search: SiteSearch, shape: Shape, needBytes: number): Group[] 
     .filter((ring) => ring.every(({ freeBytes }) => freeBytes >= needBytes))
     .map((members): Group => ({ members, mode: 'TCP', isRing: true }));
   return [...inMeshes, ...inRings, ...anywhere];
+};
+
+/** Members of these kinds: as many in each mesh of one make. */
+const countOf = ({ members }: Mesh, isOf: (kind: number) => boolean): number => {
+  let count = 0;
+  for (const member of members) if (isOf(kindId(member))) count += 1;
+  return count;
 };
 
 interface Found {

@@ -188,9 +188,11 @@ const networkRealms = (search: SiteSearch, tensorSize: number, most: number): Re
     const ways = isLarge(pool)
       ? [carveSome(pool, tensorSize, mode)]
       : carvings(meshesOf(pool, mode), tensorSize, mode);
-    const realms = ways.map(
-      (teams): Realm => ({ lines: linesOf(teams), hop: 'TCP', byNetwork: 'Hops' }),
-    );
+    const realms = ways.map((teams): Realm => ({
+      lines: linesOf(teams),
+      hop: 'TCP',
+      byNetwork: 'Hops',
+    }));
     if (isLarge(pool) && realms.some(({ lines }) => countTeams(lines) > 1)) return realms;
     cabled.push(...realms);
   }

@@ -23,6 +23,8 @@ export interface Topology {
   /** Nodes that each node has RDMA to, ascending. */
   rdmaPeers: readonly (readonly number[])[];
   islands: readonly Island[];
+  /** The first of those with the most nodes. */
+  largestIsland: Island | undefined;
   /** islandOf[node] is its island's index. */
   islandOf: readonly number[];
   /** Maximal full meshes of Thunderbolt cables, whether they can do RDMA or not. */
@@ -52,6 +54,11 @@ export const createTopology = (ends: readonly End[]): Topology => {
     form: formOf(members, rdmaPeers),
     meshes: meshesOf[island] ?? [],
   }));
+  const largestIsland = islands.reduce<Island | undefined>(
+    (largest, island) =>
+      island.members.length > (largest?.members.length ?? 0) ? island : largest,
+    undefined,
+  );
   const cablePeers = peersByCable(ends);
   const cables = cablePeers.map(
     (peers, index) => new Map(peers.map((peer) => [peer, wireAt(ends, index, peer)])),
@@ -60,7 +67,16 @@ export const createTopology = (ends: readonly End[]): Topology => {
     ['Ring', 'PartialMesh'].includes(formOf(members, cablePeers)),
   );
   const cableMeshes = maximalMeshes(cablePeers);
-  return { ends, rdmaPeers, islands, islandOf, cableMeshes, openCables, cables };
+  return {
+    ends,
+    rdmaPeers,
+    islands,
+    largestIsland,
+    islandOf,
+    cableMeshes,
+    openCables,
+    cables,
+  };
 };
 
 const wireAt = (ends: readonly End[], left: number, right: number): Wire => {
