@@ -14,18 +14,24 @@ namespace {
 
 constexpr uint8_t bit(LinkKind kind) { return static_cast<uint8_t>(1u << static_cast<unsigned>(kind)); }
 
-Status noLink(const Wiring& wiring, int peer, const std::string& because) {
-  return failure("LinkUnavailable",
+Status noLink(const Wiring& wiring, int peer, const std::string& because, const char* code = "LinkUnavailable") {
+  return failure(code,
                  "no link between rank " + std::to_string(wiring.familyRanks[wiring.rank]) + " and rank " +
                      std::to_string(wiring.familyRanks[peer]) + ": " + because,
                  peer);
 }
 
-/// Why this rank could not reach `peer`: its own fault, or none that it knows of.
-Status notReached(const Wiring& wiring, int peer, Status status) {
-  if (status.code != "OutOfDescriptors") return noLink(wiring, peer, status.message);
-  status.rank = wiring.rank;
-  return status;
+/// Why the connection to `peer` did not get as far as a link. The cause stays what it was; who cannot be reached, or
+/// refuses, cannot be linked with.
+Status noLink(const Wiring& wiring, int peer, Status status) {
+  if (status.code == "OutOfDescriptors") {
+    status.rank = wiring.rank;
+    return status;
+  }
+  const bool befell = status.code == "FrameCorrupt" || status.code == "PeerLost" || status.code == "RendezvousTimeout";
+  Status named = noLink(wiring, peer, status.message, befell ? status.code.c_str() : "LinkUnavailable");
+  named.link = linkName(LinkKind::Tcp);
+  return named;
 }
 
 /// Settles one pair over an authenticated connection.
@@ -61,13 +67,14 @@ class Negotiation {
     writer.putText(segment.name());
     writer.putRaw(nonce);
     Frame answer;
-    if (!sendFrame(socket.fd(), FrameType::LinkOffer, writer.bytes()) ||
-        receiveFrame(socket.fd(), reader, answer, deadline_, wakeFd_) != FrameResult::Frame) {
-      return noLink(wiring_, peer_, "the connection ended before a link was agreed on");
-    }
+    const Conversation talk = over(socket, reader);
+    Status status = talk.say(FrameType::LinkOffer, writer.bytes());
+    if (status.ok()) status = talk.hear(FrameType::LinkAnswer, answer);
+    if (!status.ok()) return noLink(wiring_, peer_, status);
     ByteReader fields(answer.payload);
     const bool mapped = fields.get<uint8_t>() != 0;
     const std::string peerTrouble = fields.getText();
+    if (!fields.ok()) return noLink(wiring_, peer_, damaged());
     if (mapped) {
       segment.seal();
       link = makeShmLink(std::move(segment), 0);
@@ -80,32 +87,36 @@ class Negotiation {
   /// The higher rank's side: answers.
   Status answer(Socket socket, FrameReader reader, std::unique_ptr<Link>& link) {
     Frame offered;
-    if (receiveFrame(socket.fd(), reader, offered, deadline_, wakeFd_) != FrameResult::Frame) {
-      return noLink(wiring_, peer_, "the connection ended before a link was agreed on");
-    }
+    const Conversation talk = over(socket, reader);
+    Status status = talk.hear(FrameType::LinkOffer, offered);
+    if (!status.ok()) return noLink(wiring_, peer_, status);
     ByteReader fields(offered.payload);
     const std::string name = fields.getText();
     Digest nonce{};
     fields.getRaw(nonce);
+    if (!fields.ok()) return noLink(wiring_, peer_, damaged());
     Segment segment;
     bool mapped = false;
     if (!name.empty() && (common_ & bit(LinkKind::SharedMemory))) {
-      const Status status = Segment::open(name, shmSegmentBytes(), segment);
-      mapped = status.ok() && isShmSegment(segment, nonce);
-      if (!mapped) trouble_ = status.ok() ? "shared memory: the hosts have equal ids but are not one" : status.message;
+      const Status opened = Segment::open(name, shmSegmentBytes(), segment);
+      mapped = opened.ok() && isShmSegment(segment, nonce);
+      if (!mapped) trouble_ = opened.ok() ? "shared memory: the hosts have equal ids but are not one" : opened.message;
     }
     ByteWriter writer;
     writer.put(static_cast<uint8_t>(mapped));
     writer.putText(trouble_);
-    if (!sendFrame(socket.fd(), FrameType::LinkAnswer, writer.bytes())) {
-      return noLink(wiring_, peer_, "the connection ended before a link was agreed on");
-    }
+    status = talk.say(FrameType::LinkAnswer, writer.bytes());
+    if (!status.ok()) return noLink(wiring_, peer_, status);
     if (!mapped) return settleOnWire(std::move(socket), std::move(reader), link);
     link = makeShmLink(std::move(segment), 1);
     return Status::success();
   }
 
  private:
+  Conversation over(const Socket& socket, FrameReader& reader) const {
+    return {socket.fd(), reader, deadline_, wakeFd_};
+  }
+
   Status settleOnWire(Socket socket, FrameReader reader, std::unique_ptr<Link>& link) {
     if (!trouble_.empty()) {
       const std::string peer = std::to_string(wiring_.familyRanks[peer_]);
@@ -116,8 +127,10 @@ class Negotiation {
       const Family& family = *wiring_.family;
       const int rank = wiring_.familyRanks[peer_];
       std::string why;
-      link = verbs::settle(verbs::Shelf::ofProcess(), family.verbsDeviceTo(rank), {socket.fd(), reader, deadline_, wakeFd_}, why);
-      if (link) return Status::success();
+      const Status status =
+          verbs::settle(verbs::Shelf::ofProcess(), family.verbsDeviceTo(rank), over(socket, reader), link, why);
+      if (!status.ok()) return noLink(wiring_, peer_, status);
+      if (link) return status;
       if (tcp) wiring_.notices->tell("verbs " + std::to_string(rank), "TCP to rank " + std::to_string(rank) + ": " + why);
       trouble_ += (trouble_.empty() ? "" : "; ") + why;
     }
@@ -130,7 +143,7 @@ class Negotiation {
     std::vector<TcpSocket> sockets;
     sockets.push_back({std::move(socket), {}});
     const Status status = addSockets(reader, sockets);
-    if (!status.ok()) return notReached(wiring_, peer_, status);
+    if (!status.ok()) return noLink(wiring_, peer_, status);
     boundSilence(sockets[0].socket, 0);
     sockets[0].early = reader.takeRest();
     link = makeTcpLink(std::move(sockets));
@@ -150,11 +163,10 @@ class Negotiation {
     wanted.epoch = wiring_.epoch;
     wanted.secret = wiring_.secret;
     wanted.host = wiring_.members[std::min(wiring_.rank, peer_)].dataHost;
-    wanted.deadline = deadline_;
-    wanted.wakeFd = wakeFd_;
     wanted.silenceMs = silenceMs_;
-    return wiring_.rank < peer_ ? listenForSockets(wanted, *wiring_.notices, sockets)
-                                : dialSockets(wanted, reader, sockets);
+    const Conversation first = over(sockets[0].socket, reader);
+    return wiring_.rank < peer_ ? listenForSockets(wanted, first, *wiring_.notices, sockets)
+                                : dialSockets(wanted, first, sockets);
   }
 
   const Wiring& wiring_;
@@ -175,7 +187,7 @@ Status dialPeer(const Wiring& wiring, int peer, const Liveness& liveness, Deadli
                       ? dialOnce(member.dataHost, member.dataPort, soon, liveness.wakeFd(), socket)
                       : dialThrough(*wiring.family, wiring.familyRanks[peer], member.dataPort, deadline,
                                     liveness.wakeFd(), socket);
-  if (!status.ok()) return notReached(wiring, peer, status);
+  if (!status.ok()) return noLink(wiring, peer, status);
   boundSilence(socket, liveness.timeoutMs());
   Hello hello;
   hello.purpose = Purpose::Data;
@@ -183,8 +195,8 @@ Status dialPeer(const Wiring& wiring, int peer, const Liveness& liveness, Deadli
   hello.size = static_cast<int>(wiring.members.size());
   hello.epoch = wiring.epoch;
   FrameReader reader;
-  status = introduce(socket.fd(), reader, wiring.secret, hello, deadline, liveness.wakeFd());
-  if (!status.ok()) return noLink(wiring, peer, status.message);
+  status = introduce({socket.fd(), reader, deadline, liveness.wakeFd()}, wiring.secret, hello);
+  if (!status.ok()) return noLink(wiring, peer, status);
   return Negotiation(wiring, peer, liveness, deadline).answer(std::move(socket), std::move(reader), link);
 }
 
@@ -199,9 +211,25 @@ Status judge(const Wiring& wiring, const Hello& hello, const std::vector<std::un
   return Status::success();
 }
 
+/// Not linked yet of those who are to dial this rank.
+std::vector<int> missingOf(const Wiring& wiring, const std::vector<std::unique_ptr<Link>>& links) {
+  std::vector<int> missing;
+  for (int peer = wiring.rank + 1; peer < static_cast<int>(links.size()); ++peer) {
+    if (!links[peer]) missing.push_back(peer);
+  }
+  return missing;
+}
+
+Status late(const Wiring& wiring, const std::vector<int>& missing) {
+  std::string names;
+  for (const int peer : missing) names += (names.empty() ? "rank " : ", ") + std::to_string(wiring.familyRanks[peer]);
+  return failure("RendezvousTimeout",
+                 names + " did not come in time for a link with rank " + std::to_string(wiring.familyRanks[wiring.rank]),
+                 missing.front());
+}
+
 Status acceptPeers(const Wiring& wiring, DataPort dataPort, const Liveness& liveness, Deadline deadline,
                    std::vector<std::unique_ptr<Link>>& links) {
-  int missing = static_cast<int>(wiring.members.size()) - 1 - wiring.rank;
   Status trouble;
   Acceptor acceptor(
       std::move(dataPort.listener), wiring.secret, "data port", *wiring.notices, [&](const Hello& hello) { return judge(wiring, hello, links); },
@@ -210,15 +238,15 @@ Status acceptPeers(const Wiring& wiring, DataPort dataPort, const Liveness& live
         boundSilence(arrival.socket, liveness.timeoutMs());
         Negotiation negotiation(wiring, peer, liveness, deadline);
         const Status status = negotiation.offer(std::move(arrival.socket), std::move(arrival.reader), links[peer]);
-        if (status.ok()) --missing;
         if (!status.ok() && trouble.ok()) trouble = status;
       });
-  while (missing > 0 && trouble.ok() && !liveness.dead()) {
-    if (Clock::now() >= deadline) return failure("RendezvousTimeout", "not all ranks built their links in time");
+  for (;;) {
+    const std::vector<int> missing = missingOf(wiring, links);
+    if (missing.empty() || !trouble.ok() || liveness.dead()) return trouble;
+    if (Clock::now() >= deadline) return late(wiring, missing);
     acceptor.step(std::min(remainingMs(deadline), 500), liveness.wakeFd());
-    if (!acceptor.shortage().ok()) return notReached(wiring, wiring.rank, acceptor.shortage());
+    if (!acceptor.shortage().ok()) return noLink(wiring, wiring.rank, acceptor.shortage());
   }
-  return trouble;
 }
 
 }  // namespace

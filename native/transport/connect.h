@@ -33,8 +33,9 @@ struct Wiring {
 /// Builds one link to every other rank: each pair settles on the best that both allow. The higher rank dials the
 /// lower one; the connection then carries the offer of shared memory, or becomes the link itself. Two ranks without a
 /// wire are joined through the ranks between them, always by TCP: those relay bytes.
-/// Fails with LinkUnavailable, the liveness watch's own failure, or RendezvousTimeout. `status.rank` counts in
-/// this group.
+/// Fails with LinkUnavailable, or with what befell a connection meanwhile: FrameCorrupt, PeerLost, RendezvousTimeout; or
+/// with OutOfDescriptors. When the liveness watch's failure ends it, the status has nothing to add. `status.rank` counts
+/// in this group.
 Status connectAll(const Wiring& wiring, DataPort dataPort, const Liveness& liveness, Deadline deadline,
                   std::vector<std::unique_ptr<Link>>& links);
 

@@ -192,8 +192,10 @@ std::unique_ptr<Group> buildGroup(const Wiring& wiring, Mesh::Place place, DataP
     links.resize(1);
   }
   if (!status.ok()) {
-    // What is this rank's own fault needs no better reason, and is to be known before what follows from it.
-    if (status.rank != wiring.rank) waitFor(liveness->wakeFd(), POLLIN, deadlineAfterMs(kVerdictMs), -1);
+    // Behind a connection that ended, or a rank that cannot be reached, may be a death. All else is to be known before
+    // what follows from it: that this rank's connections end.
+    const bool unexplained = status.code == "PeerLost" || status.code == "LinkUnavailable";
+    if (unexplained && status.rank != wiring.rank) waitFor(liveness->wakeFd(), POLLIN, deadlineAfterMs(kVerdictMs), -1);
     if (status.rank >= 0) status.rank = familyRanks[status.rank];
     liveness->fail(status);
     status = liveness->cause();

@@ -33,7 +33,7 @@ void dial(uint16_t port, ByteView input) {
   Socket socket;
   FrameReader reader;
   if (!dialOnce("127.0.0.1", port, deadlineAfterMs(1'000), -1, socket).ok()) return;
-  if (introduce(socket.fd(), reader, kSecret, helloOf(1), deadlineAfterMs(1'000), -1).ok()) speak(socket.fd(), input);
+  if (introduce({socket.fd(), reader, deadlineAfterMs(1'000), -1}, kSecret, helloOf(1)).ok()) speak(socket.fd(), input);
 }
 
 /// Plays rank 0, which is dialled.
@@ -55,8 +55,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 1) return 0;
   const int rank = data[0] % 2;  // ours
   const ByteView input(data + 1, size - 1);
+  const Deadline soon = deadlineAfterMs(1'000);
   DataPort own, other;
-  fuzz::require(openDataPort("127.0.0.1", own).ok() && openDataPort("127.0.0.1", other).ok(), "a port");
+  fuzz::require(openDataPort("127.0.0.1", soon, own).ok() && openDataPort("127.0.0.1", soon, other).ok(), "a port");
   std::vector<Member> members(2);
   for (Member& member : members) {
     member.hostId = "here";

@@ -205,8 +205,7 @@ TEST("verbs: every fault at a random point of random calls") {
 }
 
 TEST("slow: faults at many random points") {
-  const uint64_t first = seedOr(static_cast<uint64_t>(nowNs() / 1'000'000) % 1'000'000);
-  std::printf("     SEED=%llu runs these again\n", static_cast<unsigned long long>(first));
+  const uint64_t first = seedOr(601);
   for (uint64_t seed = first; seed < first + 5; ++seed) {
     for (int fault = 0; fault < 7; ++fault) runFault(static_cast<Fault>(fault), seed);
   }

@@ -122,7 +122,7 @@ TEST("slow: a rank that waits while another one's link is settled is not refused
     transport::Hello hello;
     hello.rank = rank;
     transport::FrameReader reader;
-    return transport::introduce(socket.fd(), reader, secret, hello, transport::deadlineAfterMs(20'000), -1);
+    return transport::introduce({socket.fd(), reader, transport::deadlineAfterMs(20'000), -1}, secret, hello);
   };
   int arrived = 0;
   Status firstStatus, secondStatus;

@@ -22,6 +22,19 @@ Status judgeAsker(const Family& family, const Hello& hello) {
   return Status::success();
 }
 
+/// Asks an admitting relay to connect this end to `port` of rank `next`.
+Status askOnward(const Conversation& talk, int before, int next, uint16_t port) {
+  ByteWriter writer;
+  writer.put(static_cast<int32_t>(before));
+  writer.put(static_cast<int32_t>(next));
+  writer.put(port);
+  Status status = talk.say(FrameType::RelayRequest, writer.bytes());
+  if (status.ok()) status = hearVerdict(talk);
+  // Not this rank's own.
+  if (status.code == "OutOfDescriptors") status.code = "Unreachable";
+  return status;
+}
+
 }  // namespace
 
 RelayService::RelayService(std::shared_ptr<const Family> family, Socket listener, std::shared_ptr<Liveness> liveness)
@@ -98,6 +111,8 @@ bool RelayService::answer(Asker& asker) {
   const int fd = asker.arrival.socket.fd();
   const FrameResult result = asker.arrival.reader.read(fd, frame);
   if (result == FrameResult::NotYet) return true;
+  // Whoever asks hears that what it said was damaged.
+  if (result == FrameResult::Garbage) sendVerdict(fd, damaged());
   if (result != FrameResult::Frame || frame.type != FrameType::RelayRequest) return false;
   ByteReader fields(frame.payload);
   const auto from = fields.get<int32_t>();
@@ -135,22 +150,11 @@ Status dialThrough(const Family& family, int to, uint16_t port, Deadline deadlin
   // Each relay connects to the next one, and the request to that one goes through the connections so far: no relay
   // ever waits for another.
   for (size_t i = 0; i < route.size() && status.ok(); ++i) {
-    status = introduce(socket.fd(), reader, family.secret, hello, deadline, wakeFd);
-    if (!status.ok()) break;
+    const Conversation talk{socket.fd(), reader, deadline, wakeFd};
+    status = introduce(talk, family.secret, hello);
     const bool last = i + 1 == route.size();
-    const int next = last ? to : route[i + 1];
-    ByteWriter writer;
-    writer.put(static_cast<int32_t>(i == 0 ? family.rank : route[i - 1]));
-    writer.put(static_cast<int32_t>(next));
-    writer.put(last ? port : family.members[next].relayPort);
-    Frame verdict;
-    if (!sendFrame(socket.fd(), FrameType::RelayRequest, writer.bytes()) ||
-        receiveFrame(socket.fd(), reader, verdict, deadline, wakeFd) != FrameResult::Frame ||
-        verdict.type != FrameType::Verdict) {
-      return failure("Unreachable", "rank " + std::to_string(route[i]) + ", which is on the way, did not answer");
-    }
-    ByteReader fields(verdict.payload);
-    status = readStatus(fields);
+    const int before = i == 0 ? family.rank : route[i - 1], next = last ? to : route[i + 1];
+    if (status.ok()) status = askOnward(talk, before, next, last ? port : family.members[next].relayPort);
     if (!status.ok()) status.message = "through rank " + std::to_string(route[i]) + ": " + status.message;
   }
   return status;

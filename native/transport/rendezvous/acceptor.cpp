@@ -121,6 +121,8 @@ bool Acceptor::advance(Pending& pending) {
       case FrameResult::Closed:
       case FrameResult::Garbage:
         report(pending, read == FrameResult::Closed ? Refusal::Closed : Refusal::Garbage);
+        // If it is a right rank whose words were damaged, it learns why it was refused.
+        if (read == FrameResult::Garbage) sendVerdict(pending.socket.fd(), damaged());
         return false;
       case FrameResult::Frame: break;
     }

@@ -33,19 +33,10 @@ Bytes encode(const Hello& hello, const Digest& nonce) {
   return writer.bytes();
 }
 
-Status unreachable(FrameResult result) {
-  switch (result) {
-    case FrameResult::NotYet: return failure("Unreachable", "no answer to the handshake in time");
-    case FrameResult::Garbage: return failure("Unreachable", "what answers there is not an Espalier rank");
-    default: return failure("Unreachable", "the connection was closed during the handshake");
-  }
-}
-
 Status readVerdict(const Frame& frame) {
   ByteReader reader(frame.payload);
   Status verdict = readStatus(reader);
-  if (!reader.ok()) return unreachable(FrameResult::Garbage);
-  return verdict;
+  return reader.ok() ? verdict : damaged();
 }
 
 }  // namespace
@@ -70,39 +61,32 @@ Member Member::read(ByteReader& reader) {
   return member;
 }
 
-Status introduce(int fd, FrameReader& reader, const std::string& secret, const Hello& hello, Deadline deadline,
-                 int wakeFd) {
+Status introduce(const Conversation& talk, const std::string& secret, const Hello& hello) {
   Digest nonce;
   if (!randomNonce(nonce)) return failure("RendezvousRefused", "this host offers no random numbers");
   const Bytes helloBytes = encode(hello, nonce);
-  if (!sendFrame(fd, FrameType::Hello, helloBytes)) return unreachable(FrameResult::Closed);
-
   Frame frame;
-  FrameResult result = receiveFrame(fd, reader, frame, deadline, wakeFd);
-  if (result != FrameResult::Frame) return unreachable(result);
+  Status status = talk.say(FrameType::Hello, helloBytes);
+  if (status.ok()) status = talk.hear(frame);
+  if (!status.ok()) return status;
   if (frame.type == FrameType::Verdict) {
     // Before it has proved anything it may refuse (a rank of another version), but not admit, nor blame anybody.
     const Status verdict = readVerdict(frame);
-    if (verdict.ok() || verdict.code == "Unreachable") return unreachable(FrameResult::Garbage);
+    if (verdict.ok() || verdict.code == "FrameCorrupt") return damaged();
     return failure("RendezvousRefused", printable(verdict.message, Notices::kMaxNoticeBytes));
   }
-  if (frame.type != FrameType::Challenge) return unreachable(FrameResult::Garbage);
+  if (frame.type != FrameType::Challenge) return damaged();
   ByteReader challenge(frame.payload);
   Digest acceptorNonce, acceptorProof;
   challenge.getRaw(acceptorNonce);
   challenge.getRaw(acceptorProof);
-  if (!challenge.ok()) return unreachable(FrameResult::Garbage);
+  if (!challenge.ok()) return damaged();
   if (!sameDigest(acceptorProof, proof(secret, kAcceptorLabel, acceptorNonce, helloBytes))) {
     return failure("WrongSecret", "the other side does not hold this group's secret; give every rank the same one");
   }
 
-  if (!sendFrame(fd, FrameType::Proof, proof(secret, kDialerLabel, acceptorNonce, helloBytes))) {
-    return unreachable(FrameResult::Closed);
-  }
-  result = receiveFrame(fd, reader, frame, deadline, wakeFd);
-  if (result != FrameResult::Frame) return unreachable(result);
-  if (frame.type != FrameType::Verdict) return unreachable(FrameResult::Garbage);
-  return readVerdict(frame);
+  status = talk.say(FrameType::Proof, proof(secret, kDialerLabel, acceptorNonce, helloBytes));
+  return status.ok() ? hearVerdict(talk) : status;
 }
 
 Examination::Outcome Examination::consume(int fd, const Frame& frame, const std::string& secret) {
@@ -152,6 +136,12 @@ bool sendVerdict(int fd, const Status& verdict) {
   ByteWriter writer;
   writeStatus(writer, verdict);
   return sendFrame(fd, FrameType::Verdict, writer.bytes());
+}
+
+Status hearVerdict(const Conversation& talk) {
+  Frame frame;
+  const Status status = talk.hear(FrameType::Verdict, frame);
+  return status.ok() ? readVerdict(frame) : status;
 }
 
 void writeStatus(ByteWriter& writer, const Status& status) {

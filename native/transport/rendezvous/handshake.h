@@ -3,7 +3,7 @@
 
 #include "status.h"
 #include "transport/auth/sha256.h"
-#include "transport/wire/frame.h"
+#include "transport/wire/conversation.h"
 
 namespace espalier::transport {
 
@@ -37,10 +37,9 @@ struct Hello {
 // answers Proof, the acceptor answers Verdict. A proof is an HMAC under the secret over both nonces and the whole
 // Hello, with a label per direction, so it can be neither replayed nor reflected, and nothing in Hello altered.
 
-/// The dialer's side. Success: admitted. WrongSecret and whatever the acceptor refused with are final; code
-/// "Unreachable" (closed, silent, talks something else) may be retried.
-Status introduce(int fd, FrameReader& reader, const std::string& secret, const Hello& hello, Deadline deadline,
-                 int wakeFd);
+/// The dialer's side. Success: admitted. Fails with WrongSecret, with whatever the acceptor refuses (FrameCorrupt: what
+/// this end said came damaged), or as the conversation does.
+Status introduce(const Conversation& talk, const std::string& secret, const Hello& hello);
 
 /// The acceptor's side of one connection, fed frame by frame.
 class Examination {
@@ -66,6 +65,8 @@ class Examination {
 
 /// Tells the dialer that it is admitted (success) or why not.
 bool sendVerdict(int fd, const Status& verdict);
+/// Waits for it. Fails as it says, or as the conversation does.
+Status hearVerdict(const Conversation& talk);
 /// Status in a frame, as Verdict and Failure carry it.
 void writeStatus(ByteWriter& writer, const Status& status);
 Status readStatus(ByteReader& reader);

@@ -28,6 +28,15 @@ std::string listRanks(uint64_t mask) {
   return text;
 }
 
+/// What befell a handshake passes: rank 0 may be starting, or another program have had its port. A refusal is final.
+Status asPassing(Status status) {
+  if (status.code == "FrameCorrupt") status.message = "what answers there is not an Espalier rank";
+  for (const char* passing : {"FrameCorrupt", "PeerLost", "RendezvousTimeout"}) {
+    if (status.code == passing) status.code = "Unreachable";
+  }
+  return status;
+}
+
 /// `left` of the missing ones came, but went away before all were there: those that never came are to blame.
 Status timedOut(const GroupOptions& options, uint64_t missing, uint64_t left) {
   std::string text = "after " + std::to_string(options.rendezvousTimeoutMs) + " ms still missing of " +
@@ -204,7 +213,7 @@ class Guest {
     if (status.ok()) {
       // Half a second longer than rank 0 gives one examination.
       const Deadline patience = std::min(deadline, deadlineAfterMs(3'500));
-      status = introduce(control.socket.fd(), control.reader, options_.secret, hello_, patience, -1);
+      status = asPassing(introduce({control.socket.fd(), control.reader, patience, -1}, options_.secret, hello_));
     }
     if (!status.ok()) return status;
     return awaitRoster(std::move(control), deadline, roster);

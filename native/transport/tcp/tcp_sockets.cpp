@@ -20,16 +20,16 @@ void sendUnpaced([[maybe_unused]] const Socket& socket) {
 #endif
 }
 
-Status listenForSockets(const SocketsWanted& wanted, Notices& notices, std::vector<TcpSocket>& sockets) {
+Status listenForSockets(const SocketsWanted& wanted, const Conversation& first, Notices& notices,
+                        std::vector<TcpSocket>& sockets) {
   Socket listener;
   uint16_t port = 0;
-  const Status status = listenOn(wanted.host, 0, listener, port, deadlineAfterMs(wanted.silenceMs));
+  Status status = listenOn(wanted.host, 0, listener, port, deadlineAfterMs(wanted.silenceMs));
   if (!status.ok()) return status;
   ByteWriter writer;
   writer.put(port);
-  if (!sendFrame(sockets[0].socket.fd(), FrameType::LinkOffer, writer.bytes())) {
-    return failure("Unreachable", "the first connection closed");
-  }
+  status = first.say(FrameType::LinkOffer, writer.bytes());
+  if (!status.ok()) return status;
   const auto admit = [&](const Hello& hello) {
     const bool right = hello.purpose == Purpose::Data && hello.epoch == wanted.epoch && hello.size == wanted.size &&
                        hello.rank == wanted.peer && static_cast<int>(sockets.size()) < wanted.count;
@@ -39,23 +39,22 @@ Status listenForSockets(const SocketsWanted& wanted, Notices& notices, std::vect
     sockets.push_back({std::move(arrival.socket), arrival.reader.takeRest()});
   });
   while (static_cast<int>(sockets.size()) < wanted.count) {
-    if (Clock::now() >= wanted.deadline) return failure("RendezvousTimeout", "its sockets did not come in time");
+    if (Clock::now() >= first.deadline) return first.failureOf(FrameResult::NotYet);
     // The wake-up descriptor turns readable once the group is dead.
-    if (waitFor(wanted.wakeFd, POLLIN, Clock::now(), -1)) return failure("GroupAborted", "the group ended meanwhile");
-    acceptor.step(std::min(remainingMs(wanted.deadline), 500), wanted.wakeFd);
+    if (waitFor(first.wakeFd, POLLIN, Clock::now(), -1)) return first.failureOf(FrameResult::NotYet);
+    acceptor.step(std::min(remainingMs(first.deadline), 500), first.wakeFd);
     if (!acceptor.shortage().ok()) return acceptor.shortage();
   }
   return Status::success();
 }
 
-Status dialSockets(const SocketsWanted& wanted, FrameReader& reader, std::vector<TcpSocket>& sockets) {
+Status dialSockets(const SocketsWanted& wanted, const Conversation& first, std::vector<TcpSocket>& sockets) {
   Frame offered;
-  if (receiveFrame(sockets[0].socket.fd(), reader, offered, wanted.deadline, wanted.wakeFd) != FrameResult::Frame ||
-      offered.type != FrameType::LinkOffer) {
-    return failure("Unreachable", "the first connection ended before it said where the others shall go");
-  }
+  Status status = first.hear(FrameType::LinkOffer, offered);
+  if (!status.ok()) return status;
   ByteReader fields(offered.payload);
   const auto port = fields.get<uint16_t>();
+  if (!fields.ok()) return damaged();
   Hello hello;
   hello.purpose = Purpose::Data;
   hello.rank = wanted.rank;
@@ -63,12 +62,12 @@ Status dialSockets(const SocketsWanted& wanted, FrameReader& reader, std::vector
   hello.epoch = wanted.epoch;
   while (static_cast<int>(sockets.size()) < wanted.count) {
     Socket socket;
-    const Deadline soon = std::min(wanted.deadline, deadlineAfterMs(wanted.silenceMs));
-    Status status = dialOnce(wanted.host, port, soon, wanted.wakeFd, socket);
+    const Deadline soon = std::min(first.deadline, deadlineAfterMs(wanted.silenceMs));
+    status = dialOnce(wanted.host, port, soon, first.wakeFd, socket);
     if (!status.ok()) return status;
     boundSilence(socket, wanted.silenceMs);
     FrameReader own;
-    status = introduce(socket.fd(), own, wanted.secret, hello, wanted.deadline, wanted.wakeFd);
+    status = introduce({socket.fd(), own, first.deadline, first.wakeFd}, wanted.secret, hello);
     if (!status.ok()) return status;
     boundSilence(socket, 0);
     sockets.push_back({std::move(socket), own.takeRest()});

@@ -5,7 +5,7 @@
 #include "status.h"
 #include "transport/notices.h"
 #include "transport/tcp/tcp_link.h"
-#include "transport/wire/frame.h"
+#include "transport/wire/conversation.h"
 
 namespace espalier::transport {
 
@@ -21,14 +21,14 @@ struct SocketsWanted {
   uint64_t epoch = 0;
   std::string secret;
   std::string host;  ///< the listening end's address: where it listens, and where the other dials
-  Deadline deadline;
-  int wakeFd = -1;
   int silenceMs = 0;  ///< how long the other end's system may take to answer
 };
 
 /// Adds to `sockets`, which has the authenticated first one, until there are `wanted.count`. The listening end says over
 /// the first where the others shall come; each passes the same handshake again. Both ends get them in the same order.
-Status listenForSockets(const SocketsWanted& wanted, Notices& notices, std::vector<TcpSocket>& sockets);
-Status dialSockets(const SocketsWanted& wanted, FrameReader& reader, std::vector<TcpSocket>& sockets);
+/// Fail like listenOn, dialOnce, introduce and the conversation.
+Status listenForSockets(const SocketsWanted& wanted, const Conversation& first, Notices& notices,
+                        std::vector<TcpSocket>& sockets);
+Status dialSockets(const SocketsWanted& wanted, const Conversation& first, std::vector<TcpSocket>& sockets);
 
 }  // namespace espalier::transport

@@ -60,16 +60,17 @@ struct Greeting {
 
 class Settlement {
  public:
-  Settlement(Shelf& shelf, const std::string& device, const Meeting& meeting)
-      : shelf_(shelf), name_(device), meeting_(meeting) {}
+  Settlement(Shelf& shelf, const std::string& device, const Conversation& talk)
+      : shelf_(shelf), name_(device), talk_(talk) {}
 
-  std::unique_ptr<Link> run(std::string& why) {
+  Status run(std::unique_ptr<Link>& link, std::string& why) {
     prepare();
-    if (!greet() || !connect() || !probe()) {
+    if (greet() && connect() && probe()) {
+      link = std::move(link_);
+    } else {
       why = trouble_;
-      link_.reset();
     }
-    return std::move(link_);
+    return ended_;
   }
 
  private:
@@ -99,13 +100,13 @@ class Settlement {
     if (pair_) own_.end.number = pair_->number();
   }
 
-  /// False: one of the two cannot, and both know.
+  /// False, like all that follow: one of the two cannot, and both know; or the conversation has ended.
   bool greet() {
     ByteWriter writer;
     own_.write(writer);
     Frame frame;
-    if (!sendFrame(meeting_.fd, FrameType::VerbsEnd, writer.bytes()) || !hear(FrameType::VerbsEnd, frame)) return false;
-    if (!peer_.read(frame.payload)) return blame("its offer cannot be read");
+    if (!say(FrameType::VerbsEnd, writer.bytes()) || !hear(FrameType::VerbsEnd, frame)) return false;
+    if (!peer_.read(frame.payload)) return goesOn(damaged());
     trouble_ = own_.trouble;
     if (own_.trouble.empty() && !peer_.trouble.empty()) return blame(peer_.trouble);
     return own_.trouble.empty();
@@ -132,13 +133,13 @@ class Settlement {
 
   /// Sends until the peer has heard, listens until this end has.
   bool probe() {
-    const Deadline until = std::min(Clock::now() + kProbeFor, meeting_.deadline);
+    const Deadline until = std::min(Clock::now() + kProbeFor, talk_.deadline);
     Deadline next = Clock::now();
     bool told = false, peerHeard = false;
     while (!told || !peerHeard) {
       const Deadline now = Clock::now();
       // Else every glance would end at once, and this loop spin until its deadline.
-      if (waitFor(meeting_.wakeFd, POLLIN, now, -1)) return ended();
+      if (waitFor(talk_.wakeFd, POLLIN, now, -1)) return goesOn(talk_.failureOf(FrameResult::NotYet));
       if (!peerHeard && now >= next && now < until) {
         link_->sendProbe();
         next = now + kProbeEvery;
@@ -148,19 +149,20 @@ class Settlement {
         const std::string trouble = heard ? "" : link_->usable() ? explain(Step::Probe, 0, name_) : link_->why();
         ByteWriter writer;
         writer.putText(trouble);
-        if (!sendFrame(meeting_.fd, FrameType::VerbsReady, writer.bytes())) return ended();
+        if (!say(FrameType::VerbsReady, writer.bytes())) return false;
         told = true;
         trouble_ = trouble;
       }
       if (peerHeard) continue;
       Frame frame;
-      const Deadline glance = told && !trouble_.empty() ? meeting_.deadline : deadlineAfterMs(kGlanceMs);
+      const Deadline glance = told && !trouble_.empty() ? talk_.deadline : deadlineAfterMs(kGlanceMs);
       const FrameResult result =
-          receiveFrame(meeting_.fd, meeting_.reader, frame, std::min(glance, meeting_.deadline), meeting_.wakeFd);
-      if (result == FrameResult::NotYet && Clock::now() < meeting_.deadline && glance != meeting_.deadline) continue;
-      if (result != FrameResult::Frame || frame.type != FrameType::VerbsReady) return ended();
+          receiveFrame(talk_.fd, talk_.reader, frame, std::min(glance, talk_.deadline), talk_.wakeFd);
+      if (result == FrameResult::NotYet && Clock::now() < talk_.deadline && glance != talk_.deadline) continue;
+      if (result != FrameResult::Frame) return goesOn(talk_.failureOf(result));
       ByteReader reader(frame.payload);
       peerTrouble_ = reader.getText();
+      if (frame.type != FrameType::VerbsReady || !reader.ok()) return goesOn(damaged());
       peerHeard = true;
     }
     if (trouble_.empty() && !peerTrouble_.empty()) return blame(peerTrouble_);
@@ -173,46 +175,46 @@ class Settlement {
     writer.putText(trouble);
     writer.put(own);
     Frame frame;
-    if (!sendFrame(meeting_.fd, type, writer.bytes()) || !hear(type, frame)) return false;
+    if (!say(type, writer.bytes()) || !hear(type, frame)) return false;
     ByteReader reader(frame.payload);
     const std::string peerTrouble = reader.getText();
     peer = reader.get<uint32_t>();
+    if (!reader.ok()) return goesOn(damaged());
     constexpr uint32_t kLeast = VerbsLink::kSpareReceives + 8, kMost = Tag::kModulus / 4;
     trouble_ = trouble;
     if (!trouble.empty()) return false;
     if (!peerTrouble.empty()) return blame(peerTrouble);
-    if (!reader.ok() || peer < kLeast || peer > kMost) return blame("its depth is " + std::to_string(peer));
+    if (peer < kLeast || peer > kMost) return blame("its depth is " + std::to_string(peer));
     return true;
   }
 
-  bool hear(FrameType type, Frame& frame) {
-    const FrameResult result =
-        receiveFrame(meeting_.fd, meeting_.reader, frame, meeting_.deadline, meeting_.wakeFd);
-    return (result == FrameResult::Frame && frame.type == type) || ended();
-  }
+  bool say(FrameType type, ByteView payload) { return goesOn(talk_.say(type, payload)); }
+  bool hear(FrameType type, Frame& frame) { return goesOn(talk_.hear(type, frame)); }
 
   bool blame(const std::string& what) {
     trouble_ = explain(Step::Peer, 0, "", what);
     return false;
   }
-  bool ended() {
-    trouble_ = "the connection ended while verbs were being set up";
-    return false;
+  bool goesOn(Status status) {
+    ended_ = std::move(status);
+    return ended_.ok();
   }
 
   Shelf& shelf_;
   std::string name_;
-  const Meeting& meeting_;
+  const Conversation& talk_;
   Greeting own_, peer_;
   std::unique_ptr<QueuePair> pair_;
   std::unique_ptr<VerbsLink> link_;
   std::string trouble_, peerTrouble_;
+  Status ended_;  ///< what befell the conversation
 };
 
 }  // namespace
 
-std::unique_ptr<Link> settle(Shelf& shelf, const std::string& device, const Meeting& meeting, std::string& why) {
-  return Settlement(shelf, device, meeting).run(why);
+Status settle(Shelf& shelf, const std::string& device, const Conversation& talk, std::unique_ptr<Link>& link,
+              std::string& why) {
+  return Settlement(shelf, device, talk).run(link, why);
 }
 
 }  // namespace espalier::transport::verbs

@@ -46,7 +46,9 @@ FrameResult FrameReader::read(int fd, Frame& frame) {
     if (got == 0) return FrameResult::Closed;
     if (got < 0) {
       if (errno == EINTR) continue;
-      return errno == EAGAIN || errno == EWOULDBLOCK ? FrameResult::NotYet : FrameResult::Closed;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return FrameResult::NotYet;
+      error_ = errno;
+      return FrameResult::Closed;
     }
     buffer_.insert(buffer_.end(), chunk, chunk + got);
   }

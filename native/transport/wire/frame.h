@@ -33,6 +33,8 @@ class FrameReader {
  public:
   /// Garbage: no frame, or one that was damaged on the way, or longer than the limit.
   FrameResult read(int fd, Frame& frame);
+  /// After Closed: an errno, or 0 when the peer closed in order.
+  int error() const { return error_; }
   void limitTo(size_t maxPayloadBytes) { maxPayloadBytes_ = maxPayloadBytes; }
   /// Bytes that came behind the last frame and belong to whoever uses the connection next.
   Bytes takeRest() { return std::move(buffer_); }
@@ -40,6 +42,7 @@ class FrameReader {
  private:
   FrameResult parse(Frame& frame);
   Bytes buffer_;
+  int error_ = 0;
   size_t maxPayloadBytes_ = kMaxFrameBytes;
 };
 
