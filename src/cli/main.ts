@@ -77,6 +77,12 @@ const exitCodeList = (): string =>
     .map(([name, code]) => `${code} ${name}`)
     .join(', ');
 
+// `espalier plan … | head`: who reads has enough, which is no fault of the command.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 // Between two attempts of a request nothing is open, a pause keeps nobody alive, and Node would end.
 const alive = setInterval(() => undefined, 60_000);
 try {
@@ -98,7 +104,7 @@ function report(error: unknown): number {
   }
   if (error instanceof EspalierError) {
     note(`${programName}: ${error.message} [${error.code}]`);
-    return exitCodes.failure;
+    return error.code === 'CatalogueInvalid' ? exitCodes.invalidInput : exitCodes.failure;
   }
   note(
     `${programName}: ${error instanceof Error ? (error.stack ?? error.message) : errorMessage(error)}`,

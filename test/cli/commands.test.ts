@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, test } from 'node:test';
 import { parse, stringify } from 'yaml';
 
@@ -32,6 +34,29 @@ test('every command has help with an example', async () => {
     assert.equal(help.code, 0);
     assert.match(help.stdout, /Examples?:\n\s+espalier/, name);
   }
+});
+
+test('a reader that has enough of the output is no error', async () => {
+  const child = spawn(
+    process.execPath,
+    ['src/cli/main.ts', 'plan', '-f', 'examples/fleets/mixed'],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
+  child.stdout.destroy();
+  const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+  assert.deepEqual([stderr, code], ['', 0]);
+});
+
+test('a catalogue file that is wrong is invalid input', async () => {
+  const file = join(folder, 'wrong-catalogue.yaml');
+  writeFileSync(file, 'chips: 5\n');
+  const { code, stderr } = await espalier(
+    ...['plan', '-f', 'examples/fleets/mixed', '--catalogue', file],
+  );
+  assert.equal(code, 3);
+  assert.match(stderr, /wrong-catalogue\.yaml: chips: /);
 });
 
 test('the README shows a plan as it is printed', async () => {

@@ -72,7 +72,7 @@ export const planCommand = (): Command =>
         `
 Nothing is started. With -f no node is asked: nodes are taken as spec.hardware and spec.links declare them. With a
 name, nodes are taken as they report, beside all else that runs; the model's config.json must be readable here.
-Exit code 0: every deployment has a plan; 3: invalid YAML; 4: at least one does not fit.
+Exit code 0: every deployment has a plan; 3: invalid YAML or catalogue; 4: at least one does not fit.
 
 Changes for --what-if:
 ${whatIfHelp}
