@@ -4,6 +4,7 @@ import type { ModelProfile } from '../catalogue/model-profile.ts';
 import type { ModelDeploymentSpec } from '../resources/types.ts';
 import { hostOf } from './capacity.ts';
 import type { Candidate } from './capacity.ts';
+import type { Seat } from './inventory.ts';
 import type { Shortfall } from './placement.ts';
 import { shapeLabel } from './shapes.ts';
 import type { Shape } from './shapes.ts';
@@ -83,7 +84,8 @@ export interface Choice {
   spec: ModelDeploymentSpec;
   model: ModelProfile;
   shape: Shape;
-  candidates: readonly Candidate[];
+  /** `seat.kind`: absent where nothing can be predicted. */
+  candidates: readonly (Candidate & { seat: Pick<Seat, 'kind'> })[];
   plan: Pick<
     Plan,
     | 'ranks'
@@ -224,7 +226,8 @@ const degradationSentences = ({ plan }: Choice): string[] =>
       ];
 
 /** Fields that ask for what planning cannot weigh yet are never passed over in silence. */
-const noteSentences = ({ spec, model, plan, sharedNames, isUnnamed, engine }: Choice): string[] => {
+const noteSentences = (choice: Choice): string[] => {
+  const { spec, model, plan, sharedNames, isUnnamed, engine } = choice;
   const notes: string[] = [];
   if (sharedNames.length > 0) {
     const [verb, them] = sharedNames.length === 1 ? ['holds', 'it'] : ['hold', 'any of them'];
@@ -237,6 +240,7 @@ const noteSentences = ({ spec, model, plan, sharedNames, isUnnamed, engine }: Ch
       `Context is ${plan.contextLength} tokens, not ${spec.runtime.contextLength}: the model has ${model.maxPositions} positions.`,
     );
   }
+  notes.push(...unpredictedSentences(choice));
   const { promptTokens = 0, generatedTokens = 0 } = plan.predicted ?? {};
   if (promptTokens + generatedTokens > plan.contextLength) {
     notes.push(
@@ -272,6 +276,18 @@ const noteSentences = ({ spec, model, plan, sharedNames, isUnnamed, engine }: Ch
     notes.push('The folder has no weights: this can be planned, not started.');
   }
   return notes;
+};
+
+/** Why a GPU engine's plan has no speed. */
+const unpredictedSentences = ({ plan, engine, candidates }: Choice): string[] => {
+  const unknown = candidates.filter(({ seat }) => seat.kind === undefined);
+  if (plan.predicted || engine.runsOn !== 'AppleGPU' || unknown.length === 0) return [];
+  const names = unknown
+    .slice(0, 8)
+    .map(({ node }) => `${node.name} (${node.hardwareModel || '?'})`);
+  return [
+    `No speed is predicted: the catalogue does not know machine and chip of ${names.join(', ')}, or other nodes share their host; --catalogue adds machines and chips.`,
+  ];
 };
 
 const withSeparators = (value: number): string => value.toLocaleString('en-US');

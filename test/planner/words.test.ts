@@ -7,9 +7,9 @@ import type { PlanResult, Workload } from '../../src/planner/types.ts';
 import { GiB, node, profile, spec } from './builders.ts';
 import { catalogue } from './fleets.ts';
 
-const onMini = (hardwareModel: string, workload?: Workload): PlanResult =>
+const onMini = (hardwareModel: string, workload?: Workload, asked = spec()): PlanResult =>
   plan({
-    deployment: { namespace: 'default', name: 'm', spec: spec() },
+    deployment: { namespace: 'default', name: 'm', spec: asked },
     model: profile(10),
     nodes: [node('a', { hardwareModel, chip: '', engines: [], memoryBytes: 64 * GiB })],
     catalogue,
@@ -37,6 +37,16 @@ describe('what a plan says', () => {
       '9.2 tok/s in all',
       '9.2 tok/s in all',
     ]);
+  });
+
+  it('why no speed is predicted', () => {
+    const { runtime } = spec();
+    const withMLX = spec({ runtime: { ...runtime, name: 'MLX' } });
+    assert.match(
+      explained(onMini('Mac99,1', undefined, withMLX)),
+      /catalogue does not know machine and chip of a \(Mac99,1\)/,
+    );
+    assert.doesNotMatch(explained(onMini('Mac16,11')), /No speed is predicted/);
   });
 
   it('that a prompt is longer than what memory is planned for', () => {
