@@ -4,17 +4,15 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <cstdlib>
 #include <optional>
 #include <string_view>
 
 #include "mpi/host.h"
+#include "mpi/launcher.h"
+#include "mpi/variables.h"
 
 namespace espalier::mpi {
-namespace {
-
-using transport::LinkKind;
 
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
@@ -23,19 +21,9 @@ std::string variable(const char* name) {
 
 Status invalid(const std::string& message) { return Status::failure("InvalidArgument", message); }
 
-template <class Number>
-bool parseNumber(std::string_view text, Number& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size() && !text.empty();
-}
+namespace {
 
-/// Sets `number` if the variable is there.
-template <class Number>
-Status readNumber(const char* name, Number& number) {
-  const std::string text = variable(name);
-  if (text.empty() || parseNumber(text, number)) return Status::success();
-  return invalid(std::string(name) + " is \"" + text + "\", must be a whole number");
-}
+using transport::LinkKind;
 
 std::vector<std::string> parts(const std::string& text, char separator) {
   std::vector<std::string> all;
@@ -122,42 +110,49 @@ Status readMeetingPlace(const std::string& text, transport::GroupOptions& group)
   return Status::success();
 }
 
-/// A file named after mpirun's job, for ranks that it started on one host.
-Status fileOfJob(std::string& path) {
-  std::string job = variable("PMIX_NAMESPACE");
-  if (job.empty()) job = variable("OMPI_MCA_ess_base_jobid");
-  if (job.empty() || variable("OMPI_COMM_WORLD_LOCAL_SIZE") != variable("OMPI_COMM_WORLD_SIZE")) {
-    return invalid("mpirun has started ranks on several hosts: set ESPALIER_RENDEZVOUS to host:port of rank 0 and "
-                   "ESPALIER_SECRET_FILE on all of them (mpirun -x NAME)");
-  }
+/// Where the ranks of a job on one host meet.
+std::string fileOfJob(std::string job) {
   for (char& c : job) {
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_') c = '_';
   }
   std::string folder = variable("XDG_RUNTIME_DIR");
   if (folder.empty()) folder = variable("TMPDIR");
   if (folder.empty()) folder = "/tmp";
-  path = folder + "/espalier-" + std::to_string(geteuid()) + "-" + job + ".meeting";
-  return Status::success();
+  return folder + "/espalier-" + std::to_string(geteuid()) + "-" + job + ".meeting";
+}
+
+/// What the user says of this rank, before what a launcher does.
+Status readRank(Launch& launch) {
+  if (variable("ESPALIER_RANK").empty() && variable("ESPALIER_SIZE").empty()) {
+    const Status status = readLaunch(launch);
+    if (!status.ok() || launch.by != nullptr) return status;
+  }
+  for (const char* const name : {"ESPALIER_RANK", "ESPALIER_SIZE"}) {
+    if (variable(name).empty()) return invalid(std::string(name) + " is not set. " + environmentHelp());
+  }
+  const Status status = readNumber("ESPALIER_RANK", launch.rank);
+  return status.ok() ? readNumber("ESPALIER_SIZE", launch.size) : status;
 }
 
 Status readPlace(Environment& environment) {
+  Launch launch;
+  Status status = readRank(launch);
   transport::GroupOptions& group = environment.group;
-  const bool ofMpirun = variable("ESPALIER_RANK").empty() && variable("ESPALIER_SIZE").empty();
-  const char* const rankName = ofMpirun ? "OMPI_COMM_WORLD_RANK" : "ESPALIER_RANK";
-  const char* const sizeName = ofMpirun ? "OMPI_COMM_WORLD_SIZE" : "ESPALIER_SIZE";
-  for (const char* const name : {rankName, sizeName}) {
-    if (variable(name).empty()) return invalid(std::string(name) + " is not set. " + environmentHelp());
-  }
-  Status status = readNumber(rankName, group.rank);
-  if (status.ok()) status = readNumber(sizeName, group.size);
-  const std::string place = variable("ESPALIER_RENDEZVOUS");
+  group.rank = launch.rank;
+  group.size = launch.size;
   if (!status.ok() || group.size == 1) return status;
+  std::string place = variable("ESPALIER_RENDEZVOUS");
+  if (place.empty() && !launch.job.empty()) place = "file:" + fileOfJob(launch.job);
+  if (place.empty()) place = launch.place;
+  if (place.empty() && launch.by == nullptr) return invalid("ESPALIER_RENDEZVOUS is not set. " + environmentHelp());
+  if (place.empty()) {
+    return invalid(std::string(launch.by) + " has started ranks on several hosts: set ESPALIER_RENDEZVOUS to host:port "
+                   "of rank 0 and ESPALIER_SECRET_FILE on all of them");
+  }
   if (place.starts_with("file:")) {
     environment.meetingFile = place.substr(5);
     return status;
   }
-  if (place.empty() && ofMpirun) return fileOfJob(environment.meetingFile);
-  if (place.empty()) return invalid("ESPALIER_RENDEZVOUS is not set. " + environmentHelp());
   status = readMeetingPlace(place, group);
   return status.ok() ? readSecret(group.secret) : status;
 }
@@ -165,9 +160,10 @@ Status readPlace(Environment& environment) {
 }  // namespace
 
 Status readEnvironment(Environment& environment) {
-  for (const char* name : {"ESPALIER_RANK", "ESPALIER_SIZE", "ESPALIER_RENDEZVOUS", "OMPI_COMM_WORLD_RANK"}) {
+  for (const char* name : {"ESPALIER_RANK", "ESPALIER_SIZE", "ESPALIER_RENDEZVOUS"}) {
     environment.configured |= !variable(name).empty();
   }
+  environment.configured |= isLaunched();
   if (!environment.configured) return Status::success();
   transport::GroupOptions& group = environment.group;
   // A rank of mlx_lm.server idles in a collective until the next request: liveness alone ends a wait.
@@ -188,7 +184,7 @@ Status readEnvironment(Environment& environment) {
 
 std::string environmentHelp() {
   return "this process is no rank of a group yet. On one host, start it with \"espalier launch --ranks 2 -- "
-         "program …\" or with mpirun. On several, set for each rank ESPALIER_RANK, ESPALIER_SIZE, "
+         "program …\", mpirun or mlx.launch. On several, set for each rank ESPALIER_RANK, ESPALIER_SIZE, "
          "ESPALIER_RENDEZVOUS=host:port (rank 0 listens there) and ESPALIER_SECRET_FILE (the same content everywhere).";
 }
 

@@ -7,7 +7,7 @@ namespace espalier::mpi {
 
 /// What the environment says about this rank (docs/mlx.md lists the variables).
 struct Environment {
-  bool configured = false;  ///< false: no variable of ours or of mpirun is there
+  bool configured = false;  ///< false: no variable of ours or of a launcher is there
   transport::GroupOptions group;
   std::string meetingFile;  ///< not empty: the ranks are on one host and meet through this file
   bool wantsStats = false;

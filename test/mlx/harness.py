@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,6 +21,8 @@ SUFFIX = "dylib" if sys.platform == "darwin" else "so"
 LIBRARY = ROOT / f"native/build/libespalier_mpi.{SUFFIX}"
 # Compiled MLX functions would call the C++ compiler at run time.
 BASE = {"HF_HUB_OFFLINE": "1", "MLX_DISABLE_COMPILE": "1", "PYTHONUNBUFFERED": "1", "SPROUT": str(SPROUT)}
+# What a step that goes well may take on a machine with much else to do.
+PATIENCE_S = 600
 OURS = ("ESPALIER_", "OMPI_", "PMIX_", "MLX_")
 
 
@@ -99,7 +102,7 @@ class Ranks:
     def text(self):
         return "\n".join(f"[{r}] {line}" for r, lines in enumerate(self.lines) for line in lines)
 
-    def line(self, rank, start, seconds=60):
+    def line(self, rank, start, seconds=PATIENCE_S):
         """The rest of the first line of `rank` that begins with `start`; waits for it."""
         deadline = time.monotonic() + seconds
         with self._changed:
@@ -111,7 +114,7 @@ class Ranks:
                     raise AssertionError(f"rank {rank} did not print {start!r}:\n{self.text()}")
                 self._changed.wait(0.2)
 
-    def ends(self, rank, seconds=60):
+    def ends(self, rank, seconds=PATIENCE_S):
         """The exit code of `rank`, which must end by itself within `seconds`."""
         try:
             code = self.processes[rank].wait(seconds)
@@ -120,7 +123,7 @@ class Ranks:
         self._readers[rank].join(5)
         return code
 
-    def succeed(self, seconds=120):
+    def succeed(self, seconds=PATIENCE_S):
         deadline = time.monotonic() + seconds
         for rank in range(len(self.processes)):
             code = self.ends(rank, max(1, deadline - time.monotonic()))
@@ -129,21 +132,27 @@ class Ranks:
         return self
 
 
-def run(program, count, *args, seconds=120, **options):
+def run(program, count, *args, seconds=PATIENCE_S, **options):
     """Runs all ranks to their good end and returns their lines of output."""
     with Ranks(program, count, *args, **options) as ranks:
         return ranks.succeed(seconds).lines
 
 
+def without_place():
+    """Takes out of a rank's environment what the harness says of its place."""
+    return {"ESPALIER_RANK": "", "ESPALIER_SIZE": "", "ESPALIER_RENDEZVOUS": ""}
+
+
 def free_ports(count):
-    """Ports that nobody listens on just now."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Ports that nobody listens on just now, below those that Linux and macOS give to connections of others."""
+    ports = []
+    for port in random.sample(range(12_000, 30_000), 1_000):
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("127.0.0.1", port))
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise AssertionError(f"not {count} free ports among a thousand")
 
 
 class TestCase(unittest.TestCase):
