@@ -5,7 +5,7 @@ from harness import TestCase, run
 
 class Collectives(TestCase):
     def agree(self, ranks, **env):
-        for rank, lines in enumerate(run("collectives.py", ranks, env=env, seconds=240)):
+        for rank, lines in enumerate(run("collectives.py", ranks, env=env)):
             self.assertRegex(lines[-1], "^checks [0-9]{4}", f"rank {rank}: {lines}")
 
     def test_two_ranks_over_shared_memory(self):
@@ -23,7 +23,7 @@ class Collectives(TestCase):
     def test_four_ranks_on_two_hosts(self):
         """Two pairs that share memory, joined by TCP."""
         with_hosts = ["a", "a", "b", "b"]
-        lines = run("collectives.py", 4, seconds=240, per_rank=[{"ESPALIER_HOST_ID": h} for h in with_hosts])
+        lines = run("collectives.py", 4, per_rank=[{"ESPALIER_HOST_ID": h} for h in with_hosts])
         self.assertRegex(lines[0][-1], "^checks")
 
 

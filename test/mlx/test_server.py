@@ -5,7 +5,7 @@ import time
 import urllib.error
 import urllib.request
 
-from harness import SPROUT, Ranks, TestCase, free_ports
+from harness import PATIENCE_S, SPROUT, Ranks, TestCase, free_ports
 
 
 def ask(port, path, body):
@@ -14,7 +14,7 @@ def ask(port, path, body):
         json.dumps(body).encode(),
         {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=60) as response:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
         return json.load(response)
 
 
@@ -24,7 +24,7 @@ class Server(TestCase):
         question = {"messages": [{"role": "user", "content": "The old man"}], "max_tokens": 12}
         arguments = ("--model", SPROUT, "--port", port, "--temp", 0)
         with Ranks("mlx_lm.server", 2, *arguments) as group:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + PATIENCE_S
             while True:
                 try:
                     first = ask(port, "/v1/chat/completions", question)

@@ -3,11 +3,15 @@
 import os
 import time
 
-from group import mx, rank
-from mlx_lm import stream_generate
-from mlx_lm.utils import sharded_load
+from group import group, mx, rank
+from mlx_lm import load, stream_generate
+from mlx_lm.utils import dequantize_model
 
-model, tokenizer = sharded_load(os.environ["SPROUT"])
+# With quantised weights MLX takes the better part of a minute on a busy CPU for its first tokens.
+model, tokenizer = load(os.environ["SPROUT"])
+model = dequantize_model(model)
+model.set_dtype(mx.float32)
+model.shard(group)
 try:
     while True:
         for count, _ in enumerate(stream_generate(model, tokenizer, "The old man", max_tokens=200)):
