@@ -105,7 +105,10 @@ it('gives the same plan for the same fleet in any order', () => {
 
 const scoreOfPlan = (result: PlanResult, { spec }: FleetDeployment): number =>
   result.ok && result.plan.predicted
-    ? scoreOf(spec.objective, result.plan.predicted, result.plan.ranks.length)
+    ? scoreOf(spec.objective, result.plan.predicted, {
+        nodes: result.plan.ranks.length,
+        mode: result.plan.interconnectMode,
+      })
     : 0;
 
 /** Fails when the best plan for all of these nodes is worse than the best without the last of them. */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { profileOf } from '../../src/catalogue/profile.ts';
 import { plan } from '../../src/planner/plan.ts';
 import type { PlanInput, PlanNode, PlanOption } from '../../src/planner/types.ts';
 import type { ModelDeploymentSpec } from '../../src/resources/types.ts';
+import { configOf } from '../catalogue/published-models.ts';
 import { cabled, catalogue } from './fleets.ts';
 import { GiB, profile, spec } from './builders.ts';
 
@@ -58,6 +60,25 @@ describe('an option that lost says what would have to change:', () => {
     assert.deepEqual(
       withoutRDMA(optionsOn(nodes, { interconnect: { ...interconnect, mode: 'TCP' } })),
       [],
+    );
+  });
+
+  it('what waits for TCP, where a little more in all would cost each request much', () => {
+    const model = profileOf(configOf('Llama-3.3-70B'), {
+      quantization: { bits: 4, group_size: 64 },
+    });
+    const options = optionsOn(minis(2, []), {}, { model });
+    const [single, tensor] = ['Single', 'Tensor'].map((strategy) =>
+      options.find((option) => option.strategy === strategy && option.engine === 'MLX'),
+    );
+    assert.equal(single?.verdict, 'Chosen');
+    assert.ok(single.predicted && tensor?.predicted);
+    const [alone, both] = [single.predicted, tensor.predicted];
+    assert.ok(both.aggregateTokensPerSecond > alone.aggregateTokensPerSecond * 1.05);
+    assert.ok(both.decodeTokensPerSecond < alone.decodeTokensPerSecond * 0.7);
+    assert.match(
+      tensor.message,
+      /must bring 5 %, and the \d+ % of each token that waits for TCP counts half as long again/,
     );
   });
 

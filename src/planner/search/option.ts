@@ -1,6 +1,7 @@
 import { compareText } from '../eligibility.ts';
 import type { Rung } from '../ladder.ts';
 import {
+  describeDoubt,
   describeValue,
   describeValues,
   keepPerNode,
@@ -55,7 +56,9 @@ export const optionOf = (
   const predicted = appraise(placed, engagement.evaluator, links);
   const nodes = worldSize(placed.shape);
   const score = predicted
-    ? scoreOf(objective, predicted, nodes) / (1 + othersOn(placed)) ** 2 / turnsOf(nodes, crowd)
+    ? scoreOf(objective, predicted, { nodes, mode: placed.mode }) /
+      (1 + othersOn(placed)) ** 2 /
+      turnsOf(nodes, crowd)
     : 0;
   const label = shapeLabel(placed.shape);
   return { ...placed, engagement, degradedBy, label, predicted, score };
@@ -195,14 +198,16 @@ const whyNot = (
     return { reason: 'LessForObjective', message: `${message}: ${less} % less` };
   }
   const extra = worldSize(shape) - worldSize(chosen.shape);
+  const doubt = describeDoubt(objective, predicted, option.mode);
   return extra > 0
     ? {
         reason: 'NodesNotEarned',
-        message: `${message}: ${((share - 1) * 100).toFixed(0)} % more, but each of ${extra} more nodes must bring ${keepPerNode * 100} %`,
+        message: `${message}: ${((share - 1) * 100).toFixed(0)} % more, but each of ${extra} more nodes must bring ${keepPerNode * 100} %${doubt}`,
       }
     : {
         reason: 'LessForObjective',
-        message: share === 1 ? `${message}: ties go to less memory, then by name` : message,
+        message:
+          share === 1 ? `${message}: ties go to less memory, then by name` : `${message}${doubt}`,
       };
 };
 
