@@ -1,5 +1,5 @@
 import type { ConfigFields } from './config-fields.ts';
-import { unlimitedPositions } from './families/by-fields.ts';
+import { unlimitedPositions } from './families/common.ts';
 import type { LayerProfile } from './model-profile.ts';
 import type { SizedModel } from './profile.ts';
 import type { TensorFacts } from './safetensors-header.ts';

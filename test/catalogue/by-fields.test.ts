@@ -198,6 +198,28 @@ const models: [string, Record<string, unknown>, number, number][] = [
     20_480,
   ],
   [
+    'Mamba-Codestral-7B, which caches a state and nothing for a position',
+    {
+      model_type: 'mamba2',
+      hidden_size: 4096,
+      num_hidden_layers: 64,
+      state_size: 128,
+      n_groups: 8,
+      num_heads: 128,
+      head_dim: 64,
+      vocab_size: 32_768,
+      tie_word_embeddings: false,
+    },
+    7.29,
+    0,
+  ],
+  [
+    'Mamba-2.8B',
+    { model_type: 'mamba', hidden_size: 2560, num_hidden_layers: 64, vocab_size: 50_280 },
+    2.77,
+    0,
+  ],
+  [
     'StarCoder2-15B',
     of('starcoder2', [40, 6144, 48, 4, 49_152], { intermediate_size: 24_576 }),
     15.96,

@@ -170,7 +170,7 @@ it('every family is met by a published model, or is close kin of one that is', (
     'cohere, cohere2, deepseek_v2, gemma, gemma2, gemma4_text, gemma4_unified, gemma4_unified_text, minimax, ministral3, mistral, mistral3',
     'kimi_linear, olmo, olmo2, phi3, qwen2_5_vl, qwen2_moe, qwen2_vl, qwen3_5_moe_text, qwen3_5_text',
     'qwen3_vl, qwen3_vl_moe, step3p5, ernie4_5, glm4, granite, hunyuan_v1_dense, internlm2, internlm3',
-    'llama4, llama4_text, mimo, seed_oss, smollm3, falcon_h1, gemma3n, gemma3n_text',
+    'llama4, llama4_text, mimo, seed_oss, smollm3, falcon_h1, falcon_mamba, gemma3n, gemma3n_text, mamba, mamba2',
   ].flatMap((names) => names.split(', '));
   assert.deepEqual(
     Object.entries(families)

@@ -216,12 +216,12 @@ const wrongFolders: [
   [
     'of an unknown family without weights',
     {
-      ...configWith({ model_type: 'mamba', num_attention_heads: null }),
+      ...configWith({ model_type: 'novel', num_attention_heads: null }),
       'model.safetensors': undefined,
     },
     'UnsupportedArchitecture',
     'config.json',
-    /"mamba" is not known, .*num_attention_heads.* headers of its weights, which are not there/,
+    /"novel" is not known, .*num_attention_heads.* headers of its weights, which are not there/,
   ],
   [
     'with a tensor of another shape',

@@ -2,15 +2,12 @@ import type { ConfigFields } from '../config-fields.ts';
 import type { ModelShape } from '../model-shape.ts';
 import { groupedQueryAttention } from './attention.ts';
 import type { MixerShape } from './attention.ts';
-import { commonShape, layerOf } from './common.ts';
+import { commonShape, layerOf, unlimitedPositions } from './common.ts';
 import { underUsualNames } from './field-names.ts';
 import { latentAttention } from './latent.ts';
 import { gatedDelta, lightningAttention, mamba1, mamba2, shortConvolution } from './linear.ts';
 import { gatedMlp, routedMlp } from './mlp.ts';
 import type { MlpShape } from './mlp.ts';
-
-/** Where a file says nothing, as much context is planned for as is asked for. */
-export const unlimitedPositions = 2 ** 24;
 
 /** MLPs of up and down alone. */
 const ungated = new Set([
@@ -97,8 +94,9 @@ const kindOf = (fields: ConfigFields, index: number): unknown => {
 };
 
 const attention = (fields: ConfigFields, index: number): MixerShape => {
-  const isLatent =
-    fields.given('kv_lora_rank') !== undefined && fields.given('qk_nope_head_dim') !== undefined;
+  const isLatent = ['kv_lora_rank', 'qk_nope_head_dim', 'v_head_dim'].every(
+    (key) => fields.given(key) !== undefined,
+  );
   return isLatent
     ? latentAttention(fields, `model.layers.${index}.self_attn`, fields.integer('hidden_size'))
     : groupedQueries(fields, index);

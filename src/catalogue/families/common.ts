@@ -4,6 +4,9 @@ import type { LayerShape, ModelShape } from '../model-shape.ts';
 import type { MixerShape } from './attention.ts';
 import type { MlpShape } from './mlp.ts';
 
+/** Where a file says nothing, or nothing limits it, as much context is planned for as is asked for. */
+export const unlimitedPositions = 2 ** 24;
+
 /** What almost every family has, by the names that almost every config.json uses. */
 export const commonShape = (
   fields: ConfigFields,

@@ -7,6 +7,7 @@ import { deepseek } from './deepseek.ts';
 import { cohere, cohere2, glm4, llama, mistral, olmo2, qwen2, qwen3, seedOss } from './dense.ts';
 import { gemma, gemma3n, gemma4 } from './gemma.ts';
 import { kimiLinear } from './kimi-linear.ts';
+import { mamba } from './mamba.ts';
 import { glm4Moe, gptOss, llama4, minimax, mixtral, qwen2Moe, qwen3Moe, step } from './moe.ts';
 import { nemotronH } from './nemotron.ts';
 import { qwenNext } from './qwen-next.ts';
@@ -35,6 +36,7 @@ export const families: Readonly<Record<string, Family>> = {
   exaone4: byFields,
   falcon: byFields,
   falcon_h1: falconH1,
+  falcon_mamba: mamba,
   gemma,
   gemma2: gemma,
   gemma3: gemma,
@@ -73,6 +75,8 @@ export const families: Readonly<Record<string, Family>> = {
   llama,
   llama4,
   llama4_text: llama4,
+  mamba,
+  mamba2: mamba,
   mimo: qwen2,
   minicpm: byFields,
   minimax: byFields,
