@@ -11,8 +11,10 @@ export interface LayerRange {
 export const partitionLayers = (layers: number, stages: number): LayerRange[] => {
   const share = Math.floor(layers / stages);
   const odd = layers % stages;
-  return Array.from({ length: stages }, (_, stage) => {
+  const ranges: LayerRange[] = [];
+  for (let stage = 0; stage < stages; stage += 1) {
     const firstLayer = stage * share + Math.min(stage, odd);
-    return { firstLayer, endLayer: firstLayer + share + (stage < odd ? 1 : 0) };
-  });
+    ranges.push({ firstLayer, endLayer: firstLayer + share + (stage < odd ? 1 : 0) });
+  }
+  return ranges;
 };

@@ -10,6 +10,7 @@ import { launchFactor } from './generation.ts';
 import { restSize } from '../shapes.ts';
 import { sumLayers } from './model-sums.ts';
 import type { LayerSums, Load } from './model-sums.ts';
+import { chipsOf } from './option.ts';
 import type { PerformanceOption, PerformanceStage } from './option.ts';
 
 /** Milliseconds of one step of decoding, which gives each sequence one token. */
@@ -38,8 +39,8 @@ export const stepTime = (
   const { model, engine, stages, hop } = option;
   const load = { rows, context, cacheElementBytes: engine.kvElementBytes };
   const total = { weightsMs: 0, cacheMs: 0, layersMs: 0, exchangeMs: 0 };
-  for (const [index, stage] of stages.entries()) {
-    const last = index === stages.length - 1;
+  for (const stage of stages) {
+    const last = stage === stages.at(-1);
     const time = stageStep(option, kernels, { stage, load, last });
     total.weightsMs += time.weightsMs;
     total.cacheMs += time.cacheMs;
@@ -65,7 +66,7 @@ const stageStep = (
   const sums = sumLayers(model, stage.layers, load);
   const work = rankWork(option, sums, { rows: load.rows, last });
   let slowest: StepTime | undefined;
-  for (const { chip } of stage.ranks) {
+  for (const chip of chipsOf(stage)) {
     const time = rankStep(work, sums, { chip, kernels, option, rows: load.rows, last });
     if (!slowest || totalMs(time) > totalMs(slowest)) slowest = time;
   }
@@ -102,11 +103,11 @@ export const waitingMs = (option: PerformanceOption, kernels: EnginePerformance)
 const synchronizationMs = (
   { tensorSize, fastSynch = true, performance }: PerformanceOption,
   { decode }: EnginePerformance,
-  { ranks }: PerformanceStage,
+  stage: PerformanceStage,
 ): number =>
   fastSynch || tensorSize < 2
     ? 0
-    : Math.max(...ranks.map(({ chip }) => chipLaunchFactor(chip, decode, performance))) *
+    : Math.max(...chipsOf(stage).map((chip) => chipLaunchFactor(chip, decode, performance))) *
       (decode.synchronizationMicroseconds / 1e3);
 
 /** How long launches take beside one M4 die. */

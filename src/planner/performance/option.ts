@@ -31,3 +31,10 @@ export interface PerformanceStage {
   layers: LayerRange;
   ranks: readonly { chip: ChipFacts; machine?: MachineFacts }[];
 }
+
+/** Of the ranks, those next to each other once: equals take equally long. */
+export const chipsOf = ({ ranks }: PerformanceStage): ChipFacts[] => {
+  const chips: ChipFacts[] = [];
+  for (const { chip } of ranks) if (chip !== chips.at(-1)) chips.push(chip);
+  return chips;
+};

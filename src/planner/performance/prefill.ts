@@ -7,6 +7,7 @@ import { generationOf, launchFactor } from './generation.ts';
 import { allReduceMilliseconds, hopMilliseconds } from './exchange.ts';
 import { endOfCachedLayers, sumLayers } from './model-sums.ts';
 import type { LayerSums } from './model-sums.ts';
+import { chipsOf } from './option.ts';
 import type { PerformanceOption, PerformanceStage } from './option.ts';
 
 /**
@@ -96,8 +97,8 @@ const stageBatchMs = (
   };
   const sums = sumLayers(model, computedLayers(option, kernels, stage), load);
   const slowest = Math.max(
-    ...stage.ranks.map(
-      ({ chip }) =>
+    ...chipsOf(stage).map(
+      (chip) =>
         computeMs(sums, { chip, kernels, rows, tensorSize, rest }) +
         readMs(sums, { chip, kernels, tensorSize, rest }) +
         launchMs(sums, { chip, kernels: kernels.decode, option, last }) +

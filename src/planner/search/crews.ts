@@ -57,8 +57,8 @@ function* roomiestOf(lines: readonly Line[]): Generator<Team> {
   for (;;) {
     let best: Team | undefined;
     let from = -1;
-    for (const [index, line] of lines.entries()) {
-      const team = line[taken[index] ?? 0];
+    for (let index = 0; index < lines.length; index += 1) {
+      const team = lines[index]?.[taken[index] ?? 0];
       if (!team || (best && byRoom(best, team) <= 0)) continue;
       best = team;
       from = index;

@@ -112,12 +112,12 @@ const correctionOn = (
   return correctionFor(corrections, about);
 };
 
-/** Built in loops, for search asks very often. */
+/** One flat text made at once, for search asks very often. */
 const keyOf = ({ tensorSize, expertSize = 1, ranges, kinds, link, hop }: Staffing): string => {
-  let key = `${tensorSize}/${expertSize}/${linkKey(link)}/${linkKey(hop)}/`;
-  for (const { endLayer } of ranges) key += `${endLayer}:`;
-  for (const { id } of kinds) key += `${id},`;
-  return key;
+  const parts = [tensorSize, expertSize, linkKey(link), linkKey(hop)];
+  for (const { endLayer } of ranges) parts.push(endLayer);
+  for (const { id } of kinds) parts.push(id);
+  return parts.join();
 };
 
 const linkKey = (link: LinkFacts | undefined): string =>

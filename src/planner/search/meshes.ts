@@ -151,10 +151,10 @@ const memberKey = ({ members }: Mesh): string => members.map(({ seat }) => seat.
 
 /** No two meshes have the same members. */
 const compareMembers = (a: Mesh, b: Mesh): number => {
-  for (const [index, { seat }] of a.members.entries()) {
-    const other = b.members[index];
-    if (!other) return 1;
-    if (other.seat.index !== seat.index) return seat.index - other.seat.index;
+  const both = Math.min(a.members.length, b.members.length);
+  for (let index = 0; index < both; index += 1) {
+    const difference = (a.members[index]?.seat.index ?? 0) - (b.members[index]?.seat.index ?? 0);
+    if (difference !== 0) return difference;
   }
   return a.members.length - b.members.length;
 };

@@ -127,23 +127,38 @@ const bestInMeshes = (
     const members = pick(idle, size, slowest, needBytes);
     if (members) return { members, mesh, isShared: false };
   }
-  let best: Found | undefined;
-  for (const mesh of busy.slice(0, mostBusy)) {
-    if (mesh.freeBytes < size * needBytes) break;
+  let best: (Found & Crowd) | undefined;
+  for (let tried = 0; tried < Math.min(mostBusy, busy.length); tried += 1) {
+    const mesh = busy[tried];
+    if (!mesh || mesh.freeBytes < size * needBytes) break;
     const members = pick(mesh.members, size, slowest, needBytes);
-    if (members && !(best && byCrowd(best.members, members) <= 0)) {
-      best = { members, mesh, isShared: true };
-    }
+    if (!members) continue;
+    const crowd = crowdOf(members);
+    if (best && byCrowd(best, crowd) <= 0) continue;
+    best = { members, mesh, isShared: true, ...crowd };
+    // Idle ones alone were not enough, so there is no smaller crowd.
+    if (crowd.groups <= 1 && crowd.siblings === 0) break;
   }
   return best;
 };
 
-const byCrowd = (a: readonly Placeable[], b: readonly Placeable[]): number =>
-  Math.max(...a.map(({ groups }) => groups)) - Math.max(...b.map(({ groups }) => groups)) ||
-  sumOf(a) - sumOf(b);
+interface Crowd {
+  /** Of others, on the busiest of the nodes. */
+  groups: number;
+  /** On all of them. */
+  siblings: number;
+}
 
-const sumOf = (members: readonly Placeable[]): number =>
-  members.reduce((sum, { siblings }) => sum + siblings, 0);
+const crowdOf = (members: readonly Placeable[]): Crowd => {
+  const crowd = { groups: 0, siblings: 0 };
+  for (const { groups, siblings } of members) {
+    crowd.groups = Math.max(crowd.groups, groups);
+    crowd.siblings += siblings;
+  }
+  return crowd;
+};
+
+const byCrowd = (a: Crowd, b: Crowd): number => a.groups - b.groups || a.siblings - b.siblings;
 
 /**
  * Members of the slowest kind first: a faster one would only wait for it. Then idle ones, roomy ones, by name. They

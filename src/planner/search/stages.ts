@@ -85,6 +85,8 @@ const byBottleneck = (
   return best;
 };
 
+const noRoom: StageRoom = { speed: 0, freeBytes: 0 };
+
 /** Each stage takes, in order, as many layers as time and memory allow, and leaves one to each that follows. */
 const fill = (
   rooms: readonly StageRoom[],
@@ -94,7 +96,8 @@ const fill = (
 ): LayerRange[] | undefined => {
   const counts: number[] = [];
   let placed = 0;
-  for (const [stage, { speed, freeBytes }] of rooms.entries()) {
+  for (let stage = 0; stage < rooms.length; stage += 1) {
+    const { speed, freeBytes } = rooms[stage] ?? noRoom;
     const firstLayer = placed;
     const left = layers - placed - (rooms.length - stage - 1);
     const inTime = Math.min(left, Math.floor(time * speed * (1 + 1e-9)));

@@ -17,6 +17,7 @@ export interface Team {
 /** Teams of one make, the roomiest first. */
 export type Line = readonly Team[];
 
+/** Members with the fastest kind first. */
 export const teamOf = (members: Placeable[], mode: Team['mode']): Team => {
   const ids: number[] = [];
   let speed = Infinity;
@@ -27,7 +28,7 @@ export const teamOf = (members: Placeable[], mode: Team['mode']): Team => {
     ids.push(seat.kind.id);
     speed = Math.min(speed, seat.kind.chip.memoryBandwidthGBps);
   }
-  ids.sort((a, b) => a - b);
+  ids.reverse();
   const make = ids.join();
   return { members, mode, make, slowest: ids[0] ?? 0, speed, freeBytes, likeness: undefined };
 };

@@ -50,10 +50,10 @@ export const createLinkTable = (
     { step, end }: { step: number; end: (rank: number) => number },
   ): LinkFacts | undefined => {
     let worst: LinkFacts | undefined;
-    for (const [rank, left] of nodes.entries()) {
+    for (let rank = 0; rank < nodes.length; rank += 1) {
       const last = Math.min(end(rank), nodes.length);
       for (let other = rank + step; other < last; other += step) {
-        const link = between(left, nodes[other] ?? left);
+        const link = between(nodes[rank] ?? 0, nodes[other] ?? 0);
         if (!link) return undefined;
         if (link !== worst && (!worst || isSlower(link, worst))) worst = link;
       }
