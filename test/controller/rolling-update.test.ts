@@ -73,6 +73,27 @@ test('a partition holds the groups below it at their revision, restarts included
   assert.deepEqual(contexts(world), [2048, 2048, 2048]);
 });
 
+test('a group that a partition keeps old fails on its own account: nothing goes back for it', async () => {
+  const keepsFirst = (partition: number, contextLength: number) => ({
+    ...withRollback(contextLength),
+    strategy: { ...rolling({ partition }, contextLength).strategy, onFailure: 'Rollback' as const },
+  });
+  const world = await rolledOut(['a', 'b', 'c'], keepsFirst(0, 1024));
+  const first = groups(world)[0]?.revision ?? '';
+  world.state.applyDeployment('m', keepsFirst(1, 2048));
+  await world.runUntil('partly', () => world.isReady('m'));
+  world.fleet.poison.set(first, { code: 'RankExited', message: 'no', terminal: false });
+  killGroup(world, 0);
+  await world.runUntil('stalled', () => world.summary('m', 'Stalled') !== undefined);
+  await world.run(20);
+  assert.equal(world.deployment('m').status.failedRevision, undefined);
+  assert.deepEqual(contexts(world).slice(1), [2048, 2048]);
+
+  world.state.applyDeployment('m', keepsFirst(0, 2048));
+  await world.runUntil('all', () => world.isReady('m'));
+  assert.deepEqual(contexts(world), [2048, 2048, 2048]);
+});
+
 test('old groups that do not serve are replaced at once, however many may be missing', async () => {
   const world = await rolledOut(['a', 'b', 'c'], rolling({}, 1024));
   const bad = rolling({ maxUnavailable: 3 }, 2048);

@@ -200,6 +200,10 @@ export const play = async (setup: Setup, moves: readonly Move[]): Promise<void> 
   await converge(world, model);
 };
 
+const restartNow = ({ clock }: Harness) => ({
+  restartTime: `${clock.now().toISOString().slice(0, 19)}Z`,
+});
+
 const contextOf = (contextLength: number) => ({ runtime: { ...spec().runtime, contextLength } });
 
 const carryOut = (command: Command, world: Harness, model: Model): void => {
@@ -215,7 +219,7 @@ const carryOut = (command: Command, world: Harness, model: Model): void => {
     case 'resume':
       return model.ask({ paused: false });
     case 'restart':
-      return model.ask({ restartTime: `${world.clock.now().toISOString().slice(0, 19)}Z` });
+      return model.ask(restartNow(world));
     case 'scale':
       return model.ask({ replicas: command.replicas });
     case 'strategy':
@@ -270,6 +274,8 @@ const converge = async (world: Harness, model: Model): Promise<void> => {
     runtime: isBroken ? { ...runtime, contextLength: 512 } : runtime,
     minReadySeconds: model.spec.minReadySeconds + 1,
     strategy: { ...strategy, rollingUpdate: { ...strategy.rollingUpdate, partition: 0 } },
+    // What failed, if only for what fate did, is not tried again by itself.
+    ...(world.deployment('m').status.failedRevision ? restartNow(world) : {}),
   });
   for (let step = 0; step < limitSeconds * 2 && !world.isReady('m'); step += 1) {
     await world.run(0.5);

@@ -1,7 +1,7 @@
 import type { ErrorKind } from '../../base/errors.ts';
 import type { PlanResult } from '../../planner/types.ts';
 import type { GroupStatus, ModelDeployment } from '../../resources/types.ts';
-import { isAvailable, isOutdated } from '../groups/rollout.ts';
+import { isAvailable, isHeldBack, isOutdated } from '../groups/rollout.ts';
 import { deadlineInMs, unfinished } from './progress.ts';
 import type { Progress } from './progress.ts';
 import type { FailedRevision } from './rollback.ts';
@@ -40,7 +40,7 @@ export interface Verdict {
   updated: GroupStatus[];
   /** It is rolled out, and nothing is Stalled. */
   isComplete: boolean;
-  /** Why the rollout cannot succeed, if that is because of its groups. */
+  /** Why the rollout cannot succeed, if that is because of groups that it moves. */
   failure?: Why;
   /** Nothing goes on without the user, or for too long. */
   stalled?: Why;
@@ -77,8 +77,13 @@ export const judge = (input: JudgeInput): Verdict => {
   const ready = groups.filter(({ state }) => state === 'Ready');
   const available = ready.filter((group) => isAvailable(group, spec, now));
   const updated = groups.filter(({ revision }) => revision === updateRevision);
-  const failure = failedGroup(input) ?? deadlineExceeded(input);
-  const stalled = metadata.deletionTimestamp ? undefined : stall(input, failure);
+  const failure = failureOf(
+    input,
+    groups.filter((group) => !isKeptOld(group, input)),
+  );
+  const stalled = metadata.deletionTimestamp
+    ? undefined
+    : stall(input, failure ?? failureOf(input, groups));
   const isComplete = !stalled && isRolledOut(input);
   const base = { wanted, ready, available, updated, isComplete, ...(failure ? { failure } : {}) };
   if (isComplete) return base;
@@ -106,7 +111,14 @@ const impossiblePlan = ({ deployment, placements }: JudgeInput): Why | undefined
   return undefined;
 };
 
-const failedGroup = ({ groups }: JudgeInput): Why | undefined => {
+/** What becomes of it says nothing of the revision that spec asks for. */
+const isKeptOld = (group: GroupStatus, { deployment, updateRevision }: JudgeInput): boolean =>
+  isHeldBack(group, deployment.spec) && group.revision !== updateRevision;
+
+const failureOf = (input: JudgeInput, groups: readonly GroupStatus[]): Why | undefined =>
+  failedGroup(groups) ?? deadlineExceeded(input, groups);
+
+const failedGroup = (groups: readonly GroupStatus[]): Why | undefined => {
   const failed =
     groups.find(({ state }) => state === 'Failed') ??
     groups.find(({ state, after }) => state === 'Stopping' && after === 'Hold');
@@ -115,9 +127,9 @@ const failedGroup = ({ groups }: JudgeInput): Why | undefined => {
   return { reason, message: `group ${index}: ${message}` };
 };
 
-const deadlineExceeded = (input: JudgeInput): Why | undefined => {
+const deadlineExceeded = (input: JudgeInput, groups: readonly GroupStatus[]): Why | undefined => {
   const { spec } = input.deployment;
-  const late = unfinished(input);
+  const late = unfinished({ ...input, groups });
   if (late.length === 0 || deadlineInMs(spec, input, input.now) > 0) return undefined;
   const what = (late.find(({ state }) => state !== 'Ready') ?? late[0])!;
   const text = `group ${what.index} is ${what.state}, ${what.message ?? what.reason ?? ''}`;
