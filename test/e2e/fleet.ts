@@ -18,8 +18,8 @@ import { fetchReports } from '../../src/cli/reports.ts';
 import type { NodeReport, RankReport } from '../../src/nodedoc/types.ts';
 import type { ClusterNode, Condition, ModelDeployment } from '../../src/resources/types.ts';
 import { openReadOnly } from '../../src/store/directory/read-only.ts';
-import { freePort } from '../../src/cli/quickstart/ports.ts';
 import { eventually } from '../support/eventually.ts';
+import { restartablePort } from '../support/restartable-port.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const main = join(root, 'src/cli/main.ts');
@@ -60,7 +60,7 @@ export class Fleet {
   }
 
   static async create(): Promise<Fleet> {
-    return new Fleet({ hub: await freePort(), router: await freePort() });
+    return new Fleet({ hub: await restartablePort(), router: await restartablePort() });
   }
 
   get stateDirectory(): string {
@@ -169,20 +169,20 @@ export class Fleet {
     return (await this.ranks()).flatMap(({ rank }) => rank.pid ?? []);
   }
 
-  /** A short greedy completion; the HTTP status tells what happened. Never waits longer than 15 s. */
+  /** A short greedy completion; the HTTP status tells what happened. Never waits longer than 60 s. */
   async complete(model: string, body: Record<string, unknown> = {}): Promise<Response> {
     return fetch(`${this.routerUrl}/v1/completions`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ model, prompt: 'Once', max_tokens: 4, temperature: 0, ...body }),
-      signal: AbortSignal.timeout(15_000),
+      signal: AbortSignal.timeout(60_000),
     });
   }
 
   /** Stdout of a command that looks at this fleet's state. Throws when it fails. */
   async espalier(...args: string[]): Promise<string> {
     const command = [main, ...args, '--state-dir', this.stateDirectory];
-    const options = { cwd: root, timeout: 30_000, killSignal: 'SIGKILL' } as const;
+    const options = { cwd: root, timeout: 90_000, killSignal: 'SIGKILL' } as const;
     return (await promisify(execFile)(process.execPath, command, options)).stdout;
   }
 

@@ -116,7 +116,7 @@ test('a taken port is named, and the hub binds to nothing but loopback', async (
     run(
       process.execPath,
       [main, 'up', '-d', join(fleet.folder, 'yaml'), '--state-dir', state, ...args],
-      { timeout: 20_000, killSignal: 'SIGKILL' },
+      { timeout: 90_000, killSignal: 'SIGKILL' },
     );
   await assert.rejects(up('--hub-port', '0', '--router-port', String(port)), {
     code: 1,
@@ -149,7 +149,7 @@ test('a second control plane over the same state is refused and names the first'
         '--router-port',
         '0',
       ],
-      { timeout: 20_000, killSignal: 'SIGKILL' },
+      { timeout: 90_000, killSignal: 'SIGKILL' },
     ),
     { code: 1, stderr: /pid \d+.*StateLocked/ },
   );

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { freePort } from '../../src/cli/quickstart/ports.ts';
 import { eventually } from '../support/eventually.ts';
+import { restartablePort } from '../support/restartable-port.ts';
 
 /** What the image holds, laid out by the COPY lines of its last stage. */
 const folder = mkdtempSync(join(tmpdir(), 'espalier-image-'));
@@ -39,13 +39,13 @@ test('the image’s command has help, without an addon', async () => {
   const { stdout } = await promisify(execFile)(
     process.execPath,
     [...withoutAddons, 'operator', '--help'],
-    { cwd: folder, timeout: 30_000 },
+    { cwd: folder, timeout: 90_000 },
   );
   assert.match(stdout, /espalier operator/);
 });
 
 test('the operator of the image starts without an addon, alive and not ready while no API server answers', async () => {
-  const port = await freePort();
+  const port = await restartablePort();
   const kubeconfig = join(folder, 'config');
   writeFileSync(
     kubeconfig,
@@ -63,7 +63,7 @@ test('the operator of the image starts without an addon, alive and not ready whi
   try {
     const url = `http://127.0.0.1:${port}`;
     await eventually('it is alive', async () => (await fetch(`${url}/healthz`)).ok, {
-      timeoutMs: 30_000,
+      timeoutMs: 90_000,
     }).catch((error: unknown) => {
       throw new Error(log.join(''), { cause: error });
     });

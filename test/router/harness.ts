@@ -61,16 +61,6 @@ export const startUpstream = async (
   return upstream;
 };
 
-/** A port where nothing listens. */
-export const closedPort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-};
-
 export const route = (urls: string[], overrides: Partial<Route> = {}): Route => ({
   namespace: 'default',
   name: 'sprout',
@@ -102,6 +92,8 @@ export const startRouter = async (
     clock: systemClock,
     drainMs: 300,
     ...options,
+    // The others are long enough by themselves.
+    deadlines: { connectMs: 60_000, ...options.deadlines },
   });
   const { port } = await router.listen();
   context.after(async () => router.close());

@@ -14,6 +14,7 @@ import type { Hub } from '../../src/hub/hub.ts';
 import type { NodeReport, RankAssignment, RankReport } from '../../src/nodedoc/types.ts';
 import { eventually } from './eventually.ts';
 import { nodeDocument } from './node-documents.ts';
+import { restartablePort } from './restartable-port.ts';
 import { testEngine } from './test-engine.ts';
 
 /** Short periods; limits that a busy machine must not run into stay long. */
@@ -76,7 +77,8 @@ export const daemonFixture = async (context: TestContext): Promise<Fixture> => {
     );
     await rm(dataDirectory, { recursive: true, force: true });
   });
-  const { hub, hubUrl } = await startHub(context);
+  // Some tests close this hub and start another one in its place.
+  const { hub, hubUrl } = await startHub(context, { port: await restartablePort() });
   const report = () => hub.latest('mac-1')?.report;
   const rank = (id?: string) => report()?.ranks.find((one) => id === undefined || one.id === id);
   return {

@@ -6,9 +6,10 @@ import { kubeTestPath } from '../../../scripts/setup/kube-test.ts';
 import { createAuthority } from '../../support/certificates.ts';
 import type { Certificate } from '../../support/certificates.ts';
 import { eventually } from '../../support/eventually.ts';
+import { restartablePort } from '../../support/restartable-port.ts';
 import { send } from './request.ts';
 import type { ApiAnswer } from './request.ts';
-import { RestartableProcess, restartablePort } from './processes.ts';
+import { RestartableProcess } from './processes.ts';
 
 const readyTimeoutMs = 90_000;
 

@@ -6,8 +6,9 @@ import { fetchReports } from '../../../src/cli/reports.ts';
 import type { RankReport } from '../../../src/nodedoc/types.ts';
 import type { ModelDeployment } from '../../../src/resources/types.ts';
 import { eventually } from '../../support/eventually.ts';
+import { restartablePort } from '../../support/restartable-port.ts';
 import type { ApiServer } from './api-server.ts';
-import { RestartableProcess, restartablePort } from './processes.ts';
+import { RestartableProcess } from './processes.ts';
 
 /** Longer than a rank's own grace. */
 const stopGraceMs = 30_000;

@@ -1,21 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { root } from '../../../scripts/setup/step.ts';
-import { freePort } from '../../../src/cli/quickstart/ports.ts';
-
-/**
- * A free port that stays this server's while it is down between a kill and a restart: from below the ports that
- * the kernel gives to outgoing connections.
- */
-export const restartablePort = async (): Promise<number> => {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const wanted = randomInt(20_000, 32_000);
-    if ((await freePort(wanted)) === wanted) return wanted;
-  }
-  throw new Error('no free port between 20000 and 32000 in 100 attempts');
-};
 
 const restartDelayMs = 500;
 

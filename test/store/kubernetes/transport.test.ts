@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -125,16 +125,22 @@ test('what a failing plugin printed is in no message', async (t) => {
 test('a plugin that hangs is given up', async (t) => {
   const path = folder(t);
   const clock = fakeClock();
+  const pidFile = join(path, 'pid');
+  const hang = `fs.writeFileSync(${JSON.stringify(pidFile)}, String(process.pid)); setInterval(() => {}, 1000)`;
   const exec = {
     apiVersion: 'client.authentication.k8s.io/v1',
     command: process.execPath,
-    args: ['-e', 'setTimeout(() => undefined, 500)'],
+    args: ['-e', hang],
   };
   const kubeconfig = writeConfig(path, 'http://127.0.0.1:1', { exec });
   const connection = createApiConnection({ kubeconfig, clock });
   t.after(async () => connection.close());
   const refused = assert.rejects(bodyOf(connection, '/x'), /did not answer within 30 s/);
-  await clock.settle();
+  const pid = await eventually(
+    'the plugin runs',
+    () => Number(readFileSync(pidFile, 'utf8')) || undefined,
+  );
+  t.after(() => process.kill(pid));
   await clock.advance(30_000);
   await refused;
 });
