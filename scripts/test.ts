@@ -31,7 +31,7 @@ const files = globSync(
   // What needs an API server runs under `npm run test:kubernetes`, which builds one.
   { cwd: root, exclude: paths.length === 0 ? ['test/kubernetes/**'] : [] },
 );
-const tests = ['--test', '--test-concurrency=2', '--test-timeout=180000', ...files.toSorted()];
+const tests = ['--test', '--test-concurrency=2', '--test-timeout=600000', ...files.toSorted()];
 if (process.env['CI']) {
   const gate = ['--check-coverage', '--lines', '85', '--reporter', 'text-summary', '--src', 'src'];
   runStep('Tests', bin('c8'), [...gate, '--include', 'src/**', process.execPath, ...tests]);

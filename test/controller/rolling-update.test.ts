@@ -73,11 +73,12 @@ test('a partition holds the groups below it at their revision, restarts included
   assert.deepEqual(contexts(world), [2048, 2048, 2048]);
 });
 
+const keepsFirst = (partition: number, contextLength: number): ModelDeploymentSpec => ({
+  ...withRollback(contextLength),
+  strategy: { ...rolling({ partition }, contextLength).strategy, onFailure: 'Rollback' },
+});
+
 test('a group that a partition keeps old fails on its own account: nothing goes back for it', async () => {
-  const keepsFirst = (partition: number, contextLength: number) => ({
-    ...withRollback(contextLength),
-    strategy: { ...rolling({ partition }, contextLength).strategy, onFailure: 'Rollback' as const },
-  });
   const world = await rolledOut(['a', 'b', 'c'], keepsFirst(0, 1024));
   const first = groups(world)[0]?.revision ?? '';
   world.state.applyDeployment('m', keepsFirst(1, 2048));

@@ -5,7 +5,7 @@ import { eventually } from '../support/eventually.ts';
 import { deploymentYaml, Fleet, nodeYaml } from './fleet.ts';
 
 /** Longer than any step of the test; answers end when the test says so, not before. */
-const patientMs = 120_000;
+const patientMs = 180_000;
 let fleet: Fleet;
 
 const yaml = (contextLength: number, drainTimeoutSeconds: number): string =>

@@ -144,7 +144,7 @@ export class Fleet {
   async ready(
     name: string,
     also: (deployment: ModelDeployment) => boolean = () => true,
-    timeoutMs = 60_000,
+    timeoutMs = 180_000,
   ): Promise<ModelDeployment> {
     return eventually(
       `${name} Ready`,

@@ -8,10 +8,10 @@ import type {
 
 /** Deadlines that a test never meets by accident on a slow machine. */
 const patientDeadlines: PhaseDeadlines = {
-  stageMs: 30_000,
-  loadMs: 30_000,
-  rendezvousMs: 30_000,
-  canaryMs: 30_000,
+  stageMs: 90_000,
+  loadMs: 90_000,
+  rendezvousMs: 90_000,
+  canaryMs: 90_000,
   stopGraceMs: 5_000,
 };
 

@@ -78,10 +78,10 @@ export const assignmentOf = (shape: GroupShape, rank: number, address: string | 
     interconnectMode: worldSize === 1 ? 'None' : 'TCP',
     rendezvous: { address, secret: 'test-secret-6b1f' },
     deadlines: {
-      stageMs: 10_000,
-      loadMs: 20_000,
-      rendezvousMs: 20_000,
-      canaryMs: 10_000,
+      stageMs: 90_000,
+      loadMs: 90_000,
+      rendezvousMs: 90_000,
+      canaryMs: 90_000,
       stopGraceMs: shape.stopGraceMs ?? 4000,
     },
   } satisfies RankAssignment;
@@ -111,14 +111,10 @@ export const startRank = async (
     exit,
     status: async () => engine.readStatus(runDirectory),
     reaches: async (phase) => {
-      const status = await eventually(
-        `rank ${assignment.rank} is ${phase}`,
-        async () => {
-          const now = await engine.readStatus(runDirectory);
-          return now?.phase === phase || now?.phase === 'Failed' ? now : child.exitCode !== null;
-        },
-        { timeoutMs: 20_000 },
-      );
+      const status = await eventually(`rank ${assignment.rank} is ${phase}`, async () => {
+        const now = await engine.readStatus(runDirectory);
+        return now?.phase === phase || now?.phase === 'Failed' ? now : child.exitCode !== null;
+      });
       if (status !== true && status.phase === phase) return status;
       throw new Error(`rank ${assignment.rank}: ${JSON.stringify(status)}\n${log}`);
     },
@@ -142,14 +138,10 @@ export const startGroup = async (wanted: GroupShape = {}): Promise<TestGroup> =>
   try {
     ranks.push(await startRank(directory, assignmentOf(shape, 0)));
     if (worldSize > 1) {
-      const address = await eventually(
-        'rank 0 says where it waits',
-        async () => {
-          const status = await ranks[0]!.status();
-          return status?.rendezvousAddress ?? (status?.error && JSON.stringify(status.error));
-        },
-        { timeoutMs: 20_000 },
-      );
+      const address = await eventually('rank 0 says where it waits', async () => {
+        const status = await ranks[0]!.status();
+        return status?.rendezvousAddress ?? (status?.error && JSON.stringify(status.error));
+      });
       for (let rank = 1; rank < worldSize; rank += 1) {
         const hostID = shape.separateHosts ? `host-${rank}` : undefined;
         ranks.push(await startRank(directory, assignmentOf(shape, rank, address), hostID));
