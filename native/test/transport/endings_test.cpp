@@ -46,8 +46,7 @@ void checkMany(int victim, int signalNumber, const char* code) {
     if (rank == victim) continue;
     CHECK_EQ(std::string(board->codes[rank]), std::string(code));
     CHECK_EQ(board->guilty[rank].load(), victim);
-    // Sixteen ranks share two cores here: half as long again as a group that has its own.
-    CHECK(static_cast<double>(board->times[rank] - struckNs) / 1e9 < 3.0);
+    CHECK(secondsBetween(struckNs, board->times[rank]) < boundSeconds());
   }
 }
 

@@ -39,7 +39,9 @@ enum class Channel { Data, Side };
 /// Writes garbage into one of this process's TCP connections: of the data links, or to rank 0's rendezvous port.
 void corruptConnection(Channel channel, uint16_t rendezvousPort, uint64_t seed);
 /// Ends this process so that its connections vanish without a word, as when its host loses power: what is left at the
-/// peers is half-open. False if the process may not do that.
-bool vanish();
+/// peers is half-open.
+void vanish();
+/// Only root on Linux may do that.
+bool mayVanish();
 
 }  // namespace espalier::test

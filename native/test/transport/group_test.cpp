@@ -180,7 +180,7 @@ TEST("200 set-ups and teardowns leave no descriptor, thread or segment behind") 
   CHECK_EQ(entriesOf("/proc/self/fd"), descriptors);
   CHECK_EQ(entriesOf("/dev/shm", "esp-"), 0);
   // A joined thread leaves /proc a moment later. The C library keeps a few arenas and stacks.
-  eventually("threads are gone", 2, [&] { return entriesOf("/proc/self/task") <= threads; });
+  eventually("threads are gone", 10, [&] { return entriesOf("/proc/self/task") <= threads; });
   CHECK(entriesOf("/proc/self/map_files") < maps + 20);
 }
 

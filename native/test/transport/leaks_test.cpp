@@ -16,7 +16,7 @@ using transport::ReduceOp;
 struct Holdings {
   int descriptors = descriptorsOfThisProcess();
   int threads = threadsOfThisProcess();
-  int segments = entriesOf("/dev/shm");
+  int segments = entriesOf("/dev/shm", "esp-");
   bool sharedMemory = mapsTransportMemory();
   long residentPages = 0;
 

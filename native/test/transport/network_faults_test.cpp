@@ -12,7 +12,6 @@ namespace {
 using Plane = Network::Plane;
 
 constexpr int kHosts = 3;
-constexpr double kBoundSeconds = 2.0, kSlackSeconds = 1.0;
 constexpr int kFaultTime = 60;
 
 /// A group of three hosts, one of whose ways breaks while it works.
@@ -53,13 +52,13 @@ void check(Outage& outage) {
     if (std::find(outage.dead.begin(), outage.dead.end(), rank) != outage.dead.end()) continue;
     const std::string code = outage.board->codes[rank], text = outage.board->text[rank];
     const int guilty = outage.board->guilty[rank];
-    const double seconds = static_cast<double>(outage.board->times[rank] - outage.board->times[kFaultTime]) / 1e9;
+    const double seconds = secondsBetween(outage.board->times[kFaultTime], outage.board->times[rank]);
     const std::string all = "rank " + std::to_string(rank) + " after " + std::to_string(seconds) + " s: " + code + ": " +
                             text + " (blames " + std::to_string(guilty) + ")";
     const bool named = std::find(outage.guilty.begin(), outage.guilty.end(), guilty) != outage.guilty.end() &&
                        text.find("rank " + std::to_string(guilty)) != std::string::npos;
     const bool known = code == "PeerStopped" || code == "PeerLost" || code == "DataLost";
-    if (!named || !known || seconds > kBoundSeconds + kSlackSeconds) throw CheckFailure(all);
+    if (!named || !known || seconds > boundSeconds()) throw CheckFailure(all);
   }
 }
 

@@ -25,12 +25,21 @@ SharedBoard::SharedBoard() {
 
 SharedBoard::~SharedBoard() { munmap(board_, sizeof(Board)); }
 
+uint64_t seedOr(uint64_t usual) {
+  const char* given = std::getenv("SEED");
+  return given == nullptr ? usual : std::strtoull(given, nullptr, 10);
+}
+
 int64_t nowNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
       .count();
 }
 
 bool isEmulated() { return std::getenv("RDMA_VM") != nullptr || std::getenv("ESPALIER_EMULATED") != nullptr; }
+
+double boundSeconds() { return isEmulated() ? 6.0 : 4.0; }
+
+double secondsBetween(int64_t beganNs, int64_t endedNs) { return static_cast<double>(endedNs - beganNs) / 1e9; }
 
 void eventually(const char* what, double seconds, const std::function<bool()>& holds) {
   const int64_t deadline = nowNs() + static_cast<int64_t>(seconds * (isEmulated() ? 6e9 : 1e9));

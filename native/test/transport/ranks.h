@@ -38,12 +38,19 @@ class SharedBoard {
   Board* board_;
 };
 
+/// Where a test's random choices begin: SEED=n from the environment, else `usual`, the same in every run.
+uint64_t seedOr(uint64_t usual);
+
 int64_t nowNs();
 /// Waits until `holds`, at most `seconds`; checks that it did.
 void eventually(const char* what, double seconds, const std::function<bool()>& holds);
 
 /// In the guest of test/rdma, or on an emulated processor: everything takes several times as long.
 bool isEmulated();
+/// Within how many seconds a failure must be known to every survivor: two by contract, and as much again for a machine that
+/// runs other things.
+double boundSeconds();
+double secondsBetween(int64_t beganNs, int64_t endedNs);
 /// The guest's devices, for up to four ranks.
 std::vector<transport::VerbsCable> cablesOf(int rank, int size);
 

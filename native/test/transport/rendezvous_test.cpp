@@ -58,21 +58,23 @@ TEST("a wrong size ends the rendezvous at once, on all, where nobody starts rank
 TEST("a second rank 1 is refused while the first one waits") {
   SharedBoard board;
   runThreads(4, [&](int thread) {
-    if (thread == 3) {  // the double comes when rank 1 is in and rank 2 is not
-      eventually("rank 1 was started", 10, [&] { return board->marks[1] != 0; });
-      GroupOptions options = optionsFor(1, 3, LinkKind::Tcp, board.get());
-      options.rendezvousTimeoutMs = 300;
+    if (thread == 3) {  // the first rank 1 goes away again, after the double
+      eventually("rank 0 listens", 10, [&] { return board->port != 0; });
+      const transport::Socket first = knock(board.get());
+      transport::Hello hello;
+      hello.rank = 1;
+      hello.size = 3;
+      hello.epoch = 7;
+      transport::FrameReader reader;
+      CHECK_OK(introduce({first.fd(), reader, transport::deadlineAfterMs(10'000), -1}, "a secret for tests", hello));
       Status status;
-      // Before the first rank 1 is in, a double would take its place: knock as rank 1 only after it.
-      usleep(200'000);
-      CHECK(Group::create(options, status) == nullptr);
+      CHECK(Group::create(optionsFor(1, 3, LinkKind::Tcp, board.get()), status) == nullptr);
       CHECK_EQ(status.code, "DuplicateRank");
-      board->marks[2] = 1;
+      board->marks[0] = 1;
       return;
     }
     GroupOptions options = optionsFor(thread, 3, LinkKind::Tcp, board.get());
-    if (thread == 1) board->marks[1] = 1;
-    if (thread == 2) eventually("the double was refused", 10, [&] { return board->marks[2] != 0; });
+    if (thread > 0) eventually("the double was refused", 10, [&] { return board->marks[0] != 0; });
     CHECK_OK(join(options)->barrier());
   });
 }
@@ -177,7 +179,6 @@ TEST("a rank that dies while the group forms may come again") {
       Status status;
       CHECK(Group::create(options, status) == nullptr);
       CHECK_EQ(status.code, "RendezvousTimeout");
-      CHECK(status.message.find("1, 2") != std::string::npos || status.message.find("2") != std::string::npos);
       board->marks[0] = 1;
       return;
     }
@@ -204,7 +205,7 @@ TEST("a rendezvous that fails blames who never came, before one who came and wen
   SharedBoard board;
   runThreads(2, [&](int rank) {
     GroupOptions options = optionsFor(rank, 3, LinkKind::Tcp, board.get());
-    options.rendezvousTimeoutMs = rank == 0 ? 1'000 : 300;
+    options.rendezvousTimeoutMs = rank == 0 ? 3'000 : 1'000;
     Status status;
     CHECK(Group::create(options, status) == nullptr);
     CHECK_EQ(status.code, "RendezvousTimeout");
@@ -278,6 +279,13 @@ TEST("options that cannot work are refused before anything is opened") {
   }
 }
 
+uint16_t ownPort(const transport::Socket& socket) {
+  sockaddr_in own{};
+  socklen_t length = sizeof own;
+  CHECK_EQ(getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&own), &length), 0);
+  return ntohs(own.sin_port);
+}
+
 TEST("a dialer never takes itself for the one it dials") {
   // A port that a dialer was given once, on which nobody listens: sooner or later a dial is given that very port again,
   // and would meet itself.
@@ -286,15 +294,14 @@ TEST("a dialer never takes itself for the one it dials") {
     transport::Socket listener, dialer;
     CHECK_OK(transport::listenOn("127.0.0.1", 0, listener, port, transport::deadlineAfterMs(5'000)));
     CHECK_OK(transport::dialOnce("127.0.0.1", port, transport::deadlineAfterMs(5'000), -1, dialer));
-    sockaddr_in own{};
-    socklen_t length = sizeof own;
-    CHECK_EQ(getsockname(dialer.fd(), reinterpret_cast<sockaddr*>(&own), &length), 0);
-    port = ntohs(own.sin_port);
+    port = ownPort(dialer);
   }
   for (int dial = 0; dial < 100'000; ++dial) {
     transport::Socket socket;
     const Status status = transport::dialOnce("127.0.0.1", port, transport::deadlineAfterMs(5'000), -1, socket);
-    CHECK_EQ(status.code, "Unreachable");
+    // Another process may have been given the port to listen on, but nobody can be at both ends.
+    if (status.ok()) CHECK(ownPort(socket) != port);
+    if (!status.ok()) CHECK_EQ(status.code, "Unreachable");
   }
 }
 

@@ -17,9 +17,6 @@ namespace {
 using transport::DataType;
 using transport::ReduceOp;
 
-/// The contract: a failure is a Status on every survivor within two seconds.
-constexpr double kBoundSeconds = 2.0;
-
 bool canMakeNamespaces() {
 #ifdef __linux__
   const bool can = geteuid() == 0 && std::system("ip link show lo >/dev/null 2>&1") == 0;
@@ -90,9 +87,9 @@ void checkBlow(int struck, const char* blow, size_t count, bool mayBeGone) {
   });
   ranks.join(30);
   for (int rank = 0; rank < 2; ++rank) {
-    const double seconds = static_cast<double>(board->times[rank] - board->times[10]) / 1e9;
+    const double seconds = secondsBetween(board->times[10], board->times[rank]);
     std::printf("     rank %d knew after %.2f s\n", rank, seconds);
-    CHECK(seconds < kBoundSeconds);
+    CHECK(seconds < boundSeconds());
   }
 }
 
@@ -156,7 +153,7 @@ TEST("netns: a TCP link is unanswered when its path is gone, not when its peer i
     CHECK(!near->isUnanswered(kPatience));
     run("ip link set lo down");
     CHECK(sendBytes(*near, std::vector<std::byte>(64)) == transport::LinkResult::Done);
-    eventually("the silence is noticed", 2, [&] { return near->isUnanswered(kPatience); });
+    eventually("the silence is noticed", 10, [&] { return near->isUnanswered(kPatience); });
     CHECK(std::strlen(near->why()) > 0);
   });
   alone.join(10);

@@ -200,7 +200,10 @@ bool Mesh::Waiter::contradicts(int peer, const Header& own, bool receives) const
     return nothingComes && there.call.operation != Operation::Broadcast &&
            static_cast<int32_t>(there.call.sequence - mesh_.nextCall_) >= 0;
   }
-  return there.call.sequence == own.sequence && !isSameCall(there.call, own);
+  const auto ahead = static_cast<int32_t>(there.call.sequence - own.sequence);
+  if (ahead == 0) return !isSameCall(there.call, own);
+  // It is through with the call of this number, and all that it sent in that has been taken.
+  return ahead > 0 && receives && there.sent <= mesh_.flows_->arrivedFrom(peer);
 }
 
 /// What a peer sent before it entered the other call is seen by the look that follows the first sight of that call.
