@@ -4,13 +4,17 @@ import * as fc from '../support/fast-check.ts';
 import { EspalierError } from '../../src/base/errors.ts';
 import type { ModelProfile } from '../../src/catalogue/model-profile.ts';
 import { profileOf } from '../../src/catalogue/profile.ts';
+import { models } from './by-fields-models.ts';
 import { configOf, published } from './published-models.ts';
 
-const configs = fc.constantFrom(...Object.keys(published)).map(configOf);
+const configs = fc.oneof(
+  fc.constantFrom(...Object.keys(published)).map(configOf),
+  fc.constantFrom(...models).map(([, config]) => structuredClone(config)),
+);
 
 /** What stands where a field was. */
 const junk = fc.oneof(
-  fc.constantFrom(undefined, null, 0, -1, 1, 3, 7, 0.5, 2 ** 40, '', 'x', true, false),
+  fc.constantFrom(undefined, null, 0, -1, 1, 3, 7, 0.5, 2 ** 40, '', 'x', 'auto', true, false),
   fc.constantFrom([], {}, [1], [[]], { a: 1 }, ['sliding_attention'], Number.MAX_SAFE_INTEGER),
 );
 
@@ -60,6 +64,6 @@ it('a config.json with any fields damaged gives a sound profile or says which fi
         assert.equal(error.facts['file'], 'm/config.json');
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: 4000 },
   );
 });

@@ -195,6 +195,9 @@ const mlpWidth = (fields: ConfigFields, hiddenSize: number): number => {
   const width = fields.integer('intermediate_size', { fallback: 4 * hiddenSize });
   if (fields.given('block_auto_adjust_ff_dim') !== true) return width;
   const multiple = fields.integer('block_multiple_of', { fallback: 256 });
-  const factor = Number(fields.given('block_ffn_dim_multiplier') ?? 1);
-  return multiple * Math.ceil((Math.floor((2 * width) / 3) * factor) / multiple);
+  const factor = fields.given('block_ffn_dim_multiplier') ?? 1;
+  if (typeof factor !== 'number' || !(factor > 0 && factor < 1024)) {
+    throw fields.invalid('block_ffn_dim_multiplier: expected a number above 0 and below 1024');
+  }
+  return multiple * Math.max(1, Math.ceil((Math.floor((2 * width) / 3) * factor) / multiple));
 };
