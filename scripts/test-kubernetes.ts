@@ -9,18 +9,28 @@
 import { globSync } from 'node:fs';
 import { ensure, succeeds } from './setup/apt.ts';
 import { buildKubeTest } from './setup/kube-test.ts';
-import { root, runStep } from './setup/step.ts';
+import { registryPausesSeconds, root, runStep } from './setup/step.ts';
 import { giveUp, runSteps } from './setup/steps.ts';
+import { prometheusOperator } from '../test/kubernetes/support/prometheus-operator.ts';
 
+const fetchDeadlineMs = 5 * 60_000;
 const testsDeadlineMs = 40 * 60_000;
 const oneTestDeadlineMs = 10 * 60_000;
 
 let built = true;
 const build = (): void => {
   const why = buildKubeTest();
-  if (why === undefined) return;
+  if (why === undefined) return fetchPrometheusOperator();
   built = false;
   giveUp('everything that needs an API server', why);
+};
+
+const fetchPrometheusOperator = (): void => {
+  runStep('Fetching the Prometheus operator', 'go', ['mod', 'download', prometheusOperator], {
+    env: { GOTOOLCHAIN: 'local' },
+    deadlineMs: fetchDeadlineMs,
+    pausesSeconds: registryPausesSeconds,
+  });
 };
 
 /** Argo CD's health scripts run in Lua 5.1. */

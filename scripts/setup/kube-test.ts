@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { root, runStep } from './step.ts';
+import { registryPausesSeconds, root, runStep } from './step.ts';
 
 const source = join(root, 'test/kubernetes/apiserver');
 const cache = join(root, '.cache/kubernetes');
@@ -65,6 +65,7 @@ const build = (title: string, module: string, binary: string): void => {
         GOTOOLCHAIN: 'local',
       },
       deadlineMs: buildDeadlineMs,
+      pausesSeconds: registryPausesSeconds,
     },
   );
   renameSync(partial, binary);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensure, succeeds } from './apt.ts';
-import { root, runStep } from './step.ts';
+import { registryPausesSeconds, root, runStep } from './step.ts';
 
 const installDeadlineMs = 10 * 60_000;
 
@@ -27,6 +27,7 @@ export const ensureVenv = (name: string, requirements: string): string | undefin
   const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
   runStep(`Installing ${requirements} from PyPI`, python, [...install, '-r', requirements], {
     deadlineMs: installDeadlineMs,
+    pausesSeconds: registryPausesSeconds,
   });
   writeFileSync(stamp, wanted);
   return venv;
