@@ -45,38 +45,37 @@ export const capacityOf = (
   { memoryHeadroom, sparesGPU }: Margins,
 ): Capacity => {
   const headroomBytes = parseQuantityBytes(memoryHeadroom) ?? 0;
-  const spare = (node: PlanNode) => (sparesGPU ? spareBytesOf(node, headroomBytes) : 0);
-  const usable = (node: PlanNode) =>
-    node.memoryBytes - reserveBytesOf(node) - headroomBytes - spare(node);
   const largest = new Map<string, number>();
   const used = new Map<string, number>();
+  const all = new Map<PlanNode, Candidate>();
   for (const node of allNodes) {
     const host = hostOf(node);
-    largest.set(host, Math.max(largest.get(host) ?? -Infinity, usable(node)));
+    const reserveBytes = reserveBytesOf(node);
+    const spareBytes = sparesGPU ? spareBytesOf(node, { reserveBytes, headroomBytes }) : 0;
+    const usable = node.memoryBytes - reserveBytes - headroomBytes - spareBytes;
+    largest.set(host, Math.max(largest.get(host) ?? -Infinity, usable));
     used.set(host, (used.get(host) ?? 0) + node.usedMemoryBytes);
+    const freeBytes = usable - node.usedMemoryBytes;
+    all.set(node, { node, host, freeBytes, reserveBytes, headroomBytes, spareBytes });
   }
-  const hostFreeBytes = new Map(
-    [...largest].map(([host, bytes]) => [host, bytes - (used.get(host) ?? 0)]),
-  );
-  const candidates = eligible.map((node) => {
-    const host = hostOf(node);
-    const hostFree = hostFreeBytes.get(host) ?? 0;
-    return {
-      node,
-      host,
-      freeBytes: Math.min(usable(node) - node.usedMemoryBytes, hostFree),
-      reserveBytes: reserveBytesOf(node),
-      headroomBytes,
-      spareBytes: spare(node),
-    };
+  const hostFreeBytes = new Map<string, number>();
+  for (const [host, bytes] of largest) hostFreeBytes.set(host, bytes - (used.get(host) ?? 0));
+  const candidates = eligible.flatMap((node) => {
+    const candidate = all.get(node);
+    if (!candidate) return [];
+    candidate.freeBytes = Math.min(candidate.freeBytes, hostFreeBytes.get(candidate.host) ?? 0);
+    return [candidate];
   });
   const sharesHosts = largest.size < allNodes.length;
   return { candidates: candidates.toSorted(byRoom), hostFreeBytes, sharesHosts };
 };
 
-const spareBytesOf = (node: PlanNode, headroomBytes: number): number => {
+const spareBytesOf = (
+  node: PlanNode,
+  { reserveBytes, headroomBytes }: Pick<Candidate, 'reserveBytes' | 'headroomBytes'>,
+): number => {
   if (node.spec.reservedMemory !== undefined) return 0;
-  const wirable = node.memoryBytes - reserveBytesOf(node);
+  const wirable = node.memoryBytes - reserveBytes;
   return Math.max(0, Math.ceil(wirable * (1 - gpuShare)) - headroomBytes);
 };
 

@@ -14,8 +14,11 @@ export const selectNodes = (
 ): { eligible: PlanNode[]; excluded: Refusal[] } => {
   const eligible: PlanNode[] = [];
   const excluded: Refusal[] = [];
+  const labels = Object.entries(spec.placement.nodeSelector.matchLabels).toSorted(([a], [b]) =>
+    compareText(a, b),
+  );
   for (const node of nodes.toSorted((a, b) => compareText(a.name, b.name))) {
-    const cause = exclusion(node, spec, engine);
+    const cause = exclusion(node, spec, { engine, labels });
     if (cause) excluded.push({ option: `Node ${node.name}`, terminal: false, ...cause });
     else eligible.push(node);
   }
@@ -29,12 +32,12 @@ type Cause = Pick<Refusal, 'reason' | 'message'>;
 const exclusion = (
   node: PlanNode,
   spec: ModelDeploymentSpec,
-  engine: EngineFacts,
+  { engine, labels }: { engine: EngineFacts; labels: readonly [string, string][] },
 ): Cause | undefined =>
   unavailable(node) ??
   cordoned(node) ??
   tainted(node, spec) ??
-  unselected(node, spec) ??
+  unselected(node, labels) ??
   withoutEngine(node, spec, engine);
 
 const unavailable = (node: PlanNode): Cause | undefined =>
@@ -64,10 +67,7 @@ const tainted = (node: PlanNode, spec: ModelDeploymentSpec): Cause | undefined =
   );
 };
 
-const unselected = (node: PlanNode, spec: ModelDeploymentSpec): Cause | undefined => {
-  const wanted = Object.entries(spec.placement.nodeSelector.matchLabels).toSorted(([a], [b]) =>
-    compareText(a, b),
-  );
+const unselected = (node: PlanNode, wanted: readonly [string, string][]): Cause | undefined => {
   const missing = wanted.find(([key, value]) => node.labels[key] !== value);
   if (!missing) return undefined;
   const [key, value] = missing;

@@ -1,7 +1,8 @@
 import { createInventory } from './inventory.ts';
 import { predict } from './performance/predict.ts';
-import { createGroupPlanner } from './search/group.ts';
+import { createEvaluators } from './search/evaluate.ts';
 import type { Predict } from './search/evaluate.ts';
+import { createGroupPlanner } from './search/group.ts';
 import type { PlanInput, PlanResult } from './types.ts';
 
 /**
@@ -15,5 +16,8 @@ import type { PlanInput, PlanResult } from './types.ts';
 export const plan = (
   { nodes, catalogue, corrections = [], ...request }: PlanInput,
   how: Predict = predict,
-): PlanResult =>
-  createGroupPlanner(createInventory(nodes, catalogue), how, corrections).plan(request);
+): PlanResult => {
+  const { performance } = catalogue;
+  const evaluators = createEvaluators({ predict: how, performance, corrections });
+  return createGroupPlanner(createInventory(nodes, catalogue), evaluators).plan(request);
+};

@@ -7,7 +7,8 @@ import { createInventory, reserve } from '../inventory.ts';
 import type { Inventory } from '../inventory.ts';
 import type { Correction } from '../performance/correction.ts';
 import { predict } from '../performance/predict.ts';
-import type { Predict } from '../search/evaluate.ts';
+import { createEvaluators } from '../search/evaluate.ts';
+import type { Evaluators, Predict } from '../search/evaluate.ts';
 import { createGroupPlanner } from '../search/group.ts';
 import type { GroupPlanner, GroupRequest } from '../search/group.ts';
 import type { Plan, PlanNode, PlanResult, Workload } from '../types.ts';
@@ -51,27 +52,31 @@ export interface FleetPlan extends FleetDeployment {
  * planned anew in their turn.
  */
 export const planFleet = (input: FleetInput, how: Predict = predict): FleetPlan[] =>
-  planInTurn(input, how, 'LargestFirst').plans;
+  planInTurn(input, evaluatorsOf(input, how), 'LargestFirst').plans;
 
 /** As planFleet, and what order of name alone would give: worked out only where size changes the order. */
 export const planBothWays = (input: FleetInput): { plans: FleetPlan[]; byName: FleetPlan[] } => {
-  const { plans, wentByName } = planInTurn(input, predict, 'LargestFirst');
-  return { plans, byName: wentByName ? plans : planInTurn(input, predict, 'Name').plans };
+  const evaluators = evaluatorsOf(input, predict);
+  const { plans, wentByName } = planInTurn(input, evaluators, 'LargestFirst');
+  return { plans, byName: wentByName ? plans : planInTurn(input, evaluators, 'Name').plans };
 };
+
+const evaluatorsOf = ({ catalogue, corrections = [] }: FleetInput, how: Predict): Evaluators =>
+  createEvaluators({ predict: how, performance: catalogue.performance, corrections });
 
 /** Within a priority. */
 type Order = 'LargestFirst' | 'Name';
 
 const planInTurn = (
   input: FleetInput,
-  how: Predict,
+  evaluators: Evaluators,
   order: Order,
 ): { plans: FleetPlan[]; wentByName: boolean } => {
   const sorted = input.deployments.toSorted((a, b) => compareText(keyOf(a), keyOf(b)));
   const classes = [...Map.groupBy(sorted, ({ spec }) => spec.priority)]
     .toSorted(([left], [right]) => right - left)
     .map(([, peers]) => peers);
-  const planning = new FleetPlanning(input, how, classes.flat());
+  const planning = new FleetPlanning(input, evaluators, classes.flat());
   for (const peers of classes) planning.planPeers(peers, order);
   const results = (deployment: FleetDeployment) => planning.resultsOf(deployment);
   const plans = sorted.map((deployment) => ({ ...deployment, results: results(deployment) }));
@@ -81,7 +86,7 @@ const planInTurn = (
 /** One fleet, and by group what was planned on it so far; undefined: nothing yet. */
 class FleetPlanning {
   readonly #input: FleetInput;
-  readonly #how: Predict;
+  readonly #evaluators: Evaluators;
   readonly #before: ReadonlyMap<string, FleetPlan>;
   readonly #inTurn: readonly FleetDeployment[];
   readonly #groups: ReadonlyMap<string, (PlanResult | undefined)[]>;
@@ -93,9 +98,9 @@ class FleetPlanning {
   wentByName = true;
 
   /** `inTurn`: where not all of what was planned before stands together any more, the first ones do. */
-  constructor(input: FleetInput, how: Predict, inTurn: readonly FleetDeployment[]) {
+  constructor(input: FleetInput, evaluators: Evaluators, inTurn: readonly FleetDeployment[]) {
     this.#input = input;
-    this.#how = how;
+    this.#evaluators = evaluators;
     this.#inTurn = inTurn;
     this.#before = new Map((input.current ?? []).map((planned) => [keyOf(planned), planned]));
     this.#inventory = createInventory(input.nodes, input.catalogue);
@@ -208,7 +213,7 @@ class FleetPlanning {
   }
 
   #plannerOf(inventory: Inventory): GroupPlanner {
-    return createGroupPlanner(inventory, this.#how, this.#input.corrections);
+    return createGroupPlanner(inventory, this.#evaluators);
   }
 }
 

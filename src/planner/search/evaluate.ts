@@ -144,10 +144,11 @@ const toOption = (
   concurrency: maxConcurrentRequests,
 });
 
+/** One for each model, engine and load. Predictions are kept by ids of kinds: they are for one fleet's nodes. */
+export type Evaluators = (demand: Demand, workload: Workload) => Evaluator;
+
 /** Evaluators of a fleet's models, kept between deployments that ask for the same. */
-export const createEvaluators = (
-  predictor: Predictor,
-): ((demand: Demand, workload: Workload) => Evaluator) => {
+export const createEvaluators = (predictor: Predictor): Evaluators => {
   const evaluators = createShelf<Evaluator>();
   const memories = createShelf<Evaluator['predict']>();
   return (demand, workload) => {

@@ -12,7 +12,6 @@ import { ladder } from '../ladder.ts';
 import { contextLengthOf } from '../memory.ts';
 import type { Demand } from '../memory.ts';
 import { moveMargin } from '../objective.ts';
-import type { Correction } from '../performance/correction.ts';
 import { unbiased } from '../placement.ts';
 import type { Leaning } from '../placement.ts';
 import type { Refusal } from '../refusal.ts';
@@ -23,8 +22,7 @@ import type { PlanInput, PlanResult, Workload } from '../types.ts';
 import { listRejections, refuse } from '../verdict.ts';
 import { createClaims } from './claims.ts';
 import type { Claim } from './claims.ts';
-import { createEvaluators } from './evaluate.ts';
-import type { Predict } from './evaluate.ts';
+import type { Evaluators } from './evaluate.ts';
 import { wholeExperts } from './expert.ts';
 import { bestOf, listOptions, optionOf } from './option.ts';
 import type { Engagement, Option } from './option.ts';
@@ -54,16 +52,10 @@ export interface GroupPlanner {
 
 /**
  * Plans one group after another on one fleet; what an earlier one takes has to be reserved in the inventory.
- * Nodes and predictions are sorted and worked out once for all of them.
+ * Nodes are sorted once for all of them, and `evaluators` may be shared by all inventories of the same nodes.
  */
-export const createGroupPlanner = (
-  inventory: Inventory,
-  predict: Predict,
-  corrections: readonly Correction[] = [],
-): GroupPlanner => {
+export const createGroupPlanner = (inventory: Inventory, evaluators: Evaluators): GroupPlanner => {
   const pools = createPools(inventory);
-  const { performance } = inventory.catalogue;
-  const evaluators = createEvaluators({ predict, performance, corrections });
   const nodes = inventory.seats.map(({ node }) => node);
   const poolFor = (spec: ModelDeploymentSpec, engine: EngineFacts): Pool =>
     pools.of(spec, engine, {

@@ -115,13 +115,10 @@ const createPool = (
   });
   const placed = new Map(candidates.map((candidate) => [candidate.seat.index, candidate]));
   for (const candidate of candidates) candidate.strain = strainOf(inventory, candidate.seat);
-  const usedOn = new Map<string, number>();
+  const usable = new Map(hostFreeBytes);
   for (const { node, host } of seats) {
-    usedOn.set(host, (usedOn.get(host) ?? 0) + node.usedMemoryBytes);
+    usable.set(host, (usable.get(host) ?? 0) + node.usedMemoryBytes);
   }
-  const usable = new Map(
-    [...hostFreeBytes].map(([host, bytes]) => [host, bytes + (usedOn.get(host) ?? 0)]),
-  );
   const named = new Map(candidates.map((candidate) => [candidate.node.name, candidate]));
   const compareStrain = byStrain(inventory);
   let orders: Orders | undefined;
