@@ -1,4 +1,3 @@
-import { cutRanks } from '../cut.ts';
 import { describeShortfall, listNames } from '../explain.ts';
 import { chooseMode, rdmaNotAvailable } from '../interconnect.ts';
 import type { Transport } from '../interconnect.ts';
@@ -10,7 +9,7 @@ import type { Leaning } from '../placement.ts';
 import type { Refusal } from '../refusal.ts';
 import { shapeLabel, worldSize } from '../shapes.ts';
 import type { Shape } from '../shapes.ts';
-import type { CurrentPlacement } from '../types.ts';
+import type { CurrentPlacement, MemoryBreakdown } from '../types.ts';
 import { namesOf } from './appraise.ts';
 import type { Placed } from './appraise.ts';
 import type { Engagement } from './option.ts';
@@ -41,21 +40,15 @@ export const placePlainly = (
     return { refusal: { option: shapeLabel(shape), ...about, ...cause } };
   }
   const ranges = partitionLayers(model.layers.length, shape.pipelineSize);
-  const cut = cutRanks(shape, ranges, evaluator.memoryOf);
-  const placement = placeRanks(
-    cut.map(({ memory }) => memory.totalBytes),
-    pool,
-    leaning,
-  );
+  const memories = ranges.map((layers, stage) => evaluator.memoryOf(shape, stage, layers));
+  const placement = placeRanks(needsOf(shape, memories), pool, leaning);
   if (placement.ok) {
     const names = namesOf(placement.candidates);
     return withMode(engagement, { shape, ranges }, names, transport);
   }
   const { shortfall } = placement;
   const nodes = pool.candidates.slice(0, ranks);
-  const memory = cut.find(
-    ({ memory: { totalBytes } }) => totalBytes === shortfall.needBytes,
-  )?.memory;
+  const memory = memories.find(({ totalBytes }) => totalBytes === shortfall.needBytes);
   return {
     refusal: {
       option: `${shapeLabel(shape)} on ${listNames(nodes)}`,
@@ -69,6 +62,15 @@ export const placePlainly = (
   };
 };
 
+/** By rank; `memories[stage]` is of any of its ranks. */
+const needsOf = ({ tensorSize }: Shape, memories: readonly MemoryBreakdown[]): number[] => {
+  const needs: number[] = [];
+  for (const { totalBytes } of memories) {
+    for (let rank = 0; rank < tensorSize; rank += 1) needs.push(totalBytes);
+  }
+  return needs;
+};
+
 /** The running cut on the running nodes, while it fits: in each way that its layers may be spread. */
 export const placeOnCurrent = (
   engagement: Engagement,
@@ -79,9 +81,8 @@ export const placeOnCurrent = (
   const { pool, evaluator } = engagement;
   if (nodeNames.some((name) => !pool.named.has(name))) return [];
   return rangesOn(engagement, shape, nodeNames).flatMap((ranges) => {
-    const cut = cutRanks(shape, ranges, evaluator.memoryOf);
-    const needs = cut.map(({ memory }) => memory.totalBytes);
-    if (!placeOn(needs, pool, nodeNames)) return [];
+    const memories = ranges.map((layers, stage) => evaluator.memoryOf(shape, stage, layers));
+    if (!placeOn(needsOf(shape, memories), pool, nodeNames)) return [];
     const outcome = withMode(engagement, { shape, ranges }, nodeNames, transport);
     return 'placed' in outcome ? [outcome.placed] : [];
   });
