@@ -115,9 +115,11 @@ std::string fileOfJob(std::string job) {
   for (char& c : job) {
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_') c = '_';
   }
-  std::string folder = variable("XDG_RUNTIME_DIR");
-  if (folder.empty()) folder = variable("TMPDIR");
-  if (folder.empty()) folder = "/tmp";
+  std::string folder = "/tmp";
+  for (const char* const name : {"TMPDIR", "XDG_RUNTIME_DIR"}) {
+    // A session of another kind may name one that is not there.
+    if (access(variable(name).c_str(), W_OK) == 0) folder = variable(name);
+  }
   return folder + "/espalier-" + std::to_string(geteuid()) + "-" + job + ".meeting";
 }
 

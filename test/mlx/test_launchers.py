@@ -73,7 +73,7 @@ class Launchers(TestCase):
             self.assertEqual(lines, [["sum 1.0"]] * 2)
 
     def test_mpich_s_mpirun_by_its_variables(self):
-        env = without_place() | {"PMI_SIZE": "3", "MPI_LOCALNRANKS": "3"}
+        env = without_place() | {"PMI_SIZE": "3", "MPI_LOCALNRANKS": "3", "XDG_RUNTIME_DIR": "/nowhere"}
         lines = run("sum.py", 3, env=env, per_rank=[{"PMI_RANK": str(rank)} for rank in range(3)])
         self.assertEqual(lines, [["sum 3.0"]] * 3)
 
