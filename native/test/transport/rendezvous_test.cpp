@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "test/transport/detour.h"
 #include "test/transport/strangers.h"
 #include "transport/rendezvous/acceptor.h"
 #include "transport/wire/frame.h"
@@ -184,6 +185,49 @@ TEST("a rank that dies while the group forms may come again") {
     }
     GroupOptions options = optionsFor(thread, 3, LinkKind::Tcp, board.get());
     if (thread > 0) eventually("the first rank 1 is gone", 10, [&] { return board->marks[0] != 0; });
+    CHECK_OK(join(options)->barrier());
+  });
+}
+
+/// What becomes of a rank 1 for whom, once it is admitted, the frame after the first `frames` is garbage.
+Status createDespiteGarbage(Board* board, int size, int frames) {
+  eventually("rank 0 listens", 10, [&] { return board->port != 0; });
+  // Before it come a challenge and a verdict.
+  const Detour detour(static_cast<uint16_t>(board->port), {Harm::Kind::Garbage, true, 2 + frames});
+  GroupOptions options = optionsFor(1, size, LinkKind::Tcp, board);
+  options.rendezvousPort = detour.port();
+  options.rendezvousTimeoutMs = 60'000;
+  Status status;
+  CHECK(Group::create(options, status) == nullptr);
+  return status;
+}
+
+void checkDamage(const Status& status) {
+  CHECK_EQ(status.code, "FrameCorrupt");
+  CHECK_EQ(status.rank, 0);
+  CHECK(status.message.find("the side connection from rank 0 to rank 1") != std::string::npos);
+}
+
+TEST("garbage where the roster should be is FrameCorrupt on both sides") {
+  SharedBoard board;
+  runThreads(2, [&](int rank) {
+    // The roster follows one word on who is missing.
+    if (rank == 1) return checkDamage(createDespiteGarbage(board.get(), 2, 1));
+    Status status;
+    CHECK(Group::create(optionsFor(0, 2, LinkKind::Tcp, board.get()), status) == nullptr);
+    checkDamage(status);
+  });
+}
+
+TEST("a rank that gets garbage while the group forms hears so, and may come again") {
+  SharedBoard board;
+  runThreads(3, [&](int rank) {
+    if (rank == 1) {
+      checkDamage(createDespiteGarbage(board.get(), 3, 0));
+      board->marks[0] = 1;
+    }
+    GroupOptions options = optionsFor(rank, 3, LinkKind::Tcp, board.get());
+    if (rank == 2) eventually("rank 1 has heard", 10, [&] { return board->marks[0] != 0; });
     CHECK_OK(join(options)->barrier());
   });
 }

@@ -124,10 +124,11 @@ class Host {
     return mask;
   }
 
+  /// Nothing is due from it before the roster: what it says is that it gave up.
   static bool isGone(const ControlConnection& joined) {
     char byte;
     const auto peeked = recv(joined.socket.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return peeked == 0 || (peeked < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    return peeked >= 0 || (peeked < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
   }
 
   /// Tells those who wait for whom; a rank that went away again may join anew.
@@ -224,9 +225,10 @@ class Guest {
       // Rank 0 speaks every tick; one that is silent this long is stopped or gone, and is dialled again.
       const Deadline patience = std::min(deadline, deadlineAfterMs(std::max(options_.livenessTimeoutMs, 10 * kTickMs)));
       Frame frame;
-      if (receiveFrame(control.socket.fd(), control.reader, frame, patience, -1) != FrameResult::Frame) {
-        return failure("Unreachable", "rank 0 went away while the group was forming");
-      }
+      const Conversation talk{control.socket.fd(), control.reader, patience, -1};
+      const Status heard = talk.hear(frame);
+      if (heard.code == "FrameCorrupt") return endOnDamage(talk, heard);
+      if (!heard.ok()) return failure("Unreachable", "rank 0 went away while the group was forming: " + heard.message);
       ByteReader reader(frame.payload);
       if (frame.type == FrameType::Waiting) {
         missing_ = reader.get<uint64_t>();
@@ -241,6 +243,16 @@ class Guest {
         return Status::success();
       }
     }
+  }
+
+  /// What is lost may be the roster, so that the others have begun: rank 0 is to hear why this rank leaves.
+  Status endOnDamage(const Conversation& talk, const Status& heard) const {
+    const Status status = failure("FrameCorrupt", "the side connection from rank 0 to rank " +
+                                                      std::to_string(options_.rank) + ": " + heard.message, 0, "tcp");
+    ByteWriter writer;
+    writeStatus(writer, status);
+    sendFrame(talk.fd, FrameType::Failure, writer.bytes());
+    return status;
   }
 
   const GroupOptions& options_;
