@@ -68,6 +68,7 @@ Status MeshGroup::settle() {
     if (status.ok() && !oneTeam()) status = collectives_.settle(team_.get());
     if (status.ok() && oneTeam()) mesh_.watchOtherCalls([this](int peer) { return team_->aheadWith(peer); });
     mesh_.forgetTraffic();
+    stopwatch_.learnRate();
     return status;
   });
 }
@@ -75,11 +76,11 @@ Status MeshGroup::settle() {
 /// With one variable to return, which is made where the caller wants it: to move it takes longer than a header.
 template <class Body>
 Status MeshGroup::timed(Operation operation, size_t bytes, Body& body) {
-  const auto began = Clock::now();
-  mesh_.begin(began);
+  const uint64_t began = stopwatch_.read();
+  mesh_.begin();
   Status status = body();
   if (status.ok()) {
-    counters_.add(operation, bytes, Clock::now() - began);
+    counters_.add(operation, bytes, stopwatch_.since(began));
   } else {
     status = told(std::move(status));
   }

@@ -7,6 +7,7 @@
 #include "transport/form_team.h"
 #include "transport/relay/relay_service.h"
 #include "transport/stats.h"
+#include "transport/stopwatch.h"
 
 namespace espalier::transport {
 
@@ -60,6 +61,7 @@ class MeshGroup final : public Group {
   Collectives collectives_;
   std::unique_ptr<HostTeam> team_;  ///< with the ranks of this host, unless it is alone or could not be formed
   CallCounters counters_;
+  Stopwatch stopwatch_;
   bool isSplit_ = false;
   uint64_t splits_ = 0;
   std::mutex allocationsMutex_;

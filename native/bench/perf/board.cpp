@@ -8,8 +8,6 @@
 #include <chrono>
 #include <thread>
 
-#include "transport/relax.h"
-
 namespace espalier::perf {
 
 Board* openBoard(const std::string& folder) {
@@ -31,7 +29,6 @@ Meeting meet(Board& board, int crew, int rank, int ranks, uint32_t turn) {
     for (uint32_t spins = 1; static_cast<int32_t>(arrived[peer].value.load(std::memory_order_acquire) - turn) < 0;
          ++spins) {
       if (spins % 1024 == 0 && board.crews[crew].stop.load(std::memory_order_relaxed) != 0) return Meeting::Ended;
-      transport::relax();
     }
   }
   return Meeting::Met;

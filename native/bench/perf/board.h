@@ -31,7 +31,8 @@ Board* openBoard(const std::string& folder);
 enum class Meeting : uint8_t { Met, Ended };
 
 /// Spins until all ranks of the crew have called it as often as this one: the common start of a timed call. It is
-/// the same for every library, so that none is measured with the lateness of another's barrier.
+/// the same for every library, so that none is measured with the lateness of another's barrier. It never pauses, nor does
+/// ib_send_lat: an emulator leaves the translated code for that, and who came first would then start its call colder.
 Meeting meet(Board& board, int crew, int rank, int ranks, uint32_t turn);
 
 /// Pins this process to core `rank` where there is one for each; otherwise does nothing. False: crowded.

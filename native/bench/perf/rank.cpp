@@ -3,12 +3,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 
 #include "bench/perf/perftest.h"
 #include "bench/perf/wire.h"
 #include "bench/perf/workspace.h"
+#include "transport/stopwatch.h"
 
 namespace espalier::perf {
 namespace {
@@ -49,23 +51,25 @@ class RankServer {
     workspace.release();
     if (std::string why = workspace.prepare(*library_, cell); !why.empty()) return why;
     workspace.fill(cell, seat_.rank);
-    if (std::string why = unit(cell); !why.empty()) return why;
+    if (const Status status = unit(cell); !status.ok()) return textOf(status);
     std::string why = workspace.verify(cell, seat_.rank);
     if (cell.inPlace != 0) workspace.clear(cell);
     return why;
   }
 
-  std::string unit(const Cell& cell) {
+  Status unit(const Cell& cell) {
     const Workspace& workspace = workspaceOf(cell);
-    if (cell.collective == Collective::Send && seat_.rank > 1) return "";
+    if (cell.collective == Collective::Send && seat_.rank > 1) return Status::success();
     void* out = cell.inPlace != 0 ? const_cast<void*>(workspace.in()) : workspace.out();
-    const Status status = library_->run(cell, workspace.in(), out);
-    return status.ok() ? "" : status.code + ": " + status.message;
+    return library_->run(cell, workspace.in(), out);
   }
+
+  static std::string textOf(const Status& status) { return status.code + ": " + status.message; }
 
   std::string measure(const Command& command, Reply& reply) {
     const Cell& cell = command.cell;
     times_.clear();
+    stopwatch_.learnRate();
     double began = nowUs();
     for (uint32_t i = 0; i < command.warmups + command.units; ++i) {
       if (i == command.warmups) began = nowUs();
@@ -74,9 +78,11 @@ class RankServer {
       if (isPinned_ && meet(*seat_.board, seat_.crew, seat_.rank, seat_.ranks, ++turn_) == Meeting::Ended) {
         return "the run ended";
       }
-      const double start = nowUs();
-      if (std::string why = unit(cell); !why.empty()) return why;
-      if (i >= command.warmups) times_.push_back((nowUs() - start) / callsPerUnit(cell));
+      const uint64_t start = stopwatch_.read();
+      const Status status = unit(cell);
+      const std::chrono::duration<double, std::micro> took = stopwatch_.since(start);
+      if (!status.ok()) return textOf(status);
+      if (i >= command.warmups) times_.push_back(took.count() / callsPerUnit(cell));
     }
     reply.wallUs = nowUs() - began;
     summarise(cell, reply);
@@ -102,6 +108,7 @@ class RankServer {
   std::unique_ptr<Library> library_;
   std::array<Workspace, 2> workspaces_;
   std::vector<double> times_;
+  transport::Stopwatch stopwatch_;  ///< ib_send_lat goes by the counter, too
   uint32_t turn_ = 0;
 };
 

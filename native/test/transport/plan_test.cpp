@@ -1,8 +1,10 @@
+#include <chrono>
 #include <random>
 
 #include "test/check.h"
 #include "transport/collectives/plan.h"
 #include "transport/stats.h"
+#include "transport/stopwatch.h"
 
 namespace espalier::test {
 namespace {
@@ -93,6 +95,26 @@ TEST("a call is counted in the bucket of its duration") {
   CHECK_EQ(histogramBucket(1'000), 2u);
   CHECK_EQ(histogramBucket(1'000'000), 11u);
   CHECK_EQ(histogramBucket(~uint64_t{0}), 31u);
+}
+
+TEST("a stopwatch counts what the clock does") {
+  using Clock = std::chrono::steady_clock;
+  const auto spinFor = [](std::chrono::milliseconds time) {
+    for (const auto until = Clock::now() + time; Clock::now() < until;) {
+    }
+  };
+  Stopwatch stopwatch;
+  spinFor(std::chrono::milliseconds(5));
+  stopwatch.learnRate();
+  const auto outer = Clock::now();
+  const uint64_t reading = stopwatch.read();
+  const auto inner = Clock::now();
+  spinFor(std::chrono::milliseconds(5));
+  const auto least = Clock::now() - inner;
+  const auto measured = stopwatch.since(reading);
+  const auto most = Clock::now() - outer;
+  CHECK(measured.count() * 100 >= least.count() * 95);
+  CHECK(measured.count() * 100 <= most.count() * 105);
 }
 
 }  // namespace

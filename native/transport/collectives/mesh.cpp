@@ -22,6 +22,7 @@ Mesh::Mesh(Place place, std::vector<std::unique_ptr<Link>> links, std::shared_pt
     : place_(std::move(place)), links_(std::move(links)), liveness_(std::move(liveness)), counters_(place_.size),
       flows_(std::make_shared<Flows>(place_.groupId, place_.familyRanks)) {
   liveness_->follow(flows_);
+  for (const auto& link : links_) relaxes_ |= link && link->kind() != LinkKind::Verbs;
 }
 
 Mesh::~Mesh() {
@@ -41,10 +42,6 @@ size_t Mesh::ownPieceBytes() const {
 
 void Mesh::forgetTraffic() {
   for (PeerCounters& counters : counters_) counters.bytesSent = counters.bytesReceived = counters.stallNs = 0;
-}
-
-void Mesh::begin(Deadline now) {
-  if (place_.operationTimeoutMs > 0) deadline_ = now + std::chrono::milliseconds(place_.operationTimeoutMs);
 }
 
 inline void Mesh::sent(Outgoing& out) {

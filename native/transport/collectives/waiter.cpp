@@ -54,11 +54,12 @@ bool isSameCall(const Header& a, const Header& b) {
 }  // namespace
 
 void Mesh::Waiter::pause(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming) {
-  if (rounds_ == 0) began_ = Clock::now();
+  if (rounds_ == 0) begin();
   if (rounds_ < kSpins + 2) ++rounds_;  // no further: an idle wait may last for months
   if (rounds_ < kSpins && !mesh_.place_.crowded) {
     if (rounds_ % kSpinsPerGlance == 0 && Clock::now() - began_ > kSpinFor) rounds_ = kSpins;
-    return relax();
+    if (mesh_.relaxes_) relax();
+    return;
   }
   const Deadline now = Clock::now();
   if (rounds_ == kSpins + 1) separate(incoming, now);
@@ -74,6 +75,11 @@ void Mesh::Waiter::pause(std::span<const Outgoing> outgoing, std::span<const Inc
   giveUpIfLate(outgoing, incoming, now);
   if (!mesh_.liveness_->dead()) park(outgoing, incoming, now);
   slept_ = true;
+}
+
+void Mesh::Waiter::begin() {
+  began_ = Clock::now();
+  if (mesh_.deadline_ == Deadline{}) mesh_.deadline_ = began_ + milliseconds(mesh_.place_.operationTimeoutMs);
 }
 
 /// Of two ranks that share a core, the higher one moves.

@@ -16,6 +16,7 @@ class Mesh::Waiter {
   void finish(int lastPeer);
 
  private:
+  void begin();
   /// Lets the others know, once per wait, in which collective this rank waits.
   void tellCall(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);
   bool contradicts(int peer, const Header& own, bool receives) const;
