@@ -97,12 +97,14 @@ test('a program that does not exist is named', async (t) => {
 });
 
 test('SIGTERM ends all ranks, one that ignores it too when it comes twice', async (t) => {
-  const run = launch(t, '--ranks', '2', ...shell('trap "" TERM; echo ready; sleep 600; sleep 600'));
-  await eventually('both are ready', () => run.stdout().split('ready').length === 3);
+  const stubborn = shell('trap "echo told" TERM; echo ready; while :; do sleep 600; done');
+  const run = launch(t, '--ranks', '2', ...stubborn);
+  const both = async (word: string) =>
+    eventually(`both are ${word}`, () => run.stdout().split(word).length === 3);
+  await both('ready');
   run.child.kill('SIGTERM');
+  await both('told');
   run.child.kill('SIGTERM');
-  const again = setInterval(() => run.child.kill('SIGTERM'), 200);
-  t.after(() => clearInterval(again));
   assert.equal(await run.code, 143);
   assert.deepEqual(readdirSync(run.folder), []);
 });

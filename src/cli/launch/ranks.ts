@@ -35,7 +35,7 @@ export const launchRanks = async (
     await Promise.all(ranks.map(({ ended }) => ended));
     return signals.exitCode ?? failure?.code ?? 0;
   } finally {
-    signals.stop();
+    signals.forget();
     process.stdin.destroy();
     rmSync(folder, { recursive: true, force: true });
   }
@@ -80,21 +80,19 @@ const within = async (ms: number, work: Promise<unknown>): Promise<boolean> => {
 /** Hands Ctrl-C and SIGTERM on to the ranks; the second one, or 5 s, ends them for good. */
 class SignalForwarder {
   exitCode: number | undefined;
-  readonly #ranks: readonly RankProcess[];
-  readonly #interrupt = (): void => this.#forward('SIGINT', 130);
-  readonly #terminate = (): void => this.#forward('SIGTERM', 143);
+  #ranks: readonly RankProcess[];
   #killer: NodeJS.Timeout | undefined;
 
   constructor(ranks: readonly RankProcess[]) {
     this.#ranks = ranks;
-    process.on('SIGINT', this.#interrupt);
-    process.on('SIGTERM', this.#terminate);
+    process.on('SIGINT', () => this.#forward('SIGINT', 130));
+    process.on('SIGTERM', () => this.#forward('SIGTERM', 143));
   }
 
-  stop(): void {
+  /** All have ended. It goes on listening: one more signal must neither leave the folder nor change the exit code. */
+  forget(): void {
     clearTimeout(this.#killer);
-    process.off('SIGINT', this.#interrupt);
-    process.off('SIGTERM', this.#terminate);
+    this.#ranks = [];
   }
 
   #forward(signal: NodeJS.Signals, exitCode: number): void {
@@ -103,7 +101,7 @@ class SignalForwarder {
     for (const rank of this.#ranks) rank.signal(isSecond ? 'SIGKILL' : signal);
     this.#killer ??= setTimeout(() => {
       for (const rank of this.#ranks) rank.signal('SIGKILL');
-    }, endMs);
+    }, endMs).unref();
   }
 }
 
