@@ -12,6 +12,9 @@
 namespace espalier::transport {
 namespace {
 
+/// For a step of two ranks that have nobody else to wait for, each of microseconds: time to be stopped for a while.
+constexpr int kStepMs = 1'500;
+
 constexpr uint8_t bit(LinkKind kind) { return static_cast<uint8_t>(1u << static_cast<unsigned>(kind)); }
 
 Status noLink(const Wiring& wiring, int peer, const std::string& because, const char* code = "LinkUnavailable") {
@@ -114,7 +117,7 @@ class Negotiation {
 
  private:
   Conversation over(const Socket& socket, FrameReader& reader) const {
-    return {socket.fd(), reader, deadline_, wakeFd_};
+    return {socket.fd(), reader, std::min(deadline_, deadlineAfterMs(kStepMs)), wakeFd_};
   }
 
   Status settleOnWire(Socket socket, FrameReader reader, std::unique_ptr<Link>& link) {
@@ -128,7 +131,8 @@ class Negotiation {
       const int rank = wiring_.familyRanks[peer_];
       std::string why;
       const Status status =
-          verbs::settle(verbs::Shelf::ofProcess(), family.verbsDeviceTo(rank), over(socket, reader), link, why);
+          verbs::settle(verbs::Shelf::ofProcess(), family.verbsDeviceTo(rank),
+                        {socket.fd(), reader, deadline_, wakeFd_}, link, why);
       if (!status.ok()) return noLink(wiring_, peer_, status);
       if (link) return status;
       if (tcp) wiring_.notices->tell("verbs " + std::to_string(rank), "TCP to rank " + std::to_string(rank) + ": " + why);

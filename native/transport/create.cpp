@@ -3,7 +3,9 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <exception>
+#include <new>
 #include <system_error>
 #include <thread>
 
@@ -122,10 +124,8 @@ std::unique_ptr<Group> createOrThrow(const GroupOptions& options, Status& status
     identity.relay = std::make_shared<RelayService>(family, std::move(relayPort.listener), liveness);
   }
   relayPort = {};
-  // The rendezvous may have used up its time waiting for the last rank; the links get some of their own.
-  const Deadline linksBy = std::max(deadline, deadlineAfterMs(5'000));
-  return buildGroup(wiring, std::move(place), std::move(dataPort), std::move(liveness), std::move(identity), linksBy,
-                    status);
+  return buildGroup(wiring, std::move(place), std::move(dataPort), std::move(liveness), std::move(identity),
+                    deadlineAfterMs(kLinksMs), status);
 }
 
 /// Ranks per host, if a hierarchy over the hosts keeps the order of the balanced tree; else 0.
@@ -178,6 +178,18 @@ std::vector<int> viaOf(const Wiring& wiring) {
   return via;
 }
 
+Status couldNotSetUp(const std::exception& error) {
+  const std::string what = "this rank could not set itself up";
+  const auto* system = dynamic_cast<const std::system_error*>(&error);
+  const int code = system != nullptr ? system->code().value() : 0;
+  if (isShortage(code)) return outOfDescriptors(what, code);
+  const std::string text = what + ": " + error.what();
+  // What the system says when it has no thread to give (pthread_create(3)).
+  if (code == EAGAIN) return failure("OutOfMemory", text + "; it needs more threads (ulimit -u) or memory (ulimit -v)");
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return failure("OutOfMemory", text + "; see ulimit -v");
+  return failure("RendezvousRefused", text);
+}
+
 }  // namespace
 
 std::unique_ptr<Group> buildGroup(const Wiring& wiring, Mesh::Place place, DataPort dataPort,
@@ -211,15 +223,9 @@ std::unique_ptr<Group> buildGroup(const Wiring& wiring, Mesh::Place place, DataP
 std::unique_ptr<Group> Group::create(const GroupOptions& options, Status& status) {
   try {
     return createOrThrow(options, status);
-  } catch (const std::system_error& error) {
-    const std::string what = "this rank could not set itself up";
-    status = isShortage(error.code().value()) ? outOfDescriptors(what, error.code().value())
-                                              : failure("RendezvousRefused", what + ": " + error.what());
-    status.rank = options.rank;
-    return nullptr;
   } catch (const std::exception& error) {
-    status = failure("RendezvousRefused", std::string("this rank could not set itself up: ") + error.what(),
-                     options.rank);
+    status = couldNotSetUp(error);
+    status.rank = options.rank;
     return nullptr;
   }
 }

@@ -3,8 +3,9 @@
 
 namespace espalier::transport {
 
-/// Longest set-up of links when operations have no deadline of their own.
-inline constexpr int kUnboundedSetupMs = 60'000;
+/// For links among ranks that are all there and begin at once: it takes a fraction of a second, with many ranks on few
+/// cores.
+inline constexpr int kLinksMs = 20'000;
 
 /// Builds the links that `wiring` asks for and meets all members at a barrier. On failure null, and the whole
 /// family is dead, everywhere.

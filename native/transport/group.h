@@ -103,7 +103,8 @@ struct GroupStats {
   std::vector<AlgorithmStats> algorithms;
 };
 
-/// A fixed set of ranks that exchange data. Every rank must call the same collectives in the same order
+/// A fixed set of ranks that exchange data. A forked child has no part in it and must not touch it: it ends by exec or
+/// _exit. Every rank must call the same collectives in the same order
 /// with the same counts; one thread at a time per group (split groups count as groups of their own).
 ///
 /// Contract of failure: when a peer dies, stops, or breaks the protocol, every call on every survivor

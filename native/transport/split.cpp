@@ -64,8 +64,7 @@ std::unique_ptr<Group> MeshGroup::splitOrThrow(int color, int key, Status& statu
     wiring.members.push_back(std::move(member));
   }
   wiring.familyRanks = place.familyRanks;
-  const int patienceMs = place.operationTimeoutMs > 0 ? place.operationTimeoutMs : kUnboundedSetupMs;
-  return buildGroup(wiring, std::move(place), std::move(dataPort), liveness_, identity_, deadlineAfterMs(patienceMs),
+  return buildGroup(wiring, std::move(place), std::move(dataPort), liveness_, identity_, deadlineAfterMs(kLinksMs),
                     status);
 }
 

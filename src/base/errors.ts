@@ -146,7 +146,7 @@ export const errorCatalogue = {
   },
   OutOfMemory: {
     kind: 'retry',
-    summary: 'The system refused memory for weights, KV cache or workspace.',
+    summary: 'The system refused a thread, or memory for weights, KV cache or workspace.',
   },
   PeerLeft: { kind: 'retry', summary: 'A rank left its group while another still needed it.' },
   PeerLost: { kind: 'retry', summary: 'A rank died: its connections closed without a goodbye.' },

@@ -115,5 +115,20 @@ TEST("a group destroyed while others are inside a collective is PeerLeft for the
   }
 }
 
+TEST("a rank that waits for one who waits for its broadcast is told so") {
+  SharedBoard board;
+  Processes ranks(2, [&](int rank) {
+    GroupOptions options = optionsFor(rank, 2, LinkKind::Tcp, board.get());
+    options.operationTimeoutMs = 0;  // nothing but the difference ends it
+    auto group = join(options);
+    float value = 0;
+    const Status status = rank == 0 ? group->broadcast(&value, 1, DataType::Float32, 1)
+                                    : group->recv(&value, 1, DataType::Float32, 0);
+    CHECK_EQ(status.code, "PeerMismatch");
+    CHECK_EQ(status.rank, 0);  // the other one, as the one that finds it sees it
+  });
+  ranks.join(20);
+}
+
 }  // namespace
 }  // namespace espalier::test

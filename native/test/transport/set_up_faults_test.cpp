@@ -70,7 +70,7 @@ Status build(const Scene& scene, int rank, std::vector<Member> members, DataPort
   return status;
 }
 
-Outcome buildDespite(const Scene& scene, Harm harm) {
+Outcome buildDespite(const Scene& scene, Harm harm, int patienceMs = 60'000) {
   std::vector<DataPort> dataPorts(static_cast<size_t>(scene.size)), relayPorts(dataPorts.size());
   std::vector<Member> members(dataPorts.size());
   for (int rank = 0; rank < scene.size; ++rank) {
@@ -91,7 +91,6 @@ Outcome buildDespite(const Scene& scene, Harm harm) {
   auto control = sideChannels(scene.size);
   Outcome outcome;
   outcome.statuses.resize(members.size());
-  const int patienceMs = harm.kind == Harm::Kind::Silence ? 1'500 : 60'000;
   runThreads(scene.size, [&](int rank) {
     outcome.statuses[rank] =
         build(scene, rank, rank == scene.dialer() ? seenByDialer : members, std::move(dataPorts[rank]),
@@ -120,7 +119,7 @@ void harmEach(const Scene& scene, Harm::Kind kind, const std::string& code) {
   }
   runThreads(static_cast<int>(harms.size()), [&](int index) {
     const Harm& harm = harms[index];
-    const Outcome outcome = buildDespite(scene, harm);
+    const Outcome outcome = buildDespite(scene, harm, kind == Harm::Kind::Silence ? 1'500 : 60'000);
     for (const Status& status : outcome.statuses) {
       if (status.code == code && tells(status, kind, scene.dialer())) continue;
       throw CheckFailure("frame " + std::to_string(harm.frame) + " to the " + (harm.toDialer ? "dialer: " : "dialled: ") +
@@ -148,6 +147,14 @@ TEST("a connection that breaks at any step of a link's set-up is PeerLost on eve
 TEST("an answer that never comes in a link's set-up is RendezvousTimeout on every rank") {
   for (const Scene& scene : {kSockets, kSharedMemory, kNoVerbs, kRelayed}) {
     harmEach(scene, Harm::Kind::Silence, "RendezvousTimeout");
+  }
+}
+TEST("two ranks that have admitted each other do not wait for an answer as long as for the others") {
+  for (const bool toDialer : {false, true}) {
+    const int64_t began = nowNs();
+    const Outcome outcome = buildDespite(kSockets, {Harm::Kind::Silence, toDialer, 2});
+    for (const Status& status : outcome.statuses) CHECK_EQ(status.code, "RendezvousTimeout");
+    CHECK(nowNs() - began < 30'000'000'000);
   }
 }
 

@@ -203,7 +203,8 @@ bool Mesh::Waiter::contradicts(int peer, const Header& own, bool receives) const
   if (isBetweenTwo(own)) {
     // It is through with that call only after this rank has made it. What it sent before must all have been taken.
     const bool nothingComes = !receives || there.sent <= mesh_.flows_->arrivedFrom(peer);
-    return nothingComes && there.call.operation != Operation::Broadcast &&
+    const bool needsThis = there.call.operation != Operation::Broadcast || there.call.root == mesh_.rank();
+    return nothingComes && needsThis &&
            static_cast<int32_t>(there.call.sequence - mesh_.nextCall_) >= 0;
   }
   const auto ahead = static_cast<int32_t>(there.call.sequence - own.sequence);

@@ -9,8 +9,9 @@
 namespace espalier::transport {
 namespace {
 
-/// Four frames and two HMACs take milliseconds; a busy host gets a thousand times that.
-constexpr int kExaminationMs = 3'000;
+/// Four frames and two HMACs take milliseconds; a busy host gets some hundred times that. The group is to hear within 2 s
+/// of a way that lets connections through and nothing else.
+constexpr int kExaminationMs = 1'500;
 /// More connections than any group has ranks. Beyond it the oldest goes: a right rank dials again.
 constexpr size_t kMaxPending = 128;
 /// Out of descriptors: how long until the next look, and how long until that is no passing state.
@@ -53,6 +54,8 @@ void Acceptor::step(int timeoutMs, int wakeFd) {
     if (!advance(pending)) return true;
     if (pending.deadline > now) return false;
     report(pending, Refusal::Silent);
+    // A right rank whose words do not get through learns why it was refused.
+    sendVerdict(pending.socket.fd(), handshakeTooLate());
     return true;
   });
   // A welcome takes as long as settling a link does: those who waited for their turn meanwhile were not slow.

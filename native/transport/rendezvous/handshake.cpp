@@ -61,6 +61,10 @@ Member Member::read(ByteReader& reader) {
   return member;
 }
 
+Status handshakeTooLate() {
+  return failure("RendezvousTimeout", "the handshake was not finished in time, though the connection stands");
+}
+
 Status introduce(const Conversation& talk, const std::string& secret, const Hello& hello) {
   Digest nonce;
   if (!randomNonce(nonce)) return failure("RendezvousRefused", "this host offers no random numbers");
@@ -73,6 +77,7 @@ Status introduce(const Conversation& talk, const std::string& secret, const Hell
     // Before it has proved anything it may refuse (a rank of another version), but not admit, nor blame anybody.
     const Status verdict = readVerdict(frame);
     if (verdict.ok() || verdict.code == "FrameCorrupt") return damaged();
+    if (verdict.code == handshakeTooLate().code) return handshakeTooLate();
     return failure("RendezvousRefused", printable(verdict.message, Notices::kMaxNoticeBytes));
   }
   if (frame.type != FrameType::Challenge) return damaged();

@@ -37,6 +37,9 @@ struct Hello {
 // answers Proof, the acceptor answers Verdict. A proof is an HMAC under the secret over both nonces and the whole
 // Hello, with a label per direction, so it can be neither replayed nor reflected, and nothing in Hello altered.
 
+/// RendezvousTimeout: what was said did not get through.
+Status handshakeTooLate();
+
 /// The dialer's side. Success: admitted. Fails with WrongSecret, with whatever the acceptor refuses (FrameCorrupt: what
 /// this end said came damaged), or as the conversation does.
 Status introduce(const Conversation& talk, const std::string& secret, const Hello& hello);

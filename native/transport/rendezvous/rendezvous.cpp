@@ -213,7 +213,7 @@ class Guest {
     Status status = dialOnce(options_.rendezvousHost, options_.rendezvousPort, deadline, -1, control.socket);
     if (status.ok()) {
       // Half a second longer than rank 0 gives one examination.
-      const Deadline patience = std::min(deadline, deadlineAfterMs(3'500));
+      const Deadline patience = std::min(deadline, deadlineAfterMs(2'000));
       status = asPassing(introduce({control.socket.fd(), control.reader, patience, -1}, options_.secret, hello_));
     }
     if (!status.ok()) return status;
