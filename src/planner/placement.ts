@@ -124,8 +124,9 @@ const inOrder = (
     siblings: ReadonlyMap<string, number>;
   },
 ): readonly Candidate[] => {
+  // One that has lost its room says nothing about where the others should be.
   const running = currentNames.flatMap((name) =>
-    candidates.filter(({ node }) => node.name === name),
+    candidates.filter(({ node, freeBytes }) => node.name === name && freeBytes >= need),
   );
   if (siblings.size === 0 && !sharesHosts) {
     if (running.length === 0) return candidates;

@@ -309,8 +309,10 @@ describe('nodes', () => {
     const result = refused(input(profile(4), []));
     assert.deepEqual([result.reason, result.terminal], ['InsufficientNodes', false]);
   });
+});
 
-  it('that run the group now keep it while they fit', () => {
+describe('nodes that run the group now', () => {
+  it('keep it while they fit', () => {
     const running = found(input(profile(10), [node('b'), node('c')], tensor(2)));
     const current = { tensorSize: 2, pipelineSize: 1, nodeNames: names(running) };
     const more = [node('a', { memoryBytes: 512 * GiB }), node('b'), node('c')];
@@ -319,10 +321,25 @@ describe('nodes', () => {
     assert.deepEqual([auto.tensorSize, names(auto)], [2, ['b', 'c']]);
   });
 
-  it('that run the group now stay in it when another one is replaced', () => {
+  it('stay in it when another one is replaced', () => {
     const current = { tensorSize: 2, pipelineSize: 1, nodeNames: ['gone', 'c'] };
     const nodes = [node('a'), node('b'), node('c'), node('gone', { available: false })];
     const result = found({ ...input(profile(10), nodes, tensor(2)), current });
     assert.ok(names(result).includes('c'));
+  });
+
+  it('do not decide where it goes once they have lost their room', () => {
+    const current = { tensorSize: 2, pipelineSize: 1, nodeNames: ['full', 'gone'] };
+    const full = node('full', { usedMemoryBytes: 47 * GiB });
+    const hosts = ['a', 'b', 'b'].map((hostID, index) =>
+      node(`${hostID}${index}`, { hostID, memoryBytes: (index === 0 ? 64 : 48) * GiB }),
+    );
+    for (const nodes of [
+      [full, ...hosts],
+      [{ ...full, available: false }, ...hosts],
+    ]) {
+      const result = found({ ...input(profile(10), nodes, tensor(2)), current });
+      assert.deepEqual(names(result), ['b1', 'b2']);
+    }
   });
 });
