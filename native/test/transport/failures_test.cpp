@@ -23,12 +23,6 @@ void post(Board* board, int rank, const Status& status) {
   board->times[rank] = nowNs();
 }
 
-/// Waits until `count` ranks have come here, without the transport.
-void meet(Board* board, int count) {
-  board->marks[62]++;
-  eventually("all ranks meet", 10, [&] { return board->marks[62] >= count; });
-}
-
 /// Works until the first failure.
 Status workUntilFailure(Group& group, Board* board) {
   std::vector<float> data(4'096, 1.0f);
@@ -277,111 +271,6 @@ TEST("a live rank that stays away is an OperationTimeout that names it") {
     CHECK_EQ(status.code, "OperationTimeout");
     CHECK_EQ(status.rank, 1);
     CHECK_EQ(status.link, "tcp");
-  });
-  ranks.join(10);
-}
-
-using Call = std::function<Status(Group&, float*)>;
-
-void checkMismatch(LinkKind kind, const Call& ofOthers, const Call& ofLast) {
-  SharedBoard board;
-  Processes ranks(3, [&](int rank) {
-    auto group = join(optionsFor(rank, 3, kind, board.get()));
-    meet(board.get(), 3);  // a failure while some still join would be theirs as well
-    std::vector<float> data(100'000);
-    Status status = (rank == 2 ? ofLast : ofOthers)(*group, data.data());
-    // A rank that only sent may not know yet; its next calls must tell it.
-    for (int i = 0; i < 10 && status.ok(); ++i) status = group->barrier();
-    CHECK_EQ(status.code, "PeerMismatch");
-    CHECK(status.rank >= 0);
-    CHECK(status.message.find("called") != std::string::npos);
-  });
-  ranks.join(10);
-}
-
-void checkMismatches(LinkKind kind) {
-  const auto reduce = [](size_t count, DataType type, ReduceOp op) {
-    return [=](Group& group, float* data) { return group.allReduce(data, data, count, type, op); };
-  };
-  const Call usual = reduce(10, DataType::Float32, ReduceOp::Sum);
-  checkMismatch(kind, usual, reduce(11, DataType::Float32, ReduceOp::Sum));
-  checkMismatch(kind, usual, reduce(90'000, DataType::Float32, ReduceOp::Sum));
-  checkMismatch(kind, usual, reduce(0, DataType::Float32, ReduceOp::Sum));
-  checkMismatch(kind, usual, reduce(10, DataType::Int32, ReduceOp::Sum));
-  checkMismatch(kind, usual, reduce(10, DataType::Float32, ReduceOp::Max));
-  checkMismatch(kind, usual, [](Group& group, float*) { return group.barrier(); });
-  checkMismatch(kind, usual,
-                [](Group& group, float* data) { return group.broadcast(data, 10, DataType::Float32, 2); });
-}
-
-TEST("ranks that make different calls all hear of it") {
-  for (const LinkKind kind : {LinkKind::SharedMemory, LinkKind::Tcp}) checkMismatches(kind);
-}
-TEST("verbs: ranks that make different calls all hear of it") { checkMismatches(LinkKind::Verbs); }
-
-using CallWith = std::function<Status(Group&, std::vector<float>&)>;
-
-/// Rank `odd` of `size` makes another call than the rest (an all-reduce, if nothing else), none of whose messages it looks
-/// at.
-void checkElsewhere(int size, int odd, const CallWith& call, const CallWith& ofRest = nullptr) {
-  SharedBoard board;
-  Processes ranks(size, [&](int rank) {
-    GroupOptions options = optionsFor(rank, size, LinkKind::Tcp, board.get());
-    options.operationTimeoutMs = 0;  // nothing but the difference ends it
-    auto group = join(options);
-    std::vector<float> data(1'000, 1.0f);
-    const auto reduce = [&] {
-      return group->allReduce(data.data(), data.data(), data.size(), DataType::Float32, ReduceOp::Max);
-    };
-    for (int i = 0; i < 20; ++i) CHECK_OK(reduce());
-    meet(board.get(), size);  // a failure while some still finish the last one would be theirs as well
-    const int64_t began = nowNs();
-    Status status = rank == odd ? call(*group, data) : ofRest ? ofRest(*group, data) : reduce();
-    while (status.ok()) status = reduce();
-    CHECK_EQ(status.code, "PeerMismatch");
-    CHECK(status.message.find("rank " + std::to_string(odd)) != std::string::npos);
-    CHECK(status.message.find(" #") != std::string::npos);
-    CHECK(secondsBetween(began, nowNs()) < boundSeconds());
-  });
-  ranks.join(15);
-}
-
-TEST("a rank that waits for one who waits in a collective is told so, whoever talks to whom") {
-  for (const int size : {4, 8}) {
-    checkElsewhere(size, size - 1, [](Group& group, std::vector<float>& data) {
-      return group.recv(data.data(), data.size(), DataType::Float32, 0);
-    });
-    checkElsewhere(size, 1, [size](Group& group, std::vector<float>& data) {
-      return group.broadcast(data.data(), data.size(), DataType::Float32, size - 2);
-    });
-  }
-}
-
-TEST("a rank that waits in a call which all others have behind them is told so") {
-  const auto from = [](int root) {
-    return [root](Group& group, std::vector<float>& data) {
-      return group.broadcast(data.data(), data.size(), DataType::Float32, root);
-    };
-  };
-  // What rank 1 sends is for others: it waits for rank 4, which waits for it.
-  checkElsewhere(5, 4, from(1), [&](Group& group, std::vector<float>& data) {
-    const Status status = from(0)(group, data);
-    return status.ok() ? from(4)(group, data) : status;
-  });
-}
-
-TEST("a receive that is served before a collective under way elsewhere is no mismatch") {
-  SharedBoard board;
-  Processes ranks(4, [&](int rank) {
-    auto group = join(optionsFor(rank, 4, LinkKind::Tcp, board.get()));
-    float value = static_cast<float>(rank);
-    if (rank == 3) CHECK_OK(group->recv(&value, 1, DataType::Float32, 0));
-    if (rank == 0) {
-      usleep(900'000);  // ranks 1 and 2 wait in the all-reduce meanwhile, and beats say so
-      CHECK_OK(group->send(&value, 1, DataType::Float32, 3));
-    }
-    CHECK_OK(group->allReduce(&value, &value, 1, DataType::Float32, ReduceOp::Sum));
-    CHECK_EQ(value, 3.0f);
   });
   ranks.join(10);
 }

@@ -49,6 +49,11 @@ void eventually(const char* what, double seconds, const std::function<bool()>& h
   }
 }
 
+void meet(Board* board, int count) {
+  board->marks[62]++;
+  eventually("all ranks meet", 10, [&] { return board->marks[62] >= count; });
+}
+
 /// Cable i of the guest joins rxe(2i) and rxe(2i + 1); a mesh of 4 has six.
 std::vector<transport::VerbsCable> cablesOf(int rank, int size) {
   static constexpr int kCableBetween[4][4] = {{-1, 0, 1, 2}, {0, -1, 3, 4}, {1, 3, -1, 5}, {2, 4, 5, -1}};

@@ -44,6 +44,8 @@ uint64_t seedOr(uint64_t usual);
 int64_t nowNs();
 /// Waits until `holds`, at most `seconds`; checks that it did.
 void eventually(const char* what, double seconds, const std::function<bool()>& holds);
+/// Waits until `count` ranks have come here, without the transport.
+void meet(Board* board, int count);
 
 /// In the guest of test/rdma, or on an emulated processor: everything takes several times as long.
 bool isEmulated();

@@ -114,6 +114,7 @@ Status Collectives::send(const void* data, size_t count, DataType type, int peer
   Header header = open(Operation::Send, count, type);
   mesh_.expectCall(--sequence_);  // a matter of two ranks: the others do not count it
   header.sequence = sendSequence_[peer]++;
+  mesh_.expectSend(peer, sendSequence_[peer]);
   const size_t step = mesh_.link(peer)->stepBytes();
   return forEachPiece(header.callBytes, step, [&](size_t offset, size_t length, uint32_t index) {
     clear();

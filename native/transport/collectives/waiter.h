@@ -17,7 +17,7 @@ class Mesh::Waiter {
 
  private:
   void begin();
-  /// Lets the others know, once per wait, in which collective this rank waits.
+  /// Lets the others know, once per wait, in which collective this rank waits, or for whose send.
   void tellCall(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);
   bool contradicts(int peer, const Header& own, bool receives) const;
   void separate(std::span<const Incoming> incoming, Deadline now);
@@ -25,6 +25,7 @@ class Mesh::Waiter {
   bool findLoss(std::span<const Incoming> incoming, Deadline now);
   bool findSilence(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);
   bool findOtherCall(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);
+  bool findStandoff(std::span<const Incoming> incoming);
   void giveUpIfLate(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now);
 
   Mesh& mesh_;

@@ -55,14 +55,14 @@ uint64_t Flows::reportFor(int peer) {
   return to.done.load(std::memory_order_relaxed) + (trying ? 1 : 0);
 }
 
-void Flows::announce(int familyRank, uint64_t sent, const Header& call) {
+void Flows::announce(int familyRank, const Standing& standing) {
   const auto found = std::find(familyRanks_.begin(), familyRanks_.end(), familyRank);
   if (found == familyRanks_.end()) return;
   Peer& from = peers_[static_cast<size_t>(found - familyRanks_.begin())];
-  from.announced.store(sent, std::memory_order_relaxed);
+  from.announced.store(standing.sent, std::memory_order_relaxed);
   from.announcements.fetch_add(1, std::memory_order_release);
   const std::lock_guard lock(callsMutex_);
-  from.standing = {call, sent};
+  from.standing = standing;
 }
 
 void writeReports(ByteWriter& writer, const std::vector<FlowReport>& reports) {
@@ -72,8 +72,9 @@ void writeReports(ByteWriter& writer, const std::vector<FlowReport>& reports) {
     writer.put(reports[i].groupId);
     writer.put(reports[i].from);
     writer.put(reports[i].to);
-    writer.put(reports[i].sent);
-    const Header& call = reports[i].call;
+    writer.put(reports[i].standing.sent);
+    writer.put(reports[i].standing.awaits);
+    const Header& call = reports[i].standing.call;
     for (const auto byte : {static_cast<uint8_t>(call.operation), static_cast<uint8_t>(call.type),
                             static_cast<uint8_t>(call.reduce), call.root}) {
       writer.put(byte);
@@ -90,13 +91,15 @@ std::vector<FlowReport> readReports(ByteView bytes) {
     report.groupId = reader.get<uint64_t>();
     report.from = reader.get<uint8_t>();
     report.to = reader.get<uint8_t>();
-    report.sent = reader.get<uint64_t>();
-    report.call.operation = static_cast<Operation>(reader.get<uint8_t>());
-    report.call.type = static_cast<DataType>(reader.get<uint8_t>());
-    report.call.reduce = static_cast<ReduceOp>(reader.get<uint8_t>());
-    report.call.root = reader.get<uint8_t>();
-    report.call.sequence = reader.get<uint32_t>();
-    report.call.callBytes = reader.get<uint64_t>();
+    report.standing.sent = reader.get<uint64_t>();
+    report.standing.awaits = reader.get<uint32_t>();
+    Header& call = report.standing.call;
+    call.operation = static_cast<Operation>(reader.get<uint8_t>());
+    call.type = static_cast<DataType>(reader.get<uint8_t>());
+    call.reduce = static_cast<ReduceOp>(reader.get<uint8_t>());
+    call.root = reader.get<uint8_t>();
+    call.sequence = reader.get<uint32_t>();
+    call.callBytes = reader.get<uint64_t>();
   }
   if (!reader.ok()) reports.clear();
   return reports;
@@ -115,14 +118,15 @@ std::vector<FlowReport> FlowBook::reportsOf(int familyRank) {
     const std::shared_ptr<Flows> flows = one.lock();
     if (!flows) continue;
     const std::vector<int>& ranks = flows->familyRanks();
-    // Before the counts: what was sent before the call is then among them.
+    // What a rank waits in before its counts: what was sent before the wait is then among them.
     const Header call = flows->call();
     for (int peer = 0; peer < static_cast<int>(ranks.size()); ++peer) {
+      const uint32_t awaits = flows->awaitedFrom(peer);
       const uint64_t sent = flows->reportFor(peer);
-      if (sent == 0 && call.operation == Operation::Goodbye) continue;
+      if (sent == 0 && awaits == 0 && call.operation == Operation::Goodbye) continue;
       if (ranks[peer] == familyRank) continue;
-      reports.push_back(
-          {flows->groupId(), static_cast<uint8_t>(familyRank), static_cast<uint8_t>(ranks[peer]), sent, call});
+      reports.push_back({flows->groupId(), static_cast<uint8_t>(familyRank), static_cast<uint8_t>(ranks[peer]),
+                         {call, sent, awaits}});
     }
   }
   return reports;
@@ -132,7 +136,7 @@ void FlowBook::take(const FlowReport& report) {
   const std::lock_guard lock(mutex_);
   for (const std::weak_ptr<Flows>& one : all_) {
     const std::shared_ptr<Flows> flows = one.lock();
-    if (flows && flows->groupId() == report.groupId) flows->announce(report.from, report.sent, report.call);
+    if (flows && flows->groupId() == report.groupId) flows->announce(report.from, report.standing);
   }
 }
 

@@ -28,11 +28,14 @@ class Flows {
   void arrived(int peer) { ++peers_[peer].arrived; }
   /// This rank waits in that collective. The others learn of it with the next beat.
   void waitsIn(const Header& call);
+  /// This rank waits to receive `peer`'s send of that number, which nothing else lets it pass.
+  void waitsFor(int peer, uint32_t send) { peers_[peer].awaits.store(send + 1, std::memory_order_release); }
   /// The last collective that `peer` said it waits in (Goodbye: none so far), and how many messages it had sent to this
-  /// rank when, or after, it entered that.
+  /// rank when, or after, it entered that, and when, or after, it began to wait for the send.
   struct Standing {
     Header call{Operation::Goodbye};
     uint64_t sent = 0;
+    uint32_t awaits = 0;  ///< the last send of this rank that it said it waits for, counted from 1
   };
   Standing standingOf(int peer) const;
   /// Asked again and again while waiting for a message of `peer` in vain, right after looking for it. True once the peer
@@ -51,11 +54,13 @@ class Flows {
   /// this rank has been trying to give it another.
   uint64_t reportFor(int peer);
   Header call() const;
-  void announce(int familyRank, uint64_t sent, const Header& call);
+  uint32_t awaitedFrom(int peer) const { return peers_[peer].awaits.load(std::memory_order_acquire); }
+  void announce(int familyRank, const Standing& standing);
 
  private:
   struct Peer {
     std::atomic<uint64_t> done{0}, tries{0};                  ///< written by the user, read by the watch
+    std::atomic<uint32_t> awaits{0};                          ///< the same
     std::atomic<uint64_t> announced{0}, announcements{0};     ///< the other way round
     Standing standing;                                        ///< guarded by callsMutex_
     uint64_t triesReported = 0;                               ///< the watch's own
@@ -74,8 +79,7 @@ class Flows {
 struct FlowReport {
   uint64_t groupId = 0;
   uint8_t from = 0, to = 0;  ///< ranks of the first group
-  uint64_t sent = 0;
-  Header call{Operation::Goodbye};  ///< a collective that the sender waits in, or has; without its pieces
+  Flows::Standing standing;  ///< of `from`; the collective without its pieces
 };
 void writeReports(ByteWriter& writer, const std::vector<FlowReport>& reports);
 /// Empty when the bytes are none.

@@ -7,7 +7,7 @@
 
 namespace espalier::transport {
 
-inline constexpr uint16_t kWireVersion = 3;
+inline constexpr uint16_t kWireVersion = 4;
 
 /// What other ranks need to know of a rank in order to build links to it.
 struct Member {
