@@ -53,6 +53,8 @@ void Detour::run() {
     poll(fds.data(), fds.size(), 5);
     serve();
   }
+  // A rank that is through may have left a last word here.
+  serve();
 }
 
 void Detour::serve() {
