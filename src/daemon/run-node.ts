@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { systemClock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import { seededRandom } from '../base/random.ts';
+import { stopSignal } from '../base/stop-signal.ts';
 import type { Engine } from '../engines/engine.ts';
 import { createDaemon } from './daemon.ts';
 import { thisHost } from './host/this-host.ts';
@@ -37,8 +38,3 @@ export const runNode = async (options: RunNodeOptions): Promise<void> => {
   options.logger.info({ signal, stopRanks: options.stopRanks }, 'node daemon stops');
   await daemon.stop({ ranks: options.stopRanks });
 };
-
-const stopSignal = async (): Promise<NodeJS.Signals> =>
-  new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, resolve);
-  });

@@ -6,7 +6,7 @@ import { createLogger } from '../../base/logger.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
 import { keepHeapLean } from '../lean-heap.ts';
 import { catalogueOption, portOption, reachableAddress } from '../options.ts';
-import { stopSignal } from '../signals.ts';
+import { stopSignal } from '../../base/stop-signal.ts';
 
 interface OperatorCommandOptions {
   kubeconfig?: string;

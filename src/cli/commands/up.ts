@@ -4,7 +4,7 @@ import { CommandFailure, exitCodes } from '../exit.ts';
 import { keepHeapLean } from '../lean-heap.ts';
 import { catalogueOption, portOption, stateDirectoryOption } from '../options.ts';
 import { print } from '../output.ts';
-import { stopSignal } from '../signals.ts';
+import { stopSignal } from '../../base/stop-signal.ts';
 
 interface UpOptions {
   directory: string;

@@ -7,7 +7,7 @@ import { formatBytes } from '../../base/quantity.ts';
 import { CommandFailure, exitCodes } from '../exit.ts';
 import { note, print } from '../output.ts';
 import { packageRoot } from '../package-root.ts';
-import { stopSignal } from '../signals.ts';
+import { stopSignal } from '../../base/stop-signal.ts';
 import { ask } from './ask.ts';
 import type { Answer } from './ask.ts';
 import { awaitReady } from './await-ready.ts';
