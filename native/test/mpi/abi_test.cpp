@@ -19,16 +19,25 @@ void oddOperation(void* in, void* inout, int* count, Handle*) {
 
 int timesCalled = 0;
 
+float widen(uint16_t bits) {
+  const uint32_t wide = uint32_t{bits} << 16;
+  float value;
+  std::memcpy(&value, &wide, sizeof value);
+  return value;
+}
+
+void largerBfloat16(void* in, void* inout, int* count, Handle*) {
+  for (int i = 0; i < *count; ++i) {
+    const uint16_t from = static_cast<uint16_t*>(in)[i];
+    auto& to = static_cast<uint16_t*>(inout)[i];
+    to = widen(from) > widen(to) ? from : to;
+  }
+}
+
 /// A sum of bfloat16, as MLX has it: through float, rounded to nearest even.
 void sumBfloat16(void* in, void* inout, int* count, Handle*) {
   ++timesCalled;
   for (int i = 0; i < *count; ++i) {
-    const auto widen = [](uint16_t bits) {
-      const uint32_t wide = uint32_t{bits} << 16;
-      float value;
-      std::memcpy(&value, &wide, sizeof value);
-      return value;
-    };
     auto& to = static_cast<uint16_t*>(inout)[i];
     const float sum = widen(to) + widen(static_cast<uint16_t*>(in)[i]);
     uint32_t bits;
@@ -79,6 +88,19 @@ TEST("a user function that sums bfloat16 is called to be recognised, and not aga
       CHECK(copy == (std::array<uint16_t, 3>{0x4000, 0x4080, 0x3f80}));
     }
     CHECK_EQ(timesCalled, 1);
+  });
+}
+
+TEST("maxima of bfloat16 are not taken for those of fp16, for which its large numbers are none") {
+  runRanks(2, [](Mpi& mpi, int rank) {
+    Handle type, op;
+    mpi.typeContiguous(2, mpi.object("ompi_mpi_uint8_t"), &type);
+    mpi.opCreate(&largerBfloat16, 1, &op);
+    // -inf, 1, -3.4e38, 2e38 and inf, of one rank; of the other 1, -inf, 0, 3e38 and 3.
+    const std::array<uint16_t, 5> parts[] = {{0xff80, 0x3f80, 0xff7f, 0x7f16, 0x7f80}, {0x3f80, 0xff80, 0, 0x7f62, 0x4040}};
+    auto data = parts[rank];
+    mpi.allReduce(kMpiInPlace, data.data(), data.size(), type, op, mpi.world);
+    CHECK(data == (std::array<uint16_t, 5>{0x3f80, 0x3f80, 0, 0x7f62, 0x7f80}));
   });
 }
 

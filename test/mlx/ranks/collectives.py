@@ -1,5 +1,8 @@
 """Every collective, type and size against numpy, bit by bit. All ranks make the same calls in the same order."""
 
+import itertools
+import math
+
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
@@ -76,6 +79,19 @@ def all_reduce():
                 with mx.stream(cpu):
                     donated = mx.concatenate([to_mlx(parts[rank], dtype)])
                 check(call(donated, group=group, stream=cpu), expected, what + ", in place")
+
+
+def extremes():
+    """Maxima and minima of what is infinite, as large as can be, or no number: that wins, as it does in one process."""
+    for dtype in [mx.float16, mx.bfloat16, mx.float32, mx.float64]:
+        large = mx.finfo(dtype).max
+        values = [1.0, -1.0, large, -large, large / 4, -math.inf, math.inf, math.nan]
+        parts = [mx.array(part, dtype=dtype) for part in zip(*itertools.product(values, repeat=size), strict=True)]
+        for name in ("max", "min"):
+            whole = getattr(mx, f"{name}imum")
+            expected = tree(parts, lambda a, b, whole=whole: whole(a, b, stream=cpu))
+            got = getattr(mx.distributed, f"all_{name}")(parts[rank], stream=cpu)
+            check(got, expected, f"all_{name} of extremes of {dtype}")
 
 
 def shapes():
@@ -219,6 +235,7 @@ def refused():
 if __name__ == "__main__":
     for part in (
         all_reduce,
+        extremes,
         shapes,
         all_gather,
         send_and_receive,
