@@ -121,20 +121,22 @@ void checkRandomPairs(DataType type, uint64_t seed) {
   });
 }
 
-/// All short lengths at all places within a line, out of place and in place of either input.
+/// All short lengths at all places within a line, and some that are more than a kernel takes at a time, out of place and in
+/// place of either input.
 template <class T>
 void checkPlaces(DataType type, uint64_t seed) {
   std::mt19937_64 random(seed);
-  constexpr size_t kRoom = 400, kGuard = 9;
-  const std::vector<T> left = someValues<T>(kRoom, random), right = someValues<T>(kRoom, random);
+  constexpr size_t kMost = 2'100, kGuard = 9;
+  const std::vector<T> left = someValues<T>(2 * kMost, random), right = someValues<T>(2 * kMost, random);
   withKernels<T>(type, [&](Kernel kernel, ReduceOp op, const std::string& what) {
-    for (size_t count = 0; count <= 150; count += count < 70 ? 1 : 13) {
+    for (size_t count = 0; count <= kMost - 20; count += count < 70 ? 1 : count < 150 ? 13 : 617) {
+      const auto room = static_cast<std::ptrdiff_t>(count) + 20;
       for (size_t shift = 0; shift < 5; ++shift) {
         const std::vector<T> a(left.begin() + shift, left.begin() + shift + count);
         const std::vector<T> b(right.begin() + 2 * shift, right.begin() + 2 * shift + count);
         for (int place = 0; place < 3; ++place) {
-          std::vector<T> out = left, theirs = right;
-          T* to = place == 2 ? theirs.data() + 2 * shift : out.data() + shift + (place == 0 ? kRoom / 2 : 0);
+          std::vector<T> out(left.begin(), left.begin() + 2 * room), theirs(right.begin(), right.begin() + room);
+          T* to = place == 2 ? theirs.data() + 2 * shift : out.data() + shift + (place == 0 ? room : 0);
           const std::vector<T> behind(to + count, to + count + kGuard);
           kernel(to, out.data() + shift, theirs.data() + 2 * shift, count);
           checkBits(std::vector<T>(to, to + count), a, b, op, what + ", " + std::to_string(count) + " elements");

@@ -2,6 +2,9 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
+#include <algorithm>
+#include <type_traits>
+
 #include "transport/reduce/combine.h"
 #include "transport/reduce/kernel_sets.h"
 
@@ -53,16 +56,49 @@ ESPALIER_AVX2 inline __m256 withSumNan(__m256 sum) {
 }
 
 ESPALIER_AVX2 inline __m256i withoutSign(__m256 value) { return _mm256_slli_epi32(_mm256_castps_si256(value), 1); }
-/// By their bits: without the sign, a NaN is above infinity. Where floats are emulated that takes half as long as to
-/// compare them.
-ESPALIER_AVX2 inline bool oneIsNan(__m256 x, __m256 y, __m256 z, __m256 w) {
-  const __m256i most = _mm256_max_epu32(_mm256_max_epu32(withoutSign(x), withoutSign(y)),
-                                        _mm256_max_epu32(withoutSign(z), withoutSign(w)));
+ESPALIER_AVX2 inline __m256i mostOf(__m256 x, __m256 y, __m256 z, __m256 w) {
+  return _mm256_max_epu32(_mm256_max_epu32(withoutSign(x), withoutSign(y)),
+                          _mm256_max_epu32(withoutSign(z), withoutSign(w)));
+}
+/// Whether one is among those of which these are the most. By their bits: without the sign, a NaN is above infinity.
+/// Where floats are emulated that takes half as long as to compare them.
+ESPALIER_AVX2 inline bool areNans(__m256i most) {
   const __m256i infinity = _mm256_set1_epi32(static_cast<int>(0xff00'0000u));
   return _mm256_movemask_epi8(_mm256_cmpeq_epi32(_mm256_max_epu32(most, infinity), infinity)) != -1;
 }
 
-/// NaNs are rare: they are looked for in four sums at a time.
+/// One NaN for all kinds of them.
+ESPALIER_AVX2 [[gnu::noinline, gnu::cold]] void unifyNans(float* sums, size_t count) {
+  for (size_t i = 0; i < count; i += kLanes) store(sums + i, withSumNan(load(sums + i)));
+}
+
+/// NaNs are rare: they are looked for in what a whole block of sums has been, while the block is in the nearest cache.
+ESPALIER_AVX2 void sumFloats(void* out, const void* a, const void* b, size_t count) {
+  constexpr size_t kStep = 4 * kLanes, kBlock = 32 * kStep;
+  auto* to = static_cast<float*>(out);
+  const auto *left = static_cast<const float*>(a), *right = static_cast<const float*>(b);
+  size_t i = 0;
+  while (i + kStep <= count) {
+    const size_t began = i, stop = i + std::min(count - i, kBlock) / kStep * kStep;
+    __m256i most = _mm256_setzero_si256();
+    for (; i < stop; i += kStep) {
+      const __m256 sum0 = added(left + i, right + i);
+      const __m256 sum1 = added(left + i + kLanes, right + i + kLanes);
+      const __m256 sum2 = added(left + i + 2 * kLanes, right + i + 2 * kLanes);
+      const __m256 sum3 = added(left + i + 3 * kLanes, right + i + 3 * kLanes);
+      store(to + i, sum0);
+      store(to + i + kLanes, sum1);
+      store(to + i + 2 * kLanes, sum2);
+      store(to + i + 3 * kLanes, sum3);
+      most = _mm256_max_epu32(most, mostOf(sum0, sum1, sum2, sum3));
+    }
+    if (areNans(most)) [[unlikely]] unifyNans(to + began, stop - began);
+  }
+  for (; i + kLanes <= count; i += kLanes) store(to + i, withSumNan(added(left + i, right + i)));
+  for (; i < count; ++i) to[i] = combine<float, ReduceOp::Sum>(left[i], right[i]);
+}
+
+/// The same, but a NaN must be known before it is narrowed: four sums at a time.
 template <class T>
 ESPALIER_AVX2 void sum(void* out, const void* a, const void* b, size_t count) {
   auto* to = static_cast<T*>(out);
@@ -73,7 +109,7 @@ ESPALIER_AVX2 void sum(void* out, const void* a, const void* b, size_t count) {
     __m256 sum1 = added(left + i + kLanes, right + i + kLanes);
     __m256 sum2 = added(left + i + 2 * kLanes, right + i + 2 * kLanes);
     __m256 sum3 = added(left + i + 3 * kLanes, right + i + 3 * kLanes);
-    if (oneIsNan(sum0, sum1, sum2, sum3)) [[unlikely]] {
+    if (areNans(mostOf(sum0, sum1, sum2, sum3))) [[unlikely]] {
       sum0 = withSumNan(sum0), sum1 = withSumNan(sum1), sum2 = withSumNan(sum2), sum3 = withSumNan(sum3);
     }
     store(to + i, narrow(sum0, T{}));
@@ -105,7 +141,11 @@ ESPALIER_AVX2 void extreme(void* out, const void* a, const void* b, size_t count
 
 template <class T>
 Kernel pick(ReduceOp op) {
-  if (op == ReduceOp::Sum) return sum<T>;
+  if constexpr (std::is_same_v<T, float>) {
+    if (op == ReduceOp::Sum) return sumFloats;
+  } else {
+    if (op == ReduceOp::Sum) return sum<T>;
+  }
   return op == ReduceOp::Max ? extreme<T, ReduceOp::Max> : extreme<T, ReduceOp::Min>;
 }
 
