@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <vector>
 
 #include "test/check.h"
@@ -18,10 +20,13 @@ using transport::FrameType;
 using transport::Socket;
 
 /// Whatever the connections carry once the links stand.
-bool passRaw(const Socket& from, const Socket& to, bool silent) {
+FrameResult passRaw(const Socket& from, const Socket& to, bool silent) {
   uint8_t chunk[4096];
   const auto got = recv(from.fd(), chunk, sizeof chunk, MSG_DONTWAIT);
-  return got > 0 && (silent || transport::sendSome(to.fd(), chunk, static_cast<size_t>(got)) == got);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return FrameResult::NotYet;
+  if (got <= 0) return FrameResult::Closed;
+  if (!silent) transport::sendSome(to.fd(), chunk, static_cast<size_t>(got));
+  return FrameResult::Frame;
 }
 
 }  // namespace
@@ -53,8 +58,17 @@ void Detour::run() {
     poll(fds.data(), fds.size(), 5);
     serve();
   }
-  // A rank that is through may have left a last word here.
-  serve();
+  // Ranks that are through have closed what they dialled or accepted, but a busy system may bring their last words, and
+  // the ends behind these, later.
+  const auto late = transport::deadlineAfterMs(10'000);
+  do {
+    serve();
+    poll(nullptr, 0, 1);
+  } while (isAnyOpen() && transport::Clock::now() < late);
+}
+
+bool Detour::isAnyOpen() const {
+  return std::any_of(pairs_.begin(), pairs_.end(), [](const Pair& pair) { return pair.open; });
 }
 
 void Detour::serve() {
@@ -78,9 +92,9 @@ void Detour::serve() {
 bool Detour::pass(Pair& pair, bool toDialer) {
   const Socket &from = pair.ends[!toDialer], &to = pair.ends[toDialer];
   const bool silent = harm_.kind == Harm::Kind::Silence && toDialer == harm_.toDialer && counts_[toDialer] > harm_.frame;
-  if (!pair.framed[toDialer]) return passRaw(from, to, silent);
+  const bool framed = pair.framed[toDialer];
   Frame frame;
-  switch (pair.readers[toDialer].read(from.fd(), frame)) {
+  switch (framed ? pair.readers[toDialer].read(from.fd(), frame) : passRaw(from, to, silent)) {
     case FrameResult::NotYet: return false;
     case FrameResult::Closed:
       if (harm_.kind != Harm::Kind::Silence) cut(pair);
@@ -93,7 +107,7 @@ bool Detour::pass(Pair& pair, bool toDialer) {
     }
     case FrameResult::Frame: break;
   }
-  if (!silent) forward(pair, toDialer, std::move(frame));
+  if (framed && !silent) forward(pair, toDialer, std::move(frame));
   return true;
 }
 

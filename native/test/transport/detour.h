@@ -21,7 +21,7 @@ struct Harm {
 class Detour {
  public:
   Detour(uint16_t onward, Harm harm);
-  ~Detour();
+  ~Detour();  ///< passes on what is still under way: what led through here must have been closed at one end
   Detour(const Detour&) = delete;
   Detour& operator=(const Detour&) = delete;
   uint16_t port() const { return doors_.front().port; }
@@ -43,6 +43,7 @@ class Detour {
   uint16_t openDoor(uint16_t onward);
   void run();
   void serve();
+  bool isAnyOpen() const;
   /// False when nothing has come.
   bool pass(Pair& pair, bool toDialer);
   static void cut(Pair& pair);

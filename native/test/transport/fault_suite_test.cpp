@@ -20,6 +20,7 @@ struct Trial {
   LinkKind kind;
   uint64_t seed;
   int size = 0, victim = 0, calls = 0;
+  double pausedSeconds = 0;
   SharedBoard board;
   std::unique_ptr<Processes> ranks;
 
@@ -88,11 +89,11 @@ void runRank(Trial& trial, int rank) {
   endQuietly(std::move(group), status, descriptors);
 }
 
-std::vector<std::string> codesOf(Fault fault) {
-  switch (fault) {
+std::vector<std::string> codesOf(const Trial& trial) {
+  switch (trial.fault) {
     case Fault::Kill: return {"PeerLost"};
     case Fault::Stop: return {"PeerStopped"};
-    case Fault::Pause: return {""};
+    case Fault::Pause: return {"", isLongPause(trial.pausedSeconds) ? "PeerStopped" : ""};
     case Fault::HalfOpen: return {"PeerLost", "PeerStopped"};
     // Garbage may look like a message of another call, or like the rest of a message that never ends.
     case Fault::CorruptData: return {"FrameCorrupt", "PeerMismatch", "PeerLost", "DataLost"};
@@ -106,7 +107,7 @@ void check(Trial& trial) {
   const Board* board = trial.board.get();
   const bool victimEnds = trial.fault == Fault::Kill || trial.fault == Fault::HalfOpen;
   trial.ranks->join(15, victimEnds || trial.fault == Fault::Stop ? std::vector<int>{trial.victim} : std::vector<int>{});
-  const auto allowed = codesOf(trial.fault);
+  const auto allowed = codesOf(trial);
   for (int rank = 0; rank < trial.size; ++rank) {
     if (rank == trial.victim && (victimEnds || trial.fault == Fault::Stop)) continue;
     const std::string code = board->codes[rank], text = board->text[rank];
@@ -133,12 +134,13 @@ void start(Trial& trial) {
   trial.ranks = std::make_unique<Processes>(trial.size, [&trial](int rank) { runRank(trial, rank); });
 }
 
-/// Lets a paused rank go on after half of the time that is tolerated. True once it may.
+/// Lets a paused rank go on well within the time that is tolerated. True once it may.
 bool resume(Trial& trial) {
   Board* board = trial.board.get();
   if (trial.fault != Fault::Pause || board->marks[kEndMark] != 0) return true;
   if (board->marks[kFaultMark] == 0 || secondsBetween(board->times[kFaultMark], nowNs()) < 0.75) return false;
   trial.ranks->signal(trial.victim, SIGCONT);
+  trial.pausedSeconds = secondsBetween(board->times[kFaultMark], nowNs());
   board->marks[kEndMark] = 1;
   return true;
 }

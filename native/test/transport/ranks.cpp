@@ -37,12 +37,13 @@ int64_t nowNs() {
 
 bool isEmulated() { return std::getenv("RDMA_VM") != nullptr || std::getenv("ESPALIER_EMULATED") != nullptr; }
 
-double boundSeconds() { return isEmulated() ? 6.0 : 4.0; }
+double boundSeconds() { return isEmulated() ? 8.0 : 6.0; }
 
 double secondsBetween(int64_t beganNs, int64_t endedNs) { return static_cast<double>(endedNs - beganNs) / 1e9; }
 
 void eventually(const char* what, double seconds, const std::function<bool()>& holds) {
-  const int64_t deadline = nowNs() + static_cast<int64_t>(seconds * (isEmulated() ? 6e9 : 1e9));
+  // A machine that runs other things may take several times as long for what does not hang.
+  const int64_t deadline = nowNs() + static_cast<int64_t>(seconds * 6e9);
   while (!holds()) {
     if (nowNs() > deadline) throw CheckFailure(std::string("not within the deadline: ") + what);
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -74,9 +75,9 @@ GroupOptions optionsFor(int rank, int size, LinkKind kind, Board* board) {
   options.epoch = 7;
   options.hostId = "test host";
   options.links = {kind};
-  options.rendezvousTimeoutMs = isEmulated() ? 60'000 : 10'000;
+  options.rendezvousTimeoutMs = 60'000;
   options.operationTimeoutMs = options.rendezvousTimeoutMs;
-  if (isEmulated()) options.livenessTimeoutMs = 2'000;  // an emulated core may be away for a second
+  options.livenessTimeoutMs = 2'000;  // all that may be tolerated: a busy machine's core may be away for a second
   if (kind == LinkKind::Verbs) options.verbsCables = cablesOf(rank, size);
   options.onListeningContext = board;
   options.onListening = [](uint16_t port, void* context) { static_cast<Board*>(context)->port = port; };

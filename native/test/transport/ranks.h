@@ -42,17 +42,20 @@ class SharedBoard {
 uint64_t seedOr(uint64_t usual);
 
 int64_t nowNs();
-/// Waits until `holds`, at most `seconds`; checks that it did.
+/// Waits until `holds`, at most `seconds` of a machine that has nothing else to do; checks that it did.
 void eventually(const char* what, double seconds, const std::function<bool()>& holds);
 /// Waits until `count` ranks have come here, without the transport.
 void meet(Board* board, int count);
 
 /// In the guest of test/rdma, or on an emulated processor: everything takes several times as long.
 bool isEmulated();
-/// Within how many seconds a failure must be known to every survivor: two by contract, and as much again for a machine that
-/// runs other things.
+/// Within how many seconds a failure must be known to every survivor: two by contract, and twice as much again for a machine
+/// that runs other things.
 double boundSeconds();
 double secondsBetween(int64_t beganNs, int64_t endedNs);
+/// Whether a process that was stopped for so long may seem to have stopped for good: it is up to two seconds after its last
+/// beat. It was not to take so long, but a busy machine may let the test itself wait.
+inline bool isLongPause(double seconds) { return seconds > 1.6; }
 /// The guest's devices, for up to four ranks.
 std::vector<transport::VerbsCable> cablesOf(int rank, int size);
 

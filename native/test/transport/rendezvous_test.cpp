@@ -61,7 +61,7 @@ TEST("a second rank 1 is refused while the first one waits") {
   runThreads(4, [&](int thread) {
     if (thread == 3) {  // the first rank 1 goes away again, after the double
       eventually("rank 0 listens", 10, [&] { return board->port != 0; });
-      const transport::Socket first = knock(board.get());
+      transport::Socket first = knock(board.get());
       transport::Hello hello;
       hello.rank = 1;
       hello.size = 3;
@@ -71,6 +71,7 @@ TEST("a second rank 1 is refused while the first one waits") {
       Status status;
       CHECK(Group::create(optionsFor(1, 3, LinkKind::Tcp, board.get()), status) == nullptr);
       CHECK_EQ(status.code, "DuplicateRank");
+      first.close();
       board->marks[0] = 1;
       return;
     }
@@ -88,7 +89,7 @@ TEST("another wire version is refused with both versions") {
     CHECK(transport::sendFrame(socket.fd(), transport::FrameType::Hello, hello.bytes()));
     transport::FrameReader reader;
     transport::Frame frame;
-    CHECK(transport::receiveFrame(socket.fd(), reader, frame, transport::deadlineAfterMs(2'000), -1) ==
+    CHECK(transport::receiveFrame(socket.fd(), reader, frame, transport::deadlineAfterMs(10'000), -1) ==
           transport::FrameResult::Frame);
     CHECK(frame.type == transport::FrameType::Verdict);
     transport::ByteReader fields(frame.payload);
@@ -236,7 +237,7 @@ TEST("a rendezvous that fails names the ranks that are missing, on those that ca
   SharedBoard board;
   runThreads(2, [&](int rank) {
     GroupOptions options = optionsFor(rank, 4, LinkKind::Tcp, board.get());
-    if (rank == 0) options.rendezvousTimeoutMs = 1'000;  // rank 1 is told long before its own time is up
+    if (rank == 0) options.rendezvousTimeoutMs = 3'000;  // rank 1 is told long before its own time is up
     Status status;
     CHECK(Group::create(options, status) == nullptr);
     CHECK_EQ(status.code, "RendezvousTimeout");
@@ -249,7 +250,7 @@ TEST("a rendezvous that fails blames who never came, before one who came and wen
   SharedBoard board;
   runThreads(2, [&](int rank) {
     GroupOptions options = optionsFor(rank, 3, LinkKind::Tcp, board.get());
-    options.rendezvousTimeoutMs = rank == 0 ? 3'000 : 1'000;
+    options.rendezvousTimeoutMs = rank == 0 ? 6'000 : 3'000;
     Status status;
     CHECK(Group::create(options, status) == nullptr);
     CHECK_EQ(status.code, "RendezvousTimeout");
@@ -263,7 +264,7 @@ TEST("a rendezvous that fails says whom it refused") {
   SharedBoard board;
   runThreads(2, [&](int rank) {
     GroupOptions options = optionsFor(rank, 2, LinkKind::Tcp, board.get());
-    if (rank == 0) options.rendezvousTimeoutMs = 500;
+    if (rank == 0) options.rendezvousTimeoutMs = 3'000;
     if (rank == 1) options.epoch = 8;
     Status status;
     CHECK(Group::create(options, status) == nullptr);
