@@ -1,6 +1,8 @@
 #include <signal.h>
 
+#include <algorithm>
 #include <random>
+#include <thread>
 
 #include "test/transport/product.h"
 #include "test/transport/shapes.h"
@@ -86,6 +88,27 @@ TEST("a hierarchy of hosts gives the promised bits, with teams in them and witho
   checkForced({8, Shape::Ring, choiceOf(Algorithm::Hierarchy, {4, 2}), 4}, LinkKind::Tcp);
   checkForced({8, Shape::Full, choiceOf(Algorithm::Hierarchy, {4, 2}), 4}, LinkKind::Tcp);
 }
+TEST("ranks that share cores over TCP take the same algorithms in every group, and measure nothing") {
+  const int size = static_cast<int>(std::max(2u, std::thread::hardware_concurrency())) + 2;
+  if (size > 12) return;  // with many cores it would take more ranks than a test should start
+  const Plan plan = makePlan({.ranks = size}, transport::figuresOfSharedCores(size));
+  SharedBoard board;
+  runThreads(size, [&](int rank) {
+    const auto group = join(shapedOptions(Shape::Full, rank, size, LinkKind::Tcp, board.get()));
+    const transport::GroupStats stats = group->stats();
+    CHECK(stats.steps.empty());
+    uint64_t floats = 0;
+    for (const transport::AlgorithmStats& chosen : stats.algorithms) {
+      if (chosen.anyOrder) continue;
+      CHECK_EQ(chosen.algorithm, choiceName(plan.ordered.choices[floats]));
+      CHECK_EQ(chosen.fromBytes, plan.ordered.choices[floats].fromBytes);
+      ++floats;
+    }
+    CHECK_EQ(floats, plan.ordered.count);
+    CHECK_OK(group->barrier());
+  });
+}
+
 TEST("a rank that is killed in the midst of any algorithm is named by all others in time") {
   const auto seed = static_cast<uint32_t>(seedOr(31));
   std::mt19937 random(seed);

@@ -65,6 +65,24 @@ TEST("between hosts that are far apart, each host's share crosses once") {
   CHECK_EQ(choiceName(plan.ordered.at(16 << 20)), "hierarchy, 4 × 2");
 }
 
+TEST("ranks that share cores send few messages below 64 KiB and few bytes from there on") {
+  const auto chosen = [](int ranks, uint64_t bytes) {
+    return choiceName(makePlan(shapeOf(ranks), figuresOfSharedCores(ranks)).ordered.at(bytes));
+  };
+  for (const uint64_t bytes : {64, 4'096, 32'768, 65'535}) {
+    CHECK_EQ(chosen(3, bytes), "exchange");
+    CHECK_EQ(chosen(4, bytes), "exchange by levels, 2 × 2");
+    CHECK_EQ(chosen(6, bytes), "exchange by levels, 2 × 3");
+    CHECK_EQ(chosen(8, bytes), "exchange by levels, 2 × 2 × 2");
+  }
+  for (const uint64_t bytes : {65'536, 1 << 20, 64 << 20}) {
+    CHECK_EQ(chosen(3, bytes), "reduce-scatter and all-gather");
+    CHECK_EQ(chosen(4, bytes), "hierarchy, 2 × 2");
+    CHECK_EQ(chosen(6, bytes), "hierarchy, 2 × 3");
+    CHECK_EQ(chosen(8, bytes), "hierarchy, 4 × 2");
+  }
+}
+
 TEST("whatever is measured, a sum of floats leaves the tree's order only on a ring without a mesh, by its size alone") {
   std::mt19937 random(1);
   std::uniform_real_distribution<double> us(0, 100);

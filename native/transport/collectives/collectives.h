@@ -27,7 +27,8 @@ class Collectives {
 
   /// Meets all members and agrees on the size of pieces. Before any other call.
   Status agreeOnPieces();
-  /// Measures the links and agrees on a plan. `team` is that of this rank's host, or null; it must outlive this.
+  /// Agrees on a plan: by what steps over the links take, or by what they are known to where ranks share cores.
+  /// `team` is that of this rank's host, or null; it must outlive this.
   Status settle(HostTeam* team);
   /// Takes another plan. Every rank must, between the same two calls.
   void follow(const Plan& plan) { plan_ = plan; }
@@ -45,6 +46,8 @@ class Collectives {
 
  private:
   class Measurement;
+  /// Whether all ranks, as far as this one can tell, are on a host with fewer cores and joined by TCP.
+  bool sharesCores() const;
 
   Header open(Operation operation, size_t count, DataType type);
   Status reduceBy(const Choice& choice, const Header& header, const std::byte* in, std::byte* out);

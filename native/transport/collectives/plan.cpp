@@ -10,6 +10,10 @@ constexpr uint64_t kSmallestSize = 64;
 /// Everybody's contribution is held at once.
 constexpr uint64_t kMostPassedBytes = kRingOrderBytes;
 constexpr uint64_t kLargestSize = 256 * 1024 * 1024;
+/// Where ranks share cores, everybody's work adds up, and a message is most of it: with its two system calls and the
+/// change of process to who takes it, as much as 16 KiB more to carry. These are microseconds of four ranks on two
+/// cores that others use as well; only their ratios matter to a plan.
+constexpr double kSharedStepUs = 10, kSharedMessageUs = 40, kSharedUsPerByte = kSharedMessageUs / (16 * 1024);
 /// A plan changes its mind only for a gain beyond what the measurement can tell.
 constexpr double kWorthwhile = 0.97;
 
@@ -173,6 +177,15 @@ Plan::Table makeTable(const GroupShape& shape, const CostFigures& figures, bool 
 }
 
 }  // namespace
+
+CostFigures figuresOfSharedCores(int ranks) {
+  const auto among = [](int peers) { return StepCost{kSharedStepUs + peers * kSharedMessageUs, peers * kSharedUsPerByte}; };
+  CostFigures figures;
+  figures.all = among(ranks - 1);
+  figures.pair = among(1);
+  figures.ring = among(2);
+  return figures;
+}
 
 Plan makePlan(const GroupShape& shape, const CostFigures& figures) {
   return {makeTable(shape, figures, false), makeTable(shape, figures, true)};

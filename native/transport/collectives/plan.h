@@ -57,6 +57,8 @@ struct GroupShape {
   bool hostTeams = false;
   /// All pairs have the same kind of link, as far as can be told.
   bool uniform = true;
+  /// All ranks are on one host that has fewer cores than them, and every pair is joined by TCP.
+  bool sharesCores = false;
 };
 
 /// One step: each rank of a team sends a message to every other and waits for theirs.
@@ -67,7 +69,7 @@ struct StepCost {
   double of(double bytes) const { return startUs + bytes * usPerByte; }
 };
 
-/// The measured figures that a plan is made from.
+/// The figures that a plan is made from.
 struct CostFigures {
   StepCost all;    ///< everybody with everybody
   StepCost pair;   ///< neighbours in pairs
@@ -108,6 +110,8 @@ struct Plan {
 std::vector<Choice> candidates(const GroupShape& shape, bool anyOrder, uint64_t bytes);
 /// Predicted microseconds of an all-reduce of `bytes`.
 double predictUs(const Choice& choice, double bytes, const GroupShape& shape, const CostFigures& figures);
+/// What stands for measured figures where ranks share cores.
+CostFigures figuresOfSharedCores(int ranks);
 /// The cheapest candidate for every size.
 Plan makePlan(const GroupShape& shape, const CostFigures& figures);
 /// What to do before anything was measured.
