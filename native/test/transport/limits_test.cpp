@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <mutex>
 
@@ -119,6 +120,48 @@ TEST("a limit on the size of files means TCP, a notice and no signal") {
     CHECK(rank == 1 || notes.text.find("no shared memory with rank 1") != std::string::npos);
   });
   ranks.join(10);
+}
+
+/// Closes stdin, stdout and stderr as long as it lives.
+class ClosedStreams {
+ public:
+  ClosedStreams() {
+    for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
+      kept_[fd] = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+      close(fd);
+    }
+  }
+  ~ClosedStreams() {
+    for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
+      if (kept_[fd] >= 0) dup2(kept_[fd], fd);
+      close(kept_[fd]);
+    }
+  }
+  ClosedStreams(const ClosedStreams&) = delete;
+  ClosedStreams& operator=(const ClosedStreams&) = delete;
+
+ private:
+  int kept_[STDERR_FILENO + 1];
+};
+
+TEST("a group keeps off the numbers of stdin, stdout and stderr where they are closed") {
+  for (const LinkKind kind : {LinkKind::Tcp, LinkKind::SharedMemory}) {
+    SharedBoard board;
+    Processes ranks(3, [&](int rank) {
+      const ClosedStreams closed;
+      GroupOptions options = optionsFor(rank, 3, kind, board.get());
+      // One rank relays.
+      if (rank != 1) options.directPeers = {1};
+      auto group = join(options);
+      Status status;
+      auto part = group->split(0, rank, status);
+      CHECK_OK(status);
+      for (int fd = 0; fd <= STDERR_FILENO; ++fd) CHECK(write(fd, "printed", 7) < 0 && errno == EBADF);
+      CHECK_OK(part->barrier());
+      CHECK_OK(group->barrier());
+    });
+    ranks.join(20);
+  }
 }
 
 TEST("netns: a way that is dead before the links are built is an error on every rank in time") {

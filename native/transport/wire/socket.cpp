@@ -95,6 +95,14 @@ int remainingMs(Deadline deadline) {
   return static_cast<int>(std::clamp<int64_t>(left, 0, 1'000'000'000));
 }
 
+Socket::Socket(int fd) : fd_(fd) {
+  if (fd < 0 || fd > STDERR_FILENO) return;
+  fd_ = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const int error = errno;
+  ::close(fd);
+  errno = error;
+}
+
 Socket& Socket::operator=(Socket&& other) noexcept {
   if (this != &other) {
     close();
@@ -207,9 +215,10 @@ WakePipe::WakePipe() {
   if (made != 0) throw std::system_error(errno, std::generic_category(), "pipe");
   read_ = Socket(fds[0]);
   write_ = Socket(fds[1]);
+  if (!read_.valid() || !write_.valid()) throw std::system_error(errno, std::generic_category(), "pipe");
 #ifndef __linux__
-  makePrivateAndNonBlocking(fds[0]);
-  makePrivateAndNonBlocking(fds[1]);
+  makePrivateAndNonBlocking(read_.fd());
+  makePrivateAndNonBlocking(write_.fd());
 #endif
 }
 

@@ -14,11 +14,13 @@ inline Deadline deadlineAfterMs(int64_t ms) { return Clock::now() + std::chrono:
 /// Whole milliseconds until `deadline`, rounded up, at least 0.
 int remainingMs(Deadline deadline);
 
-/// Owns a file descriptor.
+/// Owns a file descriptor, above those of stdin, stdout and stderr: where one of them is closed, its number is the next
+/// that the system gives, and what the program prints would go there.
 class Socket {
  public:
   Socket() = default;
-  explicit Socket(int fd) : fd_(fd) {}
+  /// Takes `fd`, or one in its place (close-on-exec); invalid, with an errno, if there is none to be had.
+  explicit Socket(int fd);
   Socket(Socket&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
   Socket& operator=(Socket&& other) noexcept;
   ~Socket() { close(); }
