@@ -171,7 +171,7 @@ Status readEnvironment(Environment& environment) {
   // A rank of mlx_lm.server idles in a collective until the next request: liveness alone ends a wait.
   group.operationTimeoutMs = 0;
   // Whoever starts MLX by hand or by mpirun starts all ranks anew.
-  group.wrongSizeEnds = true;
+  group.disagreementEnds = true;
   group.hostId = variable("ESPALIER_HOST_ID");
   if (group.hostId.empty()) group.hostId = hostIdOfThisMachine();
   environment.wantsStats = variable("ESPALIER_STATS") == "1";

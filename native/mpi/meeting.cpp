@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <sstream>
+#include <stdexcept>
 #include <thread>
 
 #include "mpi/communicator.h"
@@ -44,32 +45,36 @@ class Announcement {
 
   int error() const { return error_; }
 
+  /// Throws if the others will not find it, which ends the rendezvous.
   void publish(uint16_t port) {
     const std::string text = std::to_string(port) + " " + secret_ + "\n";
+    errno = ENOSPC;  // what is written in part leaves it as it is
     const auto written = write(file_.fd(), text.data(), text.size());
     published_ = written == static_cast<ssize_t>(text.size()) && rename(draft_.c_str(), path_.c_str()) == 0;
-    if (!published_) say("the other ranks will not find rank 0: " + path_ + ": " + transport::errnoText(errno));
+    if (published_) return;
+    error_ = errno;
+    throw std::runtime_error("nobody will find this rank");
   }
 
  private:
   const std::string path_, draft_, secret_;
   const Socket file_;
-  const int error_;
+  int error_;  ///< an errno, or 0
   bool published_ = false;
 };
 
 std::unique_ptr<Group> announce(const std::string& path, GroupOptions options, Status& status) {
   options.secret = randomSecret();
   Announcement announcement(path, options.secret);
-  if (announcement.error() != 0) {
-    status = Status::failure("InvalidArgument", "rank 0 cannot write beside " + path + ": " +
-                                                    transport::errnoText(announcement.error()));
-    return nullptr;
-  }
   options.rendezvousPort = 0;
   options.onListening = [](uint16_t port, void* context) { static_cast<Announcement*>(context)->publish(port); };
   options.onListeningContext = &announcement;
-  return Group::create(options, status);
+  auto group = announcement.error() == 0 ? Group::create(options, status) : nullptr;
+  if (announcement.error() == 0) return group;
+  status = Status::failure("InvalidArgument", "rank 0 cannot write " + path + ": " +
+                                                  transport::errnoText(announcement.error()) +
+                                                  "; the other ranks look for it there");
+  return nullptr;
 }
 
 /// Whether a living rank 0 announces itself there. To be asked before the file is read: it may be replaced at any time, by
@@ -84,26 +89,54 @@ bool take(const std::string& text, GroupOptions& options) {
   return static_cast<bool>(in >> options.rendezvousPort >> options.secret);
 }
 
-std::unique_ptr<Group> follow(const std::string& path, GroupOptions options, Status& status) {
-  const Deadline deadline = transport::deadlineAfterMs(options.rendezvousTimeoutMs);
+/// What a living rank 0 announces in the file at `path`, once it does.
+bool await(const std::string& path, Deadline deadline, GroupOptions& options, Status& status) {
+  const int timeoutMs = options.rendezvousTimeoutMs;
   std::string text;
   for (;;) {
     const bool held = isHeld(path);
     bool missing = false;
     status = readPrivateFile(path, text, missing);
-    if (!status.ok() && !missing) return nullptr;
-    if (status.ok() && held && take(text, options)) break;
+    if (!status.ok() && !missing) return false;
+    if (status.ok() && held && take(text, options)) return true;
     if (Clock::now() >= deadline) {
       status = Status::failure("RendezvousTimeout", "rank 0 did not write " + path + " within " +
-                                                        std::to_string(options.rendezvousTimeoutMs) +
+                                                        std::to_string(timeoutMs) +
                                                         " ms; see whether it runs, on this host and as this user");
       status.rank = 0;
-      return nullptr;
+      return false;
     }
     std::this_thread::sleep_for(kLook);
   }
-  options.rendezvousTimeoutMs = std::max(1'000, transport::remainingMs(deadline));
-  return Group::create(options, status);
+}
+
+/// The rank 0 that was found may die while the group forms, and another one announce itself: each has a port and a secret
+/// of its own.
+std::unique_ptr<Group> follow(const std::string& path, const GroupOptions& options, Status& status) {
+  struct Found {
+    const std::string& path;
+    GroupOptions options;
+    bool outdated = false;
+
+    bool isCurrent() {
+      std::string text;
+      bool missing = false;
+      GroupOptions now;
+      outdated = !isHeld(path) || !readPrivateFile(path, text, missing).ok() || !take(text, now) ||
+                 now.secret != options.secret;
+      return !outdated;
+    }
+  };
+  const Deadline deadline = transport::deadlineAfterMs(options.rendezvousTimeoutMs);
+  for (;;) {
+    Found found{path, options};
+    if (!await(path, deadline, found.options, status)) return nullptr;
+    found.options.rendezvousTimeoutMs = std::max(1'000, transport::remainingMs(deadline));
+    found.options.mayDialAgain = [](void* context) { return static_cast<Found*>(context)->isCurrent(); };
+    found.options.mayDialAgainContext = &found;
+    auto group = Group::create(found.options, status);
+    if (group || !found.outdated || Clock::now() >= deadline) return group;
+  }
 }
 
 }  // namespace
@@ -112,7 +145,7 @@ std::unique_ptr<Group> meetThroughFile(const std::string& path, GroupOptions opt
   options.rendezvousHost = "127.0.0.1";
   options.dataHost = "127.0.0.1";
   if (options.size == 1) return Group::create(options, status);
-  return options.rank == 0 ? announce(path, std::move(options), status) : follow(path, std::move(options), status);
+  return options.rank == 0 ? announce(path, std::move(options), status) : follow(path, options, status);
 }
 
 }  // namespace espalier::mpi

@@ -50,17 +50,21 @@ struct GroupOptions {
   /// any other pair is joined through ranks between them. The group must be connected.
   std::vector<int> directPeers;
   int rendezvousTimeoutMs = 60'000;
-  /// Rank 0 only: a rank of this secret and epoch that was started for another size ends the rendezvous, on all. For
-  /// ranks that nobody starts again: otherwise it is refused, and the group waits for a better one.
-  bool wrongSizeEnds = false;
+  /// Rank 0 only: a rank of this secret that was started for another size, or with another epoch and none of this one
+  /// comes in its place within a second, ends the rendezvous, on all. For ranks that nobody starts again: otherwise it is
+  /// refused, and the group waits for a better one.
+  bool disagreementEnds = false;
   /// A peer that is silent for this long on the side channel is dead. At most 2000 by contract.
   int livenessTimeoutMs = 1'500;
   /// Longest a single collective may wait for a live but busy peer. 0: no limit, liveness alone ends the wait
   /// (for ranks that idle in a broadcast or recv until the next request).
   int operationTimeoutMs = 60'000;
-  /// Rank 0 only: called once with the bound port, before waiting for the others.
+  /// Rank 0 only: called once with the bound port, before waiting for the others. What it throws ends the rendezvous.
   void (*onListening)(uint16_t port, void* context) = nullptr;
   void* onListeningContext = nullptr;
+  /// Others only: asked before rank 0 is dialled again. False ends the rendezvous: it will not listen there any more.
+  bool (*mayDialAgain)(void* context) = nullptr;
+  void* mayDialAgainContext = nullptr;
   /// Called with one line of text for what an operator should know though the group goes on: a stranger was refused, a
   /// better link was not to be had, and why. Once per cause; never with a secret. Any thread.
   void (*onNotice)(const char* text, void* context) = nullptr;

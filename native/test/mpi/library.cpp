@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 
 namespace espalier::test {
@@ -38,19 +39,15 @@ Handle Mpi::object(const char* name) const {
 }
 
 void runRanks(int count, const std::function<void(Mpi&, int rank)>& body, const std::string& leftover) {
-  char folder[] = "/tmp/espalier-mpi-test-XXXXXX";
-  CHECK(mkdtemp(folder) != nullptr);
-  const std::string path = std::string(folder) + "/meeting", place = "file:" + path;
+  const Folder folder;
+  const std::string path = folder.path() + "/meeting";
   if (!leftover.empty()) {
     std::ofstream(path) << leftover;
     CHECK_EQ(chmod(path.c_str(), 0600), 0);
   }
   {
     Processes ranks(count, [&](int rank) {
-      setenv("ESPALIER_RANK", std::to_string(rank).c_str(), 1);
-      setenv("ESPALIER_SIZE", std::to_string(count).c_str(), 1);
-      setenv("ESPALIER_RENDEZVOUS", place.c_str(), 1);
-      setenv("ESPALIER_RENDEZVOUS_TIMEOUT_MS", "10000", 1);
+      setPlace(rank, count, "file:" + path);
       Mpi mpi;
       CHECK_EQ(mpi.init(nullptr, nullptr), 0);
       body(mpi, rank);
@@ -58,8 +55,23 @@ void runRanks(int count, const std::function<void(Mpi&, int rank)>& body, const 
     });
     ranks.join(30);
   }
-  CHECK(rmdir(folder) == 0);  // nothing is left in it
+  CHECK_EQ(entriesOf(folder.path().c_str()), 2);  // itself and its parent
 }
+
+void setPlace(int rank, int count, const std::string& place) {
+  setenv("ESPALIER_RANK", std::to_string(rank).c_str(), 1);
+  setenv("ESPALIER_SIZE", std::to_string(count).c_str(), 1);
+  setenv("ESPALIER_RENDEZVOUS", place.c_str(), 1);
+  setenv("ESPALIER_RENDEZVOUS_TIMEOUT_MS", "10000", 1);
+}
+
+Folder::Folder() {
+  char name[] = "/tmp/espalier-mpi-test-XXXXXX";
+  CHECK(mkdtemp(name) != nullptr);
+  path_ = name;
+}
+
+Folder::~Folder() { std::filesystem::remove_all(path_); }
 
 std::string thrownBy(const std::function<void()>& body) {
   try {

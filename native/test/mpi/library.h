@@ -48,6 +48,22 @@ struct Mpi {
 /// an earlier group that was killed has left in that file; "": there is none.
 void runRanks(int count, const std::function<void(Mpi&, int rank)>& body, const std::string& leftover = "");
 
+/// Gives this process the environment of a rank that meets the others at `place`.
+void setPlace(int rank, int count, const std::string& place);
+
+/// A folder that goes with it.
+class Folder {
+ public:
+  Folder();
+  ~Folder();
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
 /// The text that `body` throws; "" when it does not.
 std::string thrownBy(const std::function<void()>& body);
 

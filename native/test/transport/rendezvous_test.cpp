@@ -37,25 +37,6 @@ TEST("a wrong size is refused with both sizes, and the group still forms") {
   checkRefused([](GroupOptions& options) { options.size = 3; }, "WrongSize", "2 ranks, rank 1 was started for 3");
 }
 
-TEST("a wrong size ends the rendezvous at once, on all, where nobody starts ranks again") {
-  SharedBoard board;
-  runThreads(3, [&](int rank) {
-    if (rank == 2) {  // comes when rank 1 waits, who is told as well
-      eventually("rank 1 was started", 10, [&] { return board->marks[1] != 0; });
-      usleep(100'000);
-    }
-    GroupOptions options = optionsFor(rank, rank == 2 ? 4 : 3, LinkKind::Tcp, board.get());
-    if (rank == 1) board->marks[1] = 1;
-    options.wrongSizeEnds = true;
-    options.rendezvousTimeoutMs = 60'000;
-    Status status;
-    CHECK(Group::create(options, status) == nullptr);
-    CHECK_EQ(status.code, "WrongSize");
-    CHECK(status.message.find("3 ranks, rank 2 was started for 4") != std::string::npos);
-    CHECK_EQ(status.rank, 2);
-  });
-}
-
 TEST("a second rank 1 is refused while the first one waits") {
   SharedBoard board;
   runThreads(4, [&](int thread) {

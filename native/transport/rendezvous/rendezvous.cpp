@@ -17,6 +17,8 @@ namespace {
 constexpr int kTickMs = 100;
 /// For ranks that were started together to hear why they cannot form a group.
 constexpr int kTellMs = 2'000;
+/// For the right one of two incarnations of a rank to come after the other was refused. All are to hear of it within 2 s.
+constexpr int kRightOneMs = 1'000;
 
 std::string listRanks(uint64_t mask) {
   std::string text;
@@ -66,6 +68,7 @@ class Host {
         [this](Arrival arrival) { welcome(std::move(arrival)); });
     while (missing() != 0) {
       if (Clock::now() >= deadline) return giveUp(timedOut(options_, missing(), missing() & came_));
+      insistOnEpoch();
       if (!disagreement_.ok() && ((missing() & ~told_) == 0 || Clock::now() >= tellUntil_)) return giveUp(disagreement_);
       if (!acceptor.shortage().ok()) return giveUp(acceptor.shortage());
       acceptor.step(std::min(kTickMs, remainingMs(deadline)), -1);
@@ -78,13 +81,30 @@ class Host {
   /// What the last one who proved the secret was refused for is said when time is up: it may be a missing rank.
   Status judge(const Hello& hello) {
     Status verdict = disagreement_.ok() ? verdictOn(hello) : disagreement_;
-    if (disagreement_.ok() && options_.wrongSizeEnds && verdict.code == "WrongSize") {
+    if (disagreement_.ok() && options_.disagreementEnds && verdict.code == "WrongSize") {
       disagreement_ = verdict;
       tellUntil_ = deadlineAfterMs(kTellMs);
+    }
+    const bool isMember = hello.rank >= 1 && hello.rank < options_.size;
+    if (isMember && options_.disagreementEnds && verdict.code == "WrongEpoch" && otherEpoch_.ok()) {
+      otherEpoch_ = verdict;
+      rightOneBy_ = deadlineAfterMs(kRightOneMs);
+      tellUntil_ = deadlineAfterMs(kTellMs);
+      told_ |= uint64_t{1} << hello.rank;
     }
     if (!disagreement_.ok() && hello.rank >= 0 && hello.rank < 64) told_ |= uint64_t{1} << hello.rank;
     if (disagreement_.ok() && !verdict.ok()) refusal_ = verdict.message;
     return verdict;
+  }
+
+  /// A rank of another epoch may be left from an earlier incarnation: it counts if no right one comes in its place.
+  void insistOnEpoch() {
+    if (otherEpoch_.ok() || !disagreement_.ok()) return;
+    if (joined_[otherEpoch_.rank]) {
+      otherEpoch_ = {};
+    } else if (Clock::now() >= rightOneBy_) {
+      disagreement_ = otherEpoch_;
+    }
   }
 
   Status verdictOn(const Hello& hello) {
@@ -144,7 +164,7 @@ class Host {
 
   Status giveUp(Status status) {
     if (status.rank < 0) status.rank = options_.rank;
-    if (!refusal_.empty()) status.message += "; one that came was refused: " + refusal_;
+    if (disagreement_.ok() && !refusal_.empty()) status.message += "; one that came was refused: " + refusal_;
     for (auto& joined : joined_) {
       if (joined) sendVerdict(joined->socket.fd(), status);
     }
@@ -174,6 +194,8 @@ class Host {
   Status disagreement_;
   Deadline tellUntil_{};
   uint64_t told_ = 0;
+  Status otherEpoch_;  ///< of a rank that is missing since
+  Deadline rightOneBy_{};
 };
 
 /// Every other rank's side: dials until it is admitted, then waits for the roster.
@@ -196,6 +218,7 @@ class Guest {
       if (status.code == "OutOfDescriptors") status.rank = options_.rank;
       if (status.code != "Unreachable") return status;
       lastTrouble = status.message;
+      if (options_.mayDialAgain != nullptr && !options_.mayDialAgain(options_.mayDialAgainContext)) break;
       std::this_thread::sleep_for(std::chrono::milliseconds(std::min(pauseMs, remainingMs(deadline))));
       pauseMs = std::min(pauseMs * 2, 500);
     }
