@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "mpi/process.h"
+
 namespace espalier::mpi {
 namespace {
 
@@ -21,8 +23,8 @@ void say(const std::string& text) {
   [[maybe_unused]] const auto written = write(STDERR_FILENO, line.data(), line.size());
 }
 
-Communicator::Communicator(std::unique_ptr<transport::Group> group)
-    : group_(std::move(group)), rank_(group_->rank()), size_(group_->size()) {}
+Communicator::Communicator(std::shared_ptr<transport::Group> group, std::shared_ptr<transport::Group> parent)
+    : group_(std::move(group)), parent_(std::move(parent)), rank_(group_->rank()), size_(group_->size()) {}
 
 Call::Call(const char* function, size_t bytes, const void* type, const void* operation, int peer)
     : function(function), signature(0) {
@@ -47,6 +49,7 @@ std::unique_lock<std::timed_mutex> Communicator::enter(const Call& call) {
   if (!lock.owns_lock()) [[unlikely]] lock = queueUp(call);
   current_.store(call.signature, std::memory_order_relaxed);
   if (closing_.load(std::memory_order_relaxed) || !group_) [[unlikely]] {
+    if (!ended_.ok()) fail(call.function, ended_);
     fail(call.function,
          Status::failure("GroupAborted", "the group was freed, or the program finished, before this call"));
   }
@@ -110,6 +113,34 @@ void Communicator::fail(const char* function, const Status& status) const {
   throw std::runtime_error(text);
 }
 
+void Communicator::giveUp(const char* function, const Status& status, std::unique_lock<std::timed_mutex> lock) {
+  // What cannot be right is refused, and leaves the group alive.
+  if (status.code == "InvalidArgument") fail(function, status);
+  release(status);
+  lock.unlock();
+  Process::get().releaseDead();
+  fail(function, status);
+}
+
+void Communicator::release(const Status& status) {
+  const std::lock_guard queueLock(queueMutex_);
+  ended_ = status;
+  last_ = group_->stats();
+  group_.reset();
+  parent_.reset();
+}
+
+void Communicator::releaseDead() {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  // A dead group says what it died of, whatever it is asked.
+  if (lock.owns_lock() && group_) release(group_->barrier());
+}
+
+transport::GroupStats Communicator::stats() {
+  const std::lock_guard queueLock(queueMutex_);
+  return group_ ? group_->stats() : last_;
+}
+
 void Communicator::sendToSelf(std::span<const std::byte> data) {
   const std::lock_guard lock(selfMutex_);
   toSelf_.emplace_back(data.begin(), data.end());
@@ -135,11 +166,15 @@ void Communicator::close(int patienceMs) {
   std::unique_lock lock(mutex_, std::chrono::milliseconds(patienceMs));
   closing_ = true;
   if (!lock.owns_lock()) {
-    group_->abort("rank " + std::to_string(rank_) + " finished its program in the midst of a call");
+    {
+      const std::lock_guard queueLock(queueMutex_);
+      if (group_) group_->abort("rank " + std::to_string(rank_) + " finished its program in the midst of a call");
+    }
     lock.lock();
   }
   const std::lock_guard queueLock(queueMutex_);
   group_.reset();
+  parent_.reset();
 }
 
 }  // namespace espalier::mpi

@@ -28,7 +28,8 @@ struct Call {
 /// meet, ranks with another order would swap their data unnoticed: that is refused, and the group ends.
 class Communicator {
  public:
-  explicit Communicator(std::unique_ptr<transport::Group> group);
+  /// `parent`: what `group` was split from and must not outlive.
+  explicit Communicator(std::shared_ptr<transport::Group> group, std::shared_ptr<transport::Group> parent = nullptr);
 
   int rank() const { return rank_; }
   int size() const { return size_; }
@@ -37,11 +38,16 @@ class Communicator {
   /// it on the stream's thread and raises it from mx.eval; it ignores return codes.
   template <class Body>
   void call(const Call& call, Body body) {
-    const std::unique_lock lock = enter(call);
-    const Status status = body(*group_);
+    std::unique_lock lock = enter(call);
+    const Status status = body(group_);
     current_.store(0, std::memory_order_relaxed);
-    if (!status.ok()) [[unlikely]] fail(call.function, status);
+    if (!status.ok()) [[unlikely]] giveUp(call.function, status, std::move(lock));
   }
+  /// Frees what a group that has died holds, unless a call is under way, which then does. Only for members of a family
+  /// that is known to be dead.
+  void releaseDead();
+  /// Of the group as it is, or was when it ended.
+  transport::GroupStats stats();
   /// The one thread that made all calls so far. False when there were none, or several.
   bool onlyCaller(pthread_t& thread) const;
 
@@ -60,8 +66,15 @@ class Communicator {
   std::string collision(const Call& call);
   void noteCaller();
   [[noreturn]] void fail(const char* function, const Status& status) const;
+  /// After a call that failed: frees the group if it is dead, and what is idle of its family.
+  [[noreturn]] void giveUp(const char* function, const Status& status, std::unique_lock<std::timed_mutex> lock);
+  /// Frees the group, which died of `status`. With the lock on mutex_.
+  void release(const Status& status);
 
-  std::unique_ptr<transport::Group> group_;
+  std::shared_ptr<transport::Group> group_;   ///< null once it has ended; set with both mutexes held
+  std::shared_ptr<transport::Group> parent_;  ///< goes with group_, after it
+  Status ended_;                              ///< what it died of
+  transport::GroupStats last_;
   const int rank_;
   const int size_;
   std::timed_mutex mutex_;  ///< held during a call

@@ -41,7 +41,6 @@ void checkTag(const char* function, int tag) {
 using namespace espalier::mpi;
 using espalier::Status;
 using espalier::transport::DataType;
-using espalier::transport::Group;
 
 int MPI_Get_library_version(char* version, int* length) {
   // MLX looks for "Open MPI" in it, to know the ABI.
@@ -87,9 +86,9 @@ int MPI_Allreduce(const void* in, void* out, int count, Datatype* type, Operatio
   Datatype& datatype = checked(kName, type);
   Operation& operation = checked(kName, op);
   const auto native = nativeReduction(datatype, operation);
-  communicatorOf(comm).call(Call(kName, elements * datatype.bytes, type, op), [&](Group& group) {
-    return native ? group.allReduce(from, out, elements, native->type, native->op)
-                  : reduceGathered(group, from, out, elements, datatype, operation);
+  communicatorOf(comm).call(Call(kName, elements * datatype.bytes, type, op), [&](const auto& group) {
+    return native ? group->allReduce(from, out, elements, native->type, native->op)
+                  : reduceGathered(*group, from, out, elements, datatype, operation);
   });
   return kSuccess;
 }
@@ -107,7 +106,7 @@ int MPI_Allgather(const void* in, int inCount, Datatype* inType, void* out, int 
   } else if (elementsOf(kName, inCount) * checked(kName, inType).bytes != bytes) {
     refuse(kName, "each rank sends another number of bytes than it receives");
   }
-  communicator.call(Call(kName, bytes, outType), [&](Group& group) { return group.allGather(in, out, bytes, DataType::Uint8); });
+  communicator.call(Call(kName, bytes, outType), [&](const auto& group) { return group->allGather(in, out, bytes, DataType::Uint8); });
   return kSuccess;
 }
 
@@ -120,7 +119,7 @@ int MPI_Send(const void* data, int count, Datatype* type, int peer, int tag, Com
     communicator.sendToSelf({static_cast<const std::byte*>(data), bytes});
   } else {
     communicator.call(Call(kName, bytes, type, nullptr, peer),
-                      [&](Group& group) { return group.send(data, bytes, DataType::Uint8, peer); });
+                      [&](const auto& group) { return group->send(data, bytes, DataType::Uint8, peer); });
   }
   return kSuccess;
 }
@@ -135,7 +134,7 @@ int MPI_Recv(void* data, int count, Datatype* type, int peer, int tag, Communica
     communicator.receiveFromSelf({static_cast<std::byte*>(data), bytes});
   } else {
     communicator.call(Call(kName, bytes, type, nullptr, peer),
-                      [&](Group& group) { return group.recv(data, bytes, DataType::Uint8, peer); });
+                      [&](const auto& group) { return group->recv(data, bytes, DataType::Uint8, peer); });
   }
   if (status != nullptr) *status = {peer, 0, kSuccess, 0, bytes};
   return kSuccess;

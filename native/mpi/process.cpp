@@ -63,16 +63,20 @@ CommunicatorHandle* Process::split(Communicator& parent, int color, int key) {
     throw std::runtime_error("[espalier] InvalidArgument: the color of a split is " + std::to_string(color) +
                              ", must be 0 or more");
   }
-  std::unique_ptr<transport::Group> group;
+  std::shared_ptr<transport::Group> group, whole;
   // Who wants no part gets one of its own, so that it still answers the others: a color that nobody else has.
   const int groupColor = color == kUndefinedColor ? -1 - parent.rank() : color;
-  parent.call(Call("MPI_Comm_split"), [&](transport::Group& whole) {
+  parent.call(Call("MPI_Comm_split"), [&](const std::shared_ptr<transport::Group>& of) {
     Status status;
-    group = whole.split(groupColor, key, status);
+    whole = of;
+    group = of->split(groupColor, key, status);
     return status;
   });
-  if (color == kUndefinedColor) return nullptr;
-  auto* child = new Communicator(std::move(group));
+  if (color == kUndefinedColor) {
+    group.reset();  // before what it was split from
+    return nullptr;
+  }
+  auto* child = new Communicator(std::move(group), std::move(whole));
   const std::lock_guard lock(mutex_);
   open_.push_back({child, ++made_});
   auto* handle = new CommunicatorHandle;
@@ -107,6 +111,14 @@ bool Process::isServed(const Known& freed) const {
   };
   return std::any_of(open_.begin(), open_.end(), isLaterOfThread) ||
          std::any_of(freed_.begin(), freed_.end(), isLaterOfThread);
+}
+
+void Process::releaseDead() noexcept {
+  // Whoever has it ends communicators, too.
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return;
+  for (auto known = open_.rbegin(); known != open_.rend(); ++known) known->communicator->releaseDead();
+  for (const Known& known : freed_) known.communicator->releaseDead();
 }
 
 void Process::finish() noexcept {

@@ -15,6 +15,9 @@ class Process {
   /// Makes the part of `parent` that has this color; null for kUndefinedColor.
   CommunicatorHandle* split(Communicator& parent, int color, int key);
   void free(CommunicatorHandle* handle) noexcept;
+  /// To be called when a call has failed with the death of its group, which is everybody's: what is idle frees all that it
+  /// holds, what is busy does when its call fails.
+  void releaseDead() noexcept;
   /// Every communicator ends; later calls throw.
   void finish() noexcept;
 
