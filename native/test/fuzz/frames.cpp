@@ -15,7 +15,7 @@ void readAll(const Frame& frame) {
   fuzz::require(read.message.size() <= frame.payload.size(), "a text is no longer than what carried it");
   for (int rank = 0; rank < 64 && roster.ok(); ++rank) Member::read(roster);
   const auto reports = readReports(frame.payload);
-  fuzz::require(reports.size() * 38 <= frame.payload.size(), "no report comes from nowhere");
+  fuzz::require(reports.size() * 42 <= frame.payload.size(), "no report comes from nowhere");
 }
 
 }  // namespace

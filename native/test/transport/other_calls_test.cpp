@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <functional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -131,6 +132,79 @@ void checkStandoff(int size, LinkKind kind) {
 TEST("two ranks that wait to receive from each other are told so") {
   for (const LinkKind kind : {LinkKind::SharedMemory, LinkKind::Tcp}) {
     for (const int size : {2, 4}) checkStandoff(size, kind);
+  }
+}
+
+/// The last `count` of `size` ranks wait to receive, each from the next, the last from the first; the others for all.
+void checkCircle(int size, int count, LinkKind kind) {
+  SharedBoard board;
+  Processes ranks(size, [&](int rank) {
+    GroupOptions options = optionsFor(rank, size, kind, board.get());
+    options.operationTimeoutMs = 0;  // nothing but the circle ends it
+    auto group = join(options);
+    float value = 1;
+    const int first = size - count, next = rank + 1 < size ? rank + 1 : first;
+    // What was sent and received before is no part of it.
+    if (rank == size - 1) CHECK_OK(group->send(&value, 1, DataType::Float32, first));
+    if (rank == first) CHECK_OK(group->recv(&value, 1, DataType::Float32, size - 1));
+    meet(board.get(), size);
+    const int64_t began = nowNs();
+    const Status status = rank < first ? group->barrier() : group->recv(&value, 1, DataType::Float32, next);
+    CHECK_EQ(status.code, "PeerMismatch");
+    const std::string last = std::to_string(size - 1), told = "rank " + last + " from rank " + std::to_string(first);
+    CHECK(rank < first || status.message.find(told + "; one of them must send first") != std::string::npos);
+    CHECK(secondsBetween(began, nowNs()) < boundSeconds());
+  });
+  ranks.join(15);
+}
+
+TEST("ranks that wait to receive from each other in a circle are told so, however many they are") {
+  for (const LinkKind kind : {LinkKind::SharedMemory, LinkKind::Tcp}) {
+    for (const int size : {3, 4, 8}) checkCircle(size, size, kind);
+  }
+  checkCircle(5, 3, LinkKind::Tcp);
+}
+
+TEST("ranks of a split that wait to receive from each other in a circle are told so") {
+  SharedBoard board;
+  Processes ranks(6, [&](int rank) {
+    GroupOptions options = optionsFor(rank, 6, LinkKind::SharedMemory, board.get());
+    options.operationTimeoutMs = 0;
+    auto group = join(options);
+    Status status;
+    const auto part = group->split(rank % 2, -rank, status);
+    CHECK_OK(status);
+    meet(board.get(), 6);
+    float value = 0;
+    status = part->recv(&value, 1, DataType::Float32, (part->rank() + 1) % 3);
+    CHECK_EQ(status.code, "PeerMismatch");
+    const bool odd = status.message.find("rank 1 ") != std::string::npos;
+    for (int other = 0; other < 6; ++other) {
+      CHECK_EQ(status.message.find("rank " + std::to_string(other)) != std::string::npos, other % 2 == (odd ? 1 : 0));
+    }
+  });
+  ranks.join(15);
+}
+
+TEST("sends and receives in an order that all keep are no circle, however late some are") {
+  for (const LinkKind kind : {LinkKind::SharedMemory, LinkKind::Tcp}) {
+    SharedBoard board;
+    const uint64_t seed = seedOr(11);
+    Processes ranks(5, [&](int rank) {
+      auto group = join(optionsFor(rank, 5, kind, board.get()));
+      std::mt19937_64 script(seed);  // the same on all
+      for (int turn = 0; turn < 300; ++turn) {
+        const int from = static_cast<int>(script() % 5), to = static_cast<int>((from + 1 + script() % 4) % 5);
+        const bool late = script() % 40 == 0;  // long enough for beats to say who waits
+        float value = static_cast<float>(turn);
+        if (rank == from && late) usleep(250'000);
+        if (rank == from) CHECK_OK(group->send(&value, 1, DataType::Float32, to));
+        if (rank == to) CHECK_OK(group->recv(&value, 1, DataType::Float32, from));
+        CHECK_EQ(value, static_cast<float>(turn));
+      }
+      CHECK_OK(group->barrier());
+    });
+    ranks.join(60);
   }
 }
 

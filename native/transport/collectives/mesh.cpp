@@ -20,7 +20,7 @@ bool isPlausible(const Header& header) {
 
 Mesh::Mesh(Place place, std::vector<std::unique_ptr<Link>> links, std::shared_ptr<Liveness> liveness)
     : place_(std::move(place)), links_(std::move(links)), liveness_(std::move(liveness)), counters_(place_.size),
-      flows_(std::make_shared<Flows>(place_.groupId, place_.familyRanks)), nextSends_(place_.size) {
+      flows_(std::make_shared<Flows>(place_.groupId, place_.familyRanks)) {
   liveness_->follow(flows_);
   for (const auto& link : links_) relaxes_ |= link && link->kind() != LinkKind::Verbs;
 }

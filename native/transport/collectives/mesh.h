@@ -83,7 +83,7 @@ class Mesh {
   /// The number of the next collective of this group that this rank has not entered.
   void expectCall(uint32_t sequence) { nextCall_ = sequence; }
   /// The number of the next send to `peer` that this rank has not begun.
-  void expectSend(int peer, uint32_t number) { nextSends_[peer] = number; }
+  void expectSend(int peer, uint32_t number) { flows_->beganSends(peer, number); }
   /// What the set-up sent counts for nothing in the statistics.
   void forgetTraffic();
   const Link* link(int peer) const { return links_[peer].get(); }
@@ -126,7 +126,6 @@ class Mesh {
   bool relaxes_ = false;
   size_t pieceBytes_ = kPieceBytes;
   uint32_t nextCall_ = 0;
-  std::vector<uint32_t> nextSends_;  ///< by peer
   std::function<std::string(int peer)> otherCallOf_;
   // The Waiter's:
   Deadline yieldFrom_{};  ///< before, giving way costs more than it is worth

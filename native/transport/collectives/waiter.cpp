@@ -238,25 +238,6 @@ bool Mesh::Waiter::findOtherCall(std::span<const Outgoing> outgoing, std::span<c
   return false;
 }
 
-/// Two ranks that wait to receive from each other, each with all that the other has sent: for good, since a rank is in
-/// one call at a time.
-bool Mesh::Waiter::findStandoff(std::span<const Incoming> incoming) {
-  for (const Incoming& in : incoming) {
-    if (in.done || !isBetweenTwo(in.expected)) continue;
-    const Flows::Standing there = mesh_.flows_->standingOf(in.peer);
-    const bool awaitsThis = there.awaits == mesh_.nextSends_[in.peer] + 1;
-    if (!awaitsThis || there.sent > mesh_.flows_->arrivedFrom(in.peer)) continue;
-    const std::string other = std::to_string(mesh_.place_.familyRanks[in.peer]);
-    const std::string self = std::to_string(mesh_.place_.familyRanks[mesh_.place_.rank]);
-    mesh_.fail(failure("PeerMismatch",
-                       "rank " + other + " waits to receive from rank " + self + ", and rank " + self +
-                           " to receive from rank " + other + "; one of the two must send first",
-                       in.peer));
-    return true;
-  }
-  return false;
-}
-
 void Mesh::Waiter::giveUpIfLate(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming,
                                 Deadline now) {
   std::string names;
@@ -267,7 +248,6 @@ void Mesh::Waiter::giveUpIfLate(std::span<const Outgoing> outgoing, std::span<co
     if ((", " + names + ",").find(", " + text + ",") == std::string::npos) names += (names.empty() ? "" : ", ") + text;
   };
   if (findLoss(incoming, now) || findSilence(outgoing, incoming) || findOtherCall(outgoing, incoming)) return;
-  if (findStandoff(incoming)) return;
   const milliseconds grace(mesh_.liveness_->timeoutMs());
   const bool brokeHere = suspect_ >= 0 && mesh_.links_[suspect_]->brokeHere();
   if (suspect_ >= 0 && (brokeHere || now - suspectedAt_ >= grace / 2)) {

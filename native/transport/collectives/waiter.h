@@ -25,7 +25,6 @@ class Mesh::Waiter {
   bool findLoss(std::span<const Incoming> incoming, Deadline now);
   bool findSilence(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);
   bool findOtherCall(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);
-  bool findStandoff(std::span<const Incoming> incoming);
   void giveUpIfLate(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now);
 
   Mesh& mesh_;

@@ -73,7 +73,8 @@ void writeReports(ByteWriter& writer, const std::vector<FlowReport>& reports) {
     writer.put(reports[i].from);
     writer.put(reports[i].to);
     writer.put(reports[i].standing.sent);
-    writer.put(reports[i].standing.awaits);
+    writer.put(reports[i].awaits);
+    writer.put(reports[i].begun);
     const Header& call = reports[i].standing.call;
     for (const auto byte : {static_cast<uint8_t>(call.operation), static_cast<uint8_t>(call.type),
                             static_cast<uint8_t>(call.reduce), call.root}) {
@@ -92,7 +93,8 @@ std::vector<FlowReport> readReports(ByteView bytes) {
     report.from = reader.get<uint8_t>();
     report.to = reader.get<uint8_t>();
     report.standing.sent = reader.get<uint64_t>();
-    report.standing.awaits = reader.get<uint32_t>();
+    report.awaits = reader.get<uint32_t>();
+    report.begun = reader.get<uint32_t>();
     Header& call = report.standing.call;
     call.operation = static_cast<Operation>(reader.get<uint8_t>());
     call.type = static_cast<DataType>(reader.get<uint8_t>());
@@ -118,15 +120,18 @@ std::vector<FlowReport> FlowBook::reportsOf(int familyRank) {
     const std::shared_ptr<Flows> flows = one.lock();
     if (!flows) continue;
     const std::vector<int>& ranks = flows->familyRanks();
-    // What a rank waits in before its counts: what was sent before the wait is then among them.
+    const int size = static_cast<int>(ranks.size());
+    // What a rank waits in, or for, before all of its counts: what was sent before the wait is then among them.
     const Header call = flows->call();
-    for (int peer = 0; peer < static_cast<int>(ranks.size()); ++peer) {
-      const uint32_t awaits = flows->awaitedFrom(peer);
+    std::vector<uint32_t> awaits;
+    for (int peer = 0; peer < size; ++peer) awaits.push_back(flows->awaitedFrom(peer));
+    const bool waits = call.operation != Operation::Goodbye ||
+                       std::any_of(awaits.begin(), awaits.end(), [](uint32_t send) { return send != 0; });
+    for (int peer = 0; peer < size; ++peer) {
       const uint64_t sent = flows->reportFor(peer);
-      if (sent == 0 && awaits == 0 && call.operation == Operation::Goodbye) continue;
-      if (ranks[peer] == familyRank) continue;
+      if ((sent == 0 && !waits) || ranks[peer] == familyRank) continue;
       reports.push_back({flows->groupId(), static_cast<uint8_t>(familyRank), static_cast<uint8_t>(ranks[peer]),
-                         {call, sent, awaits}});
+                         {call, sent}, awaits[static_cast<size_t>(peer)], flows->begunTo(peer)});
     }
   }
   return reports;

@@ -28,14 +28,15 @@ class Flows {
   void arrived(int peer) { ++peers_[peer].arrived; }
   /// This rank waits in that collective. The others learn of it with the next beat.
   void waitsIn(const Header& call);
-  /// This rank waits to receive `peer`'s send of that number, which nothing else lets it pass.
+  /// This rank waits to receive `peer`'s send of that number, and does nothing else on this group before it comes.
   void waitsFor(int peer, uint32_t send) { peers_[peer].awaits.store(send + 1, std::memory_order_release); }
+  /// This rank has begun that many sends to `peer`.
+  void beganSends(int peer, uint32_t count) { peers_[peer].begun.store(count, std::memory_order_release); }
   /// The last collective that `peer` said it waits in (Goodbye: none so far), and how many messages it had sent to this
-  /// rank when, or after, it entered that, and when, or after, it began to wait for the send.
+  /// rank when, or after, it entered that.
   struct Standing {
     Header call{Operation::Goodbye};
     uint64_t sent = 0;
-    uint32_t awaits = 0;  ///< the last send of this rank that it said it waits for, counted from 1
   };
   Standing standingOf(int peer) const;
   /// Asked again and again while waiting for a message of `peer` in vain, right after looking for it. True once the peer
@@ -55,12 +56,13 @@ class Flows {
   uint64_t reportFor(int peer);
   Header call() const;
   uint32_t awaitedFrom(int peer) const { return peers_[peer].awaits.load(std::memory_order_acquire); }
+  uint32_t begunTo(int peer) const { return peers_[peer].begun.load(std::memory_order_acquire); }
   void announce(int familyRank, const Standing& standing);
 
  private:
   struct Peer {
     std::atomic<uint64_t> done{0}, tries{0};                  ///< written by the user, read by the watch
-    std::atomic<uint32_t> awaits{0};                          ///< the same
+    std::atomic<uint32_t> awaits{0}, begun{0};                ///< the same
     std::atomic<uint64_t> announced{0}, announcements{0};     ///< the other way round
     Standing standing;                                        ///< guarded by callsMutex_
     uint64_t triesReported = 0;                               ///< the watch's own
@@ -80,6 +82,8 @@ struct FlowReport {
   uint64_t groupId = 0;
   uint8_t from = 0, to = 0;  ///< ranks of the first group
   Flows::Standing standing;  ///< of `from`; the collective without its pieces
+  uint32_t awaits = 0;       ///< the last send of `to` that `from` had to wait for, counted from 1; 0: none so far
+  uint32_t begun = 0;        ///< sends to `to` that `from` had begun when, or after, it had begun all these waits
 };
 void writeReports(ByteWriter& writer, const std::vector<FlowReport>& reports);
 /// Empty when the bytes are none.

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "transport/failure.h"
+#include "transport/liveness/circle.h"
 #include "transport/silent_thread.h"
 
 namespace espalier::transport {
@@ -18,7 +19,7 @@ constexpr int kBeatMs = 200;
 }  // namespace
 
 Liveness::Liveness(int rank, int size, int timeoutMs, std::vector<ControlConnection> control)
-    : rank_(rank), size_(size), timeoutMs_(timeoutMs), relayed_(static_cast<size_t>(size)) {
+    : rank_(rank), size_(size), timeoutMs_(timeoutMs), relayed_(static_cast<size_t>(size)), said_(static_cast<size_t>(size)) {
   for (ControlConnection& connection : control) {
     peers_.push_back({connection.rank, std::move(connection.socket), std::move(connection.reader), Clock::now()});
   }
@@ -90,6 +91,7 @@ void Liveness::watch() {
     lastRound = now;
     if (now >= nextBeat) {
       beat();
+      if (rank_ == 0) findCircle();
       nextBeat = now + std::chrono::milliseconds(beatMs);
     }
     findSilent(now);
@@ -140,13 +142,16 @@ void Liveness::handle(Peer& peer, const Frame& frame) {
 void Liveness::handleReports(const Peer& peer, const Frame& frame) {
   std::vector<FlowReport>& relayed = relayed_[static_cast<size_t>(peer.rank)];
   relayed.clear();
-  for (const FlowReport& report : readReports(frame.payload)) {
+  std::vector<FlowReport> reports = readReports(frame.payload);
+  if (rank_ == 0) std::erase_if(reports, [&](const FlowReport& report) { return report.from != peer.rank; });
+  for (const FlowReport& report : reports) {
     if (report.to == rank_) {
       flows_.take(report);
     } else if (rank_ == 0) {
       relayed.push_back(report);
     }
   }
+  if (rank_ == 0) said_[static_cast<size_t>(peer.rank)] = std::move(reports);
 }
 
 void Liveness::close(Peer& peer) {
@@ -157,6 +162,7 @@ void Liveness::close(Peer& peer) {
 
 void Liveness::beat() {
   const std::vector<FlowReport> own = flows_.reportsOf(rank_);
+  if (rank_ == 0) said_[0] = own;
   const std::lock_guard lock(sendMutex_);
   for (Peer& peer : peers_) {
     if (!peer.open) continue;
@@ -173,6 +179,19 @@ void Liveness::beat() {
   }
   // Each is passed on once: a rank that stopped must not seem to go on reporting.
   for (auto& relayed : relayed_) relayed.clear();
+}
+
+void Liveness::findCircle() {
+  std::vector<FlowReport> all;
+  for (const auto& said : said_) all.insert(all.end(), said.begin(), said.end());
+  const std::vector<int> circle = circleOfReceives(all);
+  if (circle.empty()) return;
+  std::string text;
+  for (size_t i = 0; i < circle.size(); ++i) {
+    text += (i == 0 ? "rank " : ", rank ") + std::to_string(circle[i]) + (i == 0 ? " waits to receive from rank " : " from rank ") +
+            std::to_string(circle[(i + 1) % circle.size()]);
+  }
+  fail(failure("PeerMismatch", text + "; one of them must send first", circle.front()));
 }
 
 Deadline Liveness::soonestSilence() const {

@@ -50,6 +50,7 @@ class Liveness {
   void beat();
   void handleReports(const Peer& peer, const Frame& frame);
   void findSilent(Deadline now);
+  void findCircle();
   Deadline soonestSilence() const;
   std::string nameOf(const Peer& peer) const;
   bool declare(const Status& status);
@@ -64,6 +65,8 @@ class Liveness {
   FlowBook flows_;
   /// Rank 0: the last reports of each rank for each other, to be passed on. The watch's own.
   std::vector<std::vector<FlowReport>> relayed_;
+  /// Rank 0: all that each rank, itself too, said last. The watch's own.
+  std::vector<std::vector<FlowReport>> said_;
   WakePipe wake_;
   std::thread thread_;
 };
