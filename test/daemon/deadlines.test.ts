@@ -49,7 +49,8 @@ for (const { phase, args, deadlines, code, message } of cases) {
 
 test('a rank that waits for an address that never comes fails', async (t) => {
   const { newDaemon, publish, rankIn } = await daemonFixture(t);
-  const deadlines = { stageMs: 100, rendezvousMs: 100 };
+  // Staging must be over within the first; the address is waited for as long as both.
+  const deadlines = { stageMs: 3_000, rendezvousMs: 100 };
   publish([assignment({ rank: 1, worldSize: 2, deadlines })]);
   await newDaemon().start();
   assert.equal((await rankIn('Failed')).error?.code, 'RendezvousDeadlineExceeded');

@@ -47,7 +47,7 @@ test('rank 1 waits for the address of rank 0', async (t) => {
 test('a rank that ignores SIGTERM is killed with its children, and its successor waits for that', async (t) => {
   const { hub, newDaemon, publish, rankIn, report, dataDirectory } = await daemonFixture(t);
   const args = ['--ignore-sigterm', '--with-child'];
-  publish([assignment({ engine: { args }, deadlines: { stopGraceMs: 400 } })]);
+  publish([assignment({ engine: { args }, deadlines: { stopGraceMs: 3_000 } })]);
   await newDaemon().start();
   const old = await rankIn('Ready');
   assert.ok((await processesUnder(dataDirectory)).length >= 2);
@@ -146,7 +146,7 @@ test('a stopped process is found out, and killed', async (t) => {
   const { newDaemon, publish, rankIn, dataDirectory } = await daemonFixture(t);
   publish([assignment()]);
   // Liveness is slow here, so that it is not the canary that finds it.
-  await newDaemon({ statusStaleMs: 1_000, livenessMs: 60_000 }).start();
+  await newDaemon({ statusStaleMs: 4_000, livenessMs: 60_000 }).start();
   process.kill((await rankIn('Ready')).pid!, 'SIGSTOP');
   const failed = await rankIn('Failed');
   assert.equal(failed.error?.code, 'RankUnresponsive');
