@@ -43,7 +43,7 @@ interface Outcome {
 const espalier = async (...args: string[]): Promise<Outcome> =>
   new Promise((resolve) => {
     const env = { ...process.env, ESPALIER_STATE_DIR: fleet.stateDirectory };
-    const options = { env, timeout: 90_000, killSignal: 'SIGKILL' } as const;
+    const options = { env, timeout: 300_000, killSignal: 'SIGKILL' } as const;
     execFile(process.execPath, ['src/cli/main.ts', ...args], options, (error, stdout, stderr) =>
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
     );
@@ -69,7 +69,7 @@ test('status says 5 before there is a deployment, 6 while it waits for daemons, 
 
 test('status --wait returns with 0 when every rank has answered', async () => {
   for (const name of nodeNames) fleet.startNode(name);
-  const ready = await espalier('status', 'sprout', '--wait', '--timeout', '60');
+  const ready = await espalier('status', 'sprout', '--wait', '--timeout', '180');
   assert.equal(ready.code, 0, ready.stdout + ready.stderr);
   assert.match(ready.stdout, /^default\/sprout: ready/);
   const nodes = await espalier('nodes');

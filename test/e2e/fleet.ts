@@ -182,7 +182,7 @@ export class Fleet {
   /** Stdout of a command that looks at this fleet's state. Throws when it fails. */
   async espalier(...args: string[]): Promise<string> {
     const command = [main, ...args, '--state-dir', this.stateDirectory];
-    const options = { cwd: root, timeout: 90_000, killSignal: 'SIGKILL' } as const;
+    const options = { cwd: root, timeout: 300_000, killSignal: 'SIGKILL' } as const;
     return (await promisify(execFile)(process.execPath, command, options)).stdout;
   }
 

@@ -13,7 +13,7 @@ const yaml = (contextLength: number, more: Record<string, unknown> = {}) =>
     runtime: { contextLength, maxConcurrentRequests: 2 },
     parallelism: { strategy: 'Single' },
     strategy: { type: 'RollingUpdate' },
-    progressDeadlineSeconds: 60,
+    progressDeadlineSeconds: 600,
     minReadySeconds: 1,
     ...more,
   });

@@ -108,7 +108,7 @@ const cases: { name: string; folder: () => Promise<string>; code: string; file: 
 for (const { name, folder, code, file } of cases) {
   test(`${name}: ${code}`, async () => {
     const assignment = assignmentOf({ modelFolder: await folder() }, 0);
-    await assert.rejects(engine.stage(assignment, AbortSignal.timeout(10_000)), (error) => {
+    await assert.rejects(engine.stage(assignment, AbortSignal.timeout(60_000)), (error) => {
       assert.ok(error instanceof EspalierError);
       assert.equal(error.code, code, error.message);
       assert.equal(error.kind, 'terminal');
@@ -132,7 +132,7 @@ test('a rank whose weights went bad after the check says so and is not worth a r
 });
 
 test('a good model is staged with its size; other sources and RDMA are refused', async () => {
-  const signal = AbortSignal.timeout(10_000);
+  const signal = AbortSignal.timeout(60_000);
   const good = assignmentOf({}, 0);
   assert.ok((await engine.stage(good, signal)).sizeBytes > 5_000_000);
   const remote = { ...good, model: { ...good.model, uri: 'hf://mlx-community/x' } };

@@ -34,7 +34,7 @@ for (const { name, ...shape } of shapes) {
         assert.equal(usage!.prompt_tokens, expected.prompt_ids.length);
         assert.equal(usage!.completion_tokens, expected.ids.length);
       }
-      await engine.canary(group.endpointUrl, assignmentOf({}, 0), AbortSignal.timeout(10_000));
+      await engine.canary(group.endpointUrl, assignmentOf({}, 0), AbortSignal.timeout(60_000));
 
       const statuses = await Promise.all(group.ranks.map(async (rank) => rank.status()));
       for (const status of statuses) {

@@ -46,7 +46,7 @@ const writeConfig = (path: string, server: string, user: object, cluster: object
 };
 
 const bodyOf = async (connection: ApiConnection, path: string): Promise<[number, string]> => {
-  const signal = AbortSignal.timeout(10_000);
+  const signal = AbortSignal.timeout(60_000);
   const { status, body } = await connection.transport({ method: 'GET', path, signal });
   let text = '';
   for await (const chunk of body) text += Buffer.from(chunk).toString();
