@@ -14,6 +14,9 @@ namespace {
 
 /// For a step of two ranks that have nobody else to wait for, each of microseconds: time to be stopped for a while.
 constexpr int kStepMs = 1'500;
+/// The same where each word passes the processes of other ranks, each of which may have to wait for a core. If one of them
+/// stops, the side channel knows first.
+constexpr int kRelayedStepMs = 10'000;
 
 constexpr uint8_t bit(LinkKind kind) { return static_cast<uint8_t>(1u << static_cast<unsigned>(kind)); }
 
@@ -117,7 +120,8 @@ class Negotiation {
 
  private:
   Conversation over(const Socket& socket, FrameReader& reader) const {
-    return {socket.fd(), reader, std::min(deadline_, deadlineAfterMs(kStepMs)), wakeFd_};
+    const int stepMs = wiring_.wired(peer_) ? kStepMs : kRelayedStepMs;
+    return {socket.fd(), reader, std::min(deadline_, deadlineAfterMs(stepMs)), wakeFd_};
   }
 
   Status settleOnWire(Socket socket, FrameReader reader, std::unique_ptr<Link>& link) {
@@ -204,6 +208,16 @@ Status dialPeer(const Wiring& wiring, int peer, const Liveness& liveness, Deadli
   return Negotiation(wiring, peer, liveness, deadline).answer(std::move(socket), std::move(reader), link);
 }
 
+/// As dialPeer(). Through busy ranks a handshake may take longer than the peer waits for a word: then it is tried again.
+Status dialPatiently(const Wiring& wiring, int peer, const Liveness& liveness, Deadline deadline,
+                     std::unique_ptr<Link>& link) {
+  for (;;) {
+    const Status status = dialPeer(wiring, peer, liveness, deadline, link);
+    const bool tooLate = status.code == "RendezvousTimeout" && !wiring.wired(peer);
+    if (!tooLate || liveness.dead() || Clock::now() >= deadline) return status;
+  }
+}
+
 Status judge(const Wiring& wiring, const Hello& hello, const std::vector<std::unique_ptr<Link>>& links) {
   const int size = static_cast<int>(wiring.members.size());
   if (hello.purpose != Purpose::Data || hello.epoch != wiring.epoch || hello.size != size) {
@@ -271,7 +285,7 @@ Status connectAll(const Wiring& wiring, DataPort dataPort, const Liveness& liven
   links.resize(wiring.members.size());
   // Dial before accepting: rank 0 dials nobody, so each rank's turn comes once all lower ones are served.
   for (int peer = 0; peer < wiring.rank; ++peer) {
-    const Status status = dialPeer(wiring, peer, liveness, deadline, links[peer]);
+    const Status status = dialPatiently(wiring, peer, liveness, deadline, links[peer]);
     if (!status.ok()) return status;
   }
   return acceptPeers(wiring, std::move(dataPort), liveness, deadline, links);

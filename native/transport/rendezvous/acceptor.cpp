@@ -9,8 +9,8 @@
 namespace espalier::transport {
 namespace {
 
-/// Four frames and two HMACs take milliseconds; a busy host gets some hundred times that. The group is to hear within 2 s
-/// of a way that lets connections through and nothing else.
+/// For each of the dialer's two words. Frames and HMACs take milliseconds; a busy host gets some hundred times that. The
+/// group is to hear within 2 s of a way that lets connections through and nothing else.
 constexpr int kExaminationMs = 1'500;
 /// More connections than any group has ranks. Beyond it the oldest goes: a right rank dials again.
 constexpr size_t kMaxPending = 128;
@@ -130,7 +130,7 @@ bool Acceptor::advance(Pending& pending) {
       case FrameResult::Frame: break;
     }
     switch (pending.examination.consume(pending.socket.fd(), frame, secret_)) {
-      case Examination::Outcome::Continue: continue;
+      case Examination::Outcome::Continue: pending.deadline = deadlineAfterMs(kExaminationMs); continue;
       case Examination::Outcome::Refused: {
         const Status& verdict = pending.examination.verdict();
         if (verdict.ok()) {

@@ -235,7 +235,7 @@ class Guest {
     control.rank = 0;
     Status status = dialOnce(options_.rendezvousHost, options_.rendezvousPort, deadline, -1, control.socket);
     if (status.ok()) {
-      // Half a second longer than rank 0 gives one examination.
+      // Half a second longer than rank 0 waits for a word.
       const Deadline patience = std::min(deadline, deadlineAfterMs(2'000));
       status = asPassing(introduce({control.socket.fd(), control.reader, patience, -1}, options_.secret, hello_));
     }
