@@ -15,7 +15,11 @@ struct Status {
   std::string file;  ///< path of the file that is wrong, "" when no file is to blame
 
   bool ok() const { return code.empty(); }
-  static Status success() { return {}; }
+  /// Not {}: that sets every byte to zero before it makes the strings, in the way of each call.
+  static Status success() {
+    Status status;
+    return status;
+  }
   static Status failure(std::string code, std::string message) {
     Status status;
     status.code = std::move(code);

@@ -35,11 +35,8 @@ Objection toReduce(DataType type, ReduceOp op) {
   return canReduce(type, op) ? nullptr : "complex numbers can be summed, but have no maximum or minimum";
 }
 
-Objection first(std::initializer_list<Objection> all) {
-  for (const Objection one : all) {
-    if (one != nullptr) return one;
-  }
-  return nullptr;
+Objection first(Objection one, Objection other, Objection third = nullptr) {
+  return one != nullptr ? one : other != nullptr ? other : third;
 }
 
 }  // namespace
@@ -98,7 +95,7 @@ Status MeshGroup::call(Operation operation, size_t count, DataType type, Body bo
 }
 
 Status MeshGroup::allReduce(const void* in, void* out, size_t count, DataType type, ReduceOp op) {
-  const Objection bad = first({toData(in, count, type, 1), toData(out, count, type, 1), toReduce(type, op)});
+  const Objection bad = first(toData(in, count, type, 1), toData(out, count, type, 1), toReduce(type, op));
   if (bad != nullptr) return invalid(bad);
   return call(Operation::AllReduce, count, type, [&] {
     return oneTeam() ? fromTeam(team_->allReduce(in, out, count, type, op))
@@ -107,7 +104,7 @@ Status MeshGroup::allReduce(const void* in, void* out, size_t count, DataType ty
 }
 
 Status MeshGroup::allGather(const void* in, void* out, size_t count, DataType type) {
-  const Objection bad = first({toData(in, count, type, 1), toData(out, count, type, size())});
+  const Objection bad = first(toData(in, count, type, 1), toData(out, count, type, size()));
   if (bad != nullptr) return invalid(bad);
   return call(Operation::AllGather, count, type, [&] {
     return oneTeam() ? fromTeam(team_->allGather(in, out, count, type))
@@ -116,7 +113,7 @@ Status MeshGroup::allGather(const void* in, void* out, size_t count, DataType ty
 }
 
 Status MeshGroup::reduceScatter(const void* in, void* out, size_t count, DataType type, ReduceOp op) {
-  const Objection bad = first({toData(in, count, type, size()), toData(out, count, type, 1), toReduce(type, op)});
+  const Objection bad = first(toData(in, count, type, size()), toData(out, count, type, 1), toReduce(type, op));
   if (bad != nullptr) return invalid(bad);
   return call(Operation::ReduceScatter, count, type, [&] {
     return oneTeam() ? fromTeam(team_->reduceScatter(in, out, count, type, op))

@@ -24,7 +24,9 @@ Status Collectives::allReduce(const void* in, void* out, size_t count, DataType 
   const auto* from = static_cast<const std::byte*>(in);
   auto* to = static_cast<std::byte*>(out);
   const bool once = choice.algorithm == Algorithm::Exchange && mesh_.size() == 2 && header.callBytes <= mesh_.pieceBytes();
-  return once ? exchangeOnce(header, from, to) : reduceBy(choice, header, from, to);
+  if (!once) return reduceBy(choice, header, from, to);
+  header.pieceBytes = static_cast<uint32_t>(header.callBytes);
+  return exchangeOnce(header, from, to, count);
 }
 
 Status Collectives::reduceBy(const Choice& choice, const Header& header, const std::byte* in, std::byte* out) {
@@ -53,17 +55,13 @@ Status Collectives::exchangeLevels(const Levels& levels, const Header& header, c
 }
 
 /// The shortest way for the shortest messages: a decode step on two ranks.
-Status Collectives::exchangeOnce(Header header, const std::byte* in, std::byte* out) {
+inline Status Collectives::exchangeOnce(const Header& header, const std::byte* in, std::byte* out, size_t count) {
   const int peer = 1 - mesh_.rank();
-  header.pieceBytes = static_cast<uint32_t>(header.callBytes);
-  Outgoing outgoing{peer, header, in};
-  Incoming incoming{peer, header};
-  Status status = mesh_.exchange(outgoing, incoming);
+  const std::byte* theirs = nullptr;
+  Status status = mesh_.exchange(peer, header, in, theirs);
   if (!status.ok()) return status;
-  const std::byte* const first = peer == 0 ? incoming.payload : in;
-  const std::byte* const second = peer == 0 ? in : incoming.payload;
-  reducePair(out, first, second, header.pieceBytes / elementBytes(header.type), header.type, header.reduce);
-  mesh_.release({&incoming, 1});
+  reducePair(out, peer == 0 ? theirs : in, peer == 0 ? in : theirs, count, header.type, header.reduce);
+  mesh_.release(peer);
   return status;
 }
 

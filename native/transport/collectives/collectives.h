@@ -53,7 +53,7 @@ class Collectives {
   Status reduceBy(const Choice& choice, const Header& header, const std::byte* in, std::byte* out);
   Status exchangeLevels(const Levels& levels, const Header& header, const std::byte* in, std::byte* out);
   /// Of two ranks, in one message each way.
-  Status exchangeOnce(Header header, const std::byte* in, std::byte* out);
+  Status exchangeOnce(const Header& header, const std::byte* in, std::byte* out, size_t count);
   /// Each member of the team reduces all of the members' `bytes`.
   Status exchangeIn(const Team& team, const Header& header, const std::byte* in, std::byte* out, size_t bytes);
   Status reduceByBlocks(const Team& team, const Header& header, const std::byte* in, std::byte* out, size_t bytes);

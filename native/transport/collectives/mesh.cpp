@@ -44,32 +44,37 @@ void Mesh::forgetTraffic() {
   for (PeerCounters& counters : counters_) counters.bytesSent = counters.bytesReceived = counters.stallNs = 0;
 }
 
-inline void Mesh::sent(Outgoing& out) {
-  out.done = true;
-  flows_->offered(out.peer, true);
-  PeerCounters::raise(counters_[out.peer].bytesSent, out.header.pieceBytes);
+inline void Mesh::countSent(int peer, uint32_t bytes) {
+  flows_->offered(peer, true);
+  PeerCounters::raise(counters_[peer].bytesSent, bytes);
 }
 
-inline void Mesh::arrived(Incoming& in, const Message& message) {
-  in.payload = message.payload;
-  in.done = true;
-  flows_->arrived(in.peer);
-  PeerCounters::raise(counters_[in.peer].bytesReceived, message.header.pieceBytes);
+inline void Mesh::countArrived(int peer, uint32_t bytes) {
+  flows_->arrived(peer);
+  PeerCounters::raise(counters_[peer].bytesReceived, bytes);
 }
 
 /// Without a wait if the peer was not later than this rank: the way of a decode step.
-Status Mesh::exchange(Outgoing& out, Incoming& in) {
-  Link& link = *links_[out.peer];
-  if (link.trySend(out.header, out.payload) == LinkResult::Done) {
-    sent(out);
-    if (in.target != nullptr) link.aim(in.target, in.expected.pieceBytes);
-    Message message;
-    if (link.tryReceive(message) == LinkResult::Done && message.header == in.expected) {
-      arrived(in, message);
-      return Status::success();
-    }
+Status Mesh::exchange(int peer, const Header& header, const std::byte* own, const std::byte*& theirs) {
+  Link& link = *links_[peer];
+  if (link.trySend(header, own) != LinkResult::Done) return exchangeRest(peer, header, own, false, theirs);
+  countSent(peer, header.pieceBytes);
+  Message message;
+  if (link.tryReceive(message) != LinkResult::Done || message.header != header) {
+    return exchangeRest(peer, header, own, true, theirs);
   }
-  return exchange({&out, 1}, {&in, 1});
+  countArrived(peer, header.pieceBytes);
+  theirs = message.payload;
+  return Status::success();
+}
+
+[[gnu::noinline]] Status Mesh::exchangeRest(int peer, const Header& header, const std::byte* own, bool hasSent,
+                                            const std::byte*& theirs) {
+  Outgoing out{peer, header, own, hasSent};
+  Incoming in{peer, header};
+  Status status = exchange({&out, 1}, {&in, 1});
+  theirs = in.payload;
+  return status;
 }
 
 Status Mesh::exchange(std::span<Outgoing> outgoing, std::span<Incoming> incoming) {
@@ -90,7 +95,8 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
     if (out.done || (blocked >> out.peer & 1)) continue;
     const LinkResult result = links_[out.peer]->trySend(out.header, out.payload);
     if (result == LinkResult::Done) {
-      sent(out);
+      out.done = true;
+      countSent(out.peer, out.header.pieceBytes);
       lastPeer = out.peer;
       continue;
     }
@@ -125,7 +131,9 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
       }
       return false;
     }
-    arrived(in, message);
+    in.payload = message.payload;
+    in.done = true;
+    countArrived(in.peer, message.header.pieceBytes);
     lastPeer = in.peer;
   }
   if (allDone && lastPeer >= 0) waiter.finish(lastPeer);

@@ -93,9 +93,11 @@ class Mesh {
   void begin() { deadline_ = {}; }
   /// Sends and receives all of these. On success every Incoming shows its payload, to be given back by release().
   Status exchange(std::span<Outgoing> outgoing, std::span<Incoming> incoming);
-  /// The same for one message each way with one peer.
-  Status exchange(Outgoing& out, Incoming& in);
+  /// The same for one message each way with one peer, both with this header. On success `theirs` shows the peer's payload,
+  /// until release().
+  Status exchange(int peer, const Header& header, const std::byte* own, const std::byte*& theirs);
   void release(std::span<Incoming> incoming);
+  void release(int peer) { links_[peer]->release(); }
   /// The group's failure as seen from here: `rank` counts in this group, `link` is ours to that rank.
   Status cause() const;
   /// Fails the group. `status.rank` counts in this group.
@@ -106,8 +108,9 @@ class Mesh {
   /// How long a wait stays awake before it sleeps, unless earlier sleeps have taught otherwise: a wake-up costs some
   /// 50 µs, so sleeping earlier would cost more than it saves.
   static constexpr auto kAwakeFor = std::chrono::microseconds(400);
-  void sent(Outgoing& out);
-  void arrived(Incoming& in, const Message& message);
+  void countSent(int peer, uint32_t bytes);
+  void countArrived(int peer, uint32_t bytes);
+  Status exchangeRest(int peer, const Header& header, const std::byte* own, bool hasSent, const std::byte*& theirs);
   bool step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Waiter& waiter);
   void settle(int peer, LinkResult result, Waiter& waiter);
   /// "", or through whom, for messages.

@@ -27,7 +27,7 @@ bool isSlower(const KernelSet* set, DataType type, ReduceOp op) {
 struct Chosen {
   Kernel kernels[kTypes][kOps] = {};
 
-  Chosen() {
+  [[gnu::cold, gnu::noinline]] Chosen() {
     for (const KernelSet* set : kKernelSets) {
       if (set->runsHere()) takeMissing(set);
     }
@@ -43,7 +43,7 @@ struct Chosen {
   }
 };
 
-Kernel kernelFor(DataType type, ReduceOp op) {
+inline Kernel kernelFor(DataType type, ReduceOp op) {
   static const Chosen chosen;
   return chosen.kernels[static_cast<size_t>(type)][static_cast<size_t>(op)];
 }

@@ -38,10 +38,7 @@ class Inbox {
   /// Prepares for the next message, when there is time.
   void think() { predictor_.think(); }
   bool ready() const { return read_ != written_; }
-  Message front() const {
-    const Stage& stage = stages_[read_ % kStages];
-    return {stage.header, stage.payload};
-  }
+  const Message& front() const { return stages_[read_ % kStages].message; }
   /// The frame that was kept for the message that stood in front, or null.
   const std::byte* release() {
     target_ = nullptr;
@@ -54,8 +51,7 @@ class Inbox {
 
  private:
   struct alignas(64) Stage {
-    Header header;
-    const std::byte* payload = nullptr;
+    Message message;
     const std::byte* kept = nullptr;  ///< the frame that the payload lies in, or null
   };
   std::byte* memoryOf(uint32_t message) const { return memory_.get() + message % kStages * kPieceBytes; }
@@ -94,15 +90,15 @@ inline Inbox::Result Inbox::take(const Frame& frame) {
   inside_ = streamLeft_ > 0;
   if (first) {
     Stage& stage = stages_[written_ % kStages];
-    const bool aimed = target_ != nullptr && read_ == written_ && targetBytes_ == stage.header.pieceBytes;
+    const bool aimed = target_ != nullptr && read_ == written_ && targetBytes_ == stage.message.header.pieceBytes;
     if (!inside_ && !aimed) {
       stage.kept = frame.data;
-      stage.payload = frame.data + used;
+      stage.message.payload = frame.data + used;
       ++written_;
       return Result::Kept;
     }
     stage.kept = nullptr;
-    stage.payload = copyTo_ = aimed ? target_ : memoryOf(written_);
+    stage.message.payload = copyTo_ = aimed ? target_ : memoryOf(written_);
   }
   const uint32_t bytes = expected - used;
   if (bytes > 0) std::memcpy(copyTo_, frame.data + used, bytes);
@@ -112,18 +108,18 @@ inline Inbox::Result Inbox::take(const Frame& frame) {
 }
 
 inline Inbox::Result Inbox::begin(const Frame& frame, uint32_t& used) {
-  Stage& stage = stages_[written_ % kStages];
+  Header& header = stages_[written_ % kStages].message.header;
   if ((frame.tag.flags & Tag::Headed) != 0) {
     if (frame.bytes < sizeof(Header)) [[unlikely]] return wrong("a frame is too short for its message's header");
-    std::memcpy(&stage.header, frame.data, sizeof(Header));
+    std::memcpy(&header, frame.data, sizeof(Header));
     used = sizeof(Header);
-    predictor_.learn(stage.header);
+    predictor_.learn(header);
   } else {
-    stage.header = predictor_.guess();
+    header = predictor_.guess();
     predictor_.confirm();
   }
-  if (stage.header.pieceBytes > kPieceBytes) [[unlikely]] return wrong("a message claims to be longer than any");
-  streamLeft_ = stage.header.pieceBytes + used;
+  if (header.pieceBytes > kPieceBytes) [[unlikely]] return wrong("a message claims to be longer than any");
+  streamLeft_ = header.pieceBytes + used;
   return Result::Taken;
 }
 

@@ -180,7 +180,6 @@ void QueuePair::prepareSends() {
     put(requests_[i].opcode, abi::IBV_WR_SEND);
     requests_[i].sg_list = &places_[i];
     requests_[i].num_sge = 1;
-    requests_[i].next = i + 1 < kMostSends ? &requests_[i + 1] : nullptr;
   }
 }
 

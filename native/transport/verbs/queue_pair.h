@@ -65,10 +65,11 @@ class QueuePair {
   bool connect(const End& own, const End& peer, int gidIndex, std::string& why);
   /// Posts `count` receives from `slot` on, around the end. False with the reason.
   bool postReceives(uint32_t slot, uint32_t count, std::string& why);
-  /// Makes the frame the one at `index`, below kMostSends, of those that postSends() hands over.
+  /// Makes the frame the one at `index`, below kMostSends, and the last of those that postSends() hands over. In order,
+  /// from 0.
   void stage(uint32_t index, const Send& send);
-  /// Hands over the first `count` in one go. 0, or what explainPost() takes.
-  int postSends(uint32_t count);
+  /// Hands over what was staged in one go. 0, or what explainPost() takes.
+  int postSends();
   std::string explainPost(int failed) const;
   /// Hands up to kMostEvents completions to `take` and says how many there were; below 0, for explainPoll(), when the
   /// completion queue is broken.
@@ -107,7 +108,7 @@ class QueuePair {
   abi::ibv_comp_channel* channel_ = nullptr;
   abi::ibv_cq* cq_ = nullptr;
   abi::ibv_qp* qp_ = nullptr;
-  // Kept, and each followed by the next, since to make them anew takes longer than to fill in what changes.
+  // Kept, since to make them anew takes longer than to fill in what changes.
   std::array<abi::ibv_send_wr, kMostSends> requests_{};
   std::array<abi::ibv_sge, kMostSends> places_{};
   bool pairCounted_ = false, regionCounted_ = false, useImmediate_ = false;
@@ -121,16 +122,14 @@ inline void QueuePair::stage(uint32_t index, const Send& send) {
   abi::ibv_send_wr& request = requests_[index];
   request.wr_id = send.id;
   request.send_flags = send.signalled ? static_cast<unsigned>(abi::IBV_SEND_SIGNALED) : 0u;
+  request.next = nullptr;
+  if (index > 0) requests_[index - 1].next = &request;
   if (useImmediate_) abi::setImmediate(request, send.immediate);
 }
 
-inline int QueuePair::postSends(uint32_t count) {
-  abi::ibv_send_wr*& next = requests_[count - 1].next;
-  abi::ibv_send_wr* const staged = std::exchange(next, nullptr);
+inline int QueuePair::postSends() {
   abi::ibv_send_wr* bad = nullptr;
-  const int failed = abi::postSend(qp_, requests_.data(), &bad);
-  next = staged;
-  return failed;
+  return abi::postSend(qp_, requests_.data(), &bad);
 }
 
 template <class Take>

@@ -36,6 +36,13 @@ int64_t nowMs() {
       .count();
 }
 
+/// Fills a frame's data up to what the wire takes, and says how much that is.
+inline uint32_t pad(std::byte* data, uint32_t bytes) {
+  const uint32_t padded = paddedFrame(bytes);
+  if (padded > bytes) std::memset(data + bytes, 0, padded - bytes);
+  return padded;
+}
+
 }  // namespace
 
 VerbsLink::VerbsLink(std::unique_ptr<QueuePair> pair, const LinkNumbers& numbers)
@@ -89,21 +96,37 @@ inline void VerbsLink::stageData(uint32_t index, bool first, const Header& heade
     at = headerBytes;
   }
   if (bytes > at) std::memcpy(data + at, payload + (streamAt_ + at - headerBytes), bytes - at);
-  const uint32_t padded = paddedFrame(bytes);
-  if (padded > bytes) std::memset(data + bytes, 0, padded - bytes);
   streamAt_ += bytes;
   const unsigned flags = headed_ ? Tag::First | unsigned{Tag::Headed} : unsigned{Tag::First};
-  stageNext(index, first ? flags : 0u, padded, false);
+  stageNext(index, first ? flags : 0u, pad(data, bytes), false);
 }
 
-inline bool VerbsLink::post(uint32_t frames) {
+inline bool VerbsLink::post() {
   toldFreed_ = freed_;
-  const int failed = pair_->postSends(frames);
+  const int failed = pair_->postSends();
   return failed == 0 || fail(LinkResult::Broken, pair_->explainPost(failed));
 }
 
 LinkResult VerbsLink::trySend(const Header& header, const void* payload) {
   if (state_ != LinkResult::Done) return state_;
+  const auto* bytes = static_cast<const std::byte*>(payload);
+  const bool isOneFrame = !sending_ && header.pieceBytes <= kFrameBytes - headBytes_ && predictor_.guess() == header;
+  return isOneFrame && window() > 0 ? sendFrame(header, bytes) : sendStream(header, bytes);
+}
+
+/// A message that the peer expects, in one frame: the way of a decode step.
+inline LinkResult VerbsLink::sendFrame(const Header& header, const std::byte* payload) {
+  std::byte* data = pair_->sendSlot(sent_.slot) + headBytes_;
+  if (header.pieceBytes > 0) std::memcpy(data, payload, header.pieceBytes);
+  stageNext(0, Tag::First, pad(data, header.pieceBytes), false);
+  if (!post()) return state_;
+  // While the message is on its way:
+  predictor_.confirm();
+  predictor_.think();
+  return LinkResult::Done;
+}
+
+LinkResult VerbsLink::sendStream(const Header& header, const std::byte* payload) {
   if (!sending_) {
     headed_ = predictor_.guess() != header;
     streamAt_ = 0;
@@ -121,13 +144,12 @@ LinkResult VerbsLink::trySend(const Header& header, const void* payload) {
     }
     uint32_t frames = 0;
     do {
-      stageData(frames++, first, header, static_cast<const std::byte*>(payload));
+      stageData(frames++, first, header, payload);
       first = false;
     } while (streamAt_ < streamBytes_ && frames < std::min(room, QueuePair::kMostSends));
-    if (!post(frames)) return state_;
+    if (!post()) return state_;
   } while (streamAt_ < streamBytes_);
   sending_ = false;
-  // While the message is on its way:
   if (headed_) {
     predictor_.learn(header);
   } else {
@@ -146,13 +168,13 @@ void VerbsLink::sendControl(uint8_t flags) {
   std::memset(pair_->sendSlot(sent_.slot) + headBytes_, 0, bytes);
   stageNext(0, flags | Tag::Control, bytes, goodbye);
   goodbyeSent_ = goodbyeSent_ || goodbye;
-  post(1);
+  post();
 }
 
 void VerbsLink::sendProbe() {
   const uint32_t bytes = kFrameBytes - headBytes_;  // a full frame: the MTU is on trial too
   stage(0, {.id = kUncountedId, .slot = pair_->sendSlots(), .signalled = true}, Tag::Probe | Tag::Control, bytes);
-  post(1);
+  post();
 }
 
 void VerbsLink::leave() {

@@ -74,7 +74,9 @@ class VerbsLink final : public Link {
   void stage(uint32_t index, QueuePair::Send frame, uint32_t flags, uint32_t dataBytes);
   void stageNext(uint32_t index, uint32_t flags, uint32_t dataBytes, bool wantsCompletion);
   void stageData(uint32_t index, bool first, const Header& header, const std::byte* payload);
-  bool post(uint32_t frames);
+  bool post();
+  LinkResult sendFrame(const Header& header, const std::byte* payload);
+  LinkResult sendStream(const Header& header, const std::byte* payload);
   void sendControl(uint8_t flags);
   Tag tagOf(uint32_t flags) const;
   [[gnu::cold]] bool fail(LinkResult state, std::string why);
