@@ -62,6 +62,7 @@ std::unique_ptr<Library> openEspalier(const Seat& seat, const EspalierOptions& o
   Board::Crew& crew = seat.board->crews[seat.crew];
   std::atomic<int>& port = crew.rendezvousPort;
   GroupOptions group;
+  group.livenessTimeoutMs = 2'000;  // all that may be tolerated: other work may keep a rank from its core for a second
   group.rank = seat.rank;
   group.size = seat.ranks;
   group.secret = "measurement";
