@@ -26,6 +26,14 @@ using transport::Socket;
 
 constexpr auto kLook = std::chrono::milliseconds(20);
 constexpr size_t kDraftDigits = 16;
+constexpr int kYieldMs = 1'000;
+
+/// Whether a living rank 0 announces itself there. To be asked before the file is read: it may be replaced at any time, by
+/// another living one.
+bool isHeld(const std::string& path) {
+  const Socket file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  return file.valid() && flock(file.fd(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
 
 /// Rank 0's announcement. Made before the group is formed, so that a folder that cannot be written to is known at once. Its
 /// lock ends with the process: a process number may be another's by the time somebody reads it, or mean nothing there (containers).
@@ -48,15 +56,22 @@ class Announcement {
   /// Throws if the others will not find it, which ends the rendezvous.
   void publish(uint16_t port) {
     const std::string text = std::to_string(port) + " " + secret_ + "\n";
+    // One that was killed just now may still be on its way out. Of two that come at the same moment one may replace the other.
+    for (const Deadline deadline = transport::deadlineAfterMs(kYieldMs); isHeld(path_); std::this_thread::sleep_for(kLook)) {
+      if (Clock::now() >= deadline) fail(EADDRINUSE);
+    }
     errno = ENOSPC;  // what is written in part leaves it as it is
     const auto written = write(file_.fd(), text.data(), text.size());
     published_ = written == static_cast<ssize_t>(text.size()) && rename(draft_.c_str(), path_.c_str()) == 0;
-    if (published_) return;
-    error_ = errno;
-    throw std::runtime_error("nobody will find this rank");
+    if (!published_) fail(errno);
   }
 
  private:
+  [[noreturn]] void fail(int error) {
+    error_ = error;
+    throw std::runtime_error("nobody will find this rank");
+  }
+
   const std::string path_, draft_, secret_;
   const Socket file_;
   int error_;  ///< an errno, or 0
@@ -71,17 +86,15 @@ std::unique_ptr<Group> announce(const std::string& path, GroupOptions options, S
   options.onListeningContext = &announcement;
   auto group = announcement.error() == 0 ? Group::create(options, status) : nullptr;
   if (announcement.error() == 0) return group;
+  if (announcement.error() == EADDRINUSE) {
+    status = Status::failure("AddressInUse", "another rank 0 waits for its group at " + path +
+                                                 "; end it, or give this group another ESPALIER_RENDEZVOUS");
+    return nullptr;
+  }
   status = Status::failure("InvalidArgument", "rank 0 cannot write " + path + ": " +
                                                   transport::errnoText(announcement.error()) +
                                                   "; the other ranks look for it there");
   return nullptr;
-}
-
-/// Whether a living rank 0 announces itself there. To be asked before the file is read: it may be replaced at any time, by
-/// another living one.
-bool isHeld(const std::string& path) {
-  const Socket file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  return file.valid() && flock(file.fd(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 bool take(const std::string& text, GroupOptions& options) {

@@ -17,6 +17,8 @@ constexpr int kStepMs = 1'500;
 /// The same where each word passes the processes of other ranks, each of which may have to wait for a core. If one of them
 /// stops, the side channel knows first.
 constexpr int kRelayedStepMs = 10'000;
+/// As much of a host's id as a message shows.
+constexpr size_t kHostIdBytes = 40;
 
 constexpr uint8_t bit(LinkKind kind) { return static_cast<uint8_t>(1u << static_cast<unsigned>(kind)); }
 
@@ -143,7 +145,7 @@ class Negotiation {
       trouble_ += (trouble_.empty() ? "" : "; ") + why;
     }
     if (!tcp) {
-      Status status = noLink(wiring_, peer_, trouble_.empty() ? "the two ranks allow no common kind of link" : trouble_);
+      Status status = noLink(wiring_, peer_, trouble_.empty() ? nothingInCommon() : trouble_);
       if ((common_ & bit(LinkKind::Verbs)) != 0) status.link = linkName(LinkKind::Verbs);
       return status;
     }
@@ -156,6 +158,18 @@ class Negotiation {
     sockets[0].early = reader.takeRest();
     link = makeTcpLink(std::move(sockets));
     return Status::success();
+  }
+
+  std::string nothingInCommon() const {
+    std::string text = "the two ranks allow no common kind of link";
+    for (const int rank : {wiring_.rank, peer_}) {
+      text += (rank == wiring_.rank ? ": rank " : ", rank ") + std::to_string(wiring_.familyRanks[rank]) + " allows";
+      for (const LinkKind kind : {LinkKind::SharedMemory, LinkKind::Verbs, LinkKind::Tcp}) {
+        if ((wiring_.members[rank].linkMask & bit(kind)) != 0) text += std::string(" ") + linkName(kind);
+      }
+      text += " on host " + printable(wiring_.members[rank].hostId, kHostIdBytes);
+    }
+    return text + "; shared memory needs one host; allow both the same (links, ESPALIER_LINKS)";
   }
 
   bool onOneHost() const { return wiring_.members[wiring_.rank].hostId == wiring_.members[peer_].hostId; }

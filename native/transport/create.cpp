@@ -71,6 +71,13 @@ std::shared_ptr<const Family> familyOf(const GroupOptions& options, const std::v
       Family{options.rank, members, options.secret, options.epoch, WireGraph(wires), std::move(notices), options.verbsCables});
 }
 
+/// The shortest that any rank was given. A rank beats as often as its own timeout asks for: one with a shorter one would take
+/// it for stopped.
+int livenessTimeoutOf(const std::vector<Member>& members) {
+  const auto isShorter = [](const Member& one, const Member& other) { return one.livenessTimeoutMs < other.livenessTimeoutMs; };
+  return std::max<int>(kMinLivenessMs, std::min_element(members.begin(), members.end(), isShorter)->livenessTimeoutMs);
+}
+
 /// Ranks that share this host and its cores.
 bool isCrowded(const std::vector<Member>& members, const Member& self) {
   const auto here = std::count_if(members.begin(), members.end(),
@@ -86,6 +93,7 @@ std::unique_ptr<Group> createOrThrow(const GroupOptions& options, Status& status
   self.hostId = options.hostId;
   self.linkMask = maskOf(options.links);
   self.dataHost = options.dataHost;
+  self.livenessTimeoutMs = static_cast<uint16_t>(options.livenessTimeoutMs);
   const auto notices = std::make_shared<Notices>(options);
   self.wires = wiresOf(options);
   DataPort dataPort, relayPort;
@@ -110,7 +118,7 @@ std::unique_ptr<Group> createOrThrow(const GroupOptions& options, Status& status
                                             parts + "; a wire counts only if both its ends name it");
     return nullptr;
   }
-  auto liveness = std::make_shared<Liveness>(options.rank, options.size, options.livenessTimeoutMs,
+  auto liveness = std::make_shared<Liveness>(options.rank, options.size, livenessTimeoutOf(roster.members),
                                              std::move(roster.control));
   Mesh::Place place;
   place.rank = options.rank;
@@ -206,7 +214,8 @@ std::unique_ptr<Group> buildGroup(const Wiring& wiring, Mesh::Place place, DataP
   if (!status.ok()) {
     // Behind a connection that ended, or a rank that cannot be reached, may be a death. All else is to be known before
     // what follows from it: that this rank's connections end.
-    const bool unexplained = status.code == "PeerLost" || status.code == "LinkUnavailable";
+    const bool isUnreachable = status.code == "LinkUnavailable" && status.link == linkName(LinkKind::Tcp);
+    const bool unexplained = status.code == "PeerLost" || isUnreachable;
     if (unexplained && status.rank != wiring.rank) waitFor(liveness->wakeFd(), POLLIN, deadlineAfterMs(kVerdictMs), -1);
     if (status.rank >= 0) status.rank = familyRanks[status.rank];
     liveness->fail(status);

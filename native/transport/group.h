@@ -54,7 +54,8 @@ struct GroupOptions {
   /// comes in its place within a second, ends the rendezvous, on all. For ranks that nobody starts again: otherwise it is
   /// refused, and the group waits for a better one.
   bool disagreementEnds = false;
-  /// A peer that is silent for this long on the side channel is dead. At most 2000 by contract.
+  /// A peer that is silent for this long on the side channel is dead. At most 2000 by contract. The shortest that any rank
+  /// asks for is the group's.
   int livenessTimeoutMs = 1'500;
   /// Longest a single collective may wait for a live but busy peer. 0: no limit, liveness alone ends the wait
   /// (for ranks that idle in a broadcast or recv until the next request).

@@ -56,6 +56,28 @@ TEST("a rank that found rank 0 follows the one that takes its place while the gr
   CHECK_EQ(entriesOf(folder.path().c_str()), 2);
 }
 
+TEST("a second rank 0 at the same place is AddressInUse, and the first one's group forms") {
+  const Folder folder;
+  const std::string meeting = folder.path() + "/meeting";
+  SharedBoard board;
+  Processes ranks(3, [&](int process) {
+    const auto isThere = [&] { return access(meeting.c_str(), F_OK) == 0; };
+    if (process != 0) eventually("the first rank 0 announces itself", 10, isThere);
+    if (process == 1) eventually("the second rank 0 was refused", 10, [&] { return board->marks[0] != 0; });
+    setPlace(process % 2, 2, "file:" + meeting);
+    Mpi mpi;
+    if (process == 2) {
+      const std::string text = thrownBy([&] { mpi.init(nullptr, nullptr); });
+      CHECK(text.find("AddressInUse: another rank 0 waits for its group at " + meeting) != std::string::npos);
+      board->marks[0] = 1;
+      return;
+    }
+    CHECK_EQ(mpi.init(nullptr, nullptr), 0);
+    CHECK_EQ(mpi.finalize(), 0);
+  });
+  ranks.join(20);
+}
+
 TEST("a rank 0 that cannot announce itself says so at once") {
   const Folder folder;
   Processes rank0(1, [&](int rank) {

@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <unistd.h>
 
 #include "test/transport/ranks.h"
@@ -68,6 +69,22 @@ TEST("a rank that is left from another epoch ends nothing when the right one com
     if (thread == 1) eventually("the other one was refused", 10, [&] { return board->marks[0] != 0; });
     CHECK_OK(join(options)->barrier());
   });
+}
+
+TEST("the shortest patience that any rank was given is the whole group's") {
+  SharedBoard board;
+  Processes ranks(3, [&](int rank) {
+    GroupOptions options = optionsFor(rank, 3, LinkKind::Tcp, board.get());
+    options.livenessTimeoutMs = rank == 1 ? 700 : 2'000;
+    auto group = join(options);
+    meet(board.get(), 3);
+    if (rank == 2) raise(SIGSTOP);
+    const Status status = group->barrier();
+    CHECK_EQ(status.code, "PeerStopped");
+    CHECK_EQ(status.rank, 2);
+    CHECK(status.message.find("silent for 700 ms, as rank 0 hears it") != std::string::npos);
+  });
+  ranks.join(20, {2});
 }
 
 }  // namespace

@@ -331,13 +331,17 @@ TEST("a dialer never takes itself for the one it dials") {
   }
 }
 
-TEST("ranks without a common link say so") {
+TEST("ranks without a common link say so, and all hear which and why") {
   SharedBoard board;
-  runThreads(2, [&](int rank) {
+  runThreads(3, [&](int rank) {
     Status status;
-    GroupOptions options = optionsFor(rank, 2, rank == 0 ? LinkKind::Tcp : LinkKind::SharedMemory, board.get());
+    GroupOptions options = optionsFor(rank, 3, rank == 0 ? LinkKind::Tcp : LinkKind::SharedMemory, board.get());
+    if (rank == 2) options.links = {LinkKind::SharedMemory, LinkKind::Tcp};
     CHECK(Group::create(options, status) == nullptr);
     CHECK_EQ(status.code, "LinkUnavailable");
+    for (const char* part : {"rank 0 allows tcp on host", "rank 1 allows shm on host"}) {
+      CHECK(status.message.find(part) != std::string::npos);
+    }
   });
 }
 

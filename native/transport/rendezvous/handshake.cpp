@@ -48,6 +48,7 @@ void Member::write(ByteWriter& writer) const {
   writer.put(dataPort);
   writer.put(wires);
   writer.put(relayPort);
+  writer.put(livenessTimeoutMs);
 }
 
 Member Member::read(ByteReader& reader) {
@@ -58,6 +59,7 @@ Member Member::read(ByteReader& reader) {
   member.dataPort = reader.get<uint16_t>();
   member.wires = reader.get<uint64_t>();
   member.relayPort = reader.get<uint16_t>();
+  member.livenessTimeoutMs = reader.get<uint16_t>();
   return member;
 }
 

@@ -7,7 +7,7 @@
 
 namespace espalier::transport {
 
-inline constexpr uint16_t kWireVersion = 4;
+inline constexpr uint16_t kWireVersion = 5;
 
 /// What other ranks need to know of a rank in order to build links to it.
 struct Member {
@@ -17,6 +17,7 @@ struct Member {
   uint16_t dataPort = 0;
   uint64_t wires = ~uint64_t{0};  ///< bit per rank that this one has a wire to
   uint16_t relayPort = 0;         ///< where it joins ranks that have none
+  uint16_t livenessTimeoutMs = 0;
 
   void write(ByteWriter& writer) const;
   static Member read(ByteReader& reader);
