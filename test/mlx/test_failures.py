@@ -72,10 +72,14 @@ class Failures(TestCase):
         self.raises(4, 2, signal.SIGKILL, "PeerLost", ESPALIER_LINKS="tcp")
 
     def test_ranks_that_call_different_things(self):
-        with Ranks("mismatch.py", 2) as group:
-            for rank in range(2):
-                self.assertIn("[espalier] PeerMismatch", group.line(rank, "raised"))
-                self.assertEqual(group.ends(rank), 0)
+        sent = "rank 0 called send #0 of 400 bytes Uint8 where rank 1 called recv #0 of 404 bytes"
+        for how, told in (("sum", "of 404 bytes Float32 Sum"), ("message", sent)):
+            with self.subTest(how=how), Ranks("mismatch.py", 2, how) as group:
+                for rank in range(2):
+                    raised = group.line(rank, "raised")
+                    self.assertIn("[espalier] PeerMismatch", raised)
+                    self.assertIn(told, raised)
+                    self.assertEqual(group.ends(rank), 0)
 
     def test_a_rank_that_ends_its_program(self):
         """By exit, by an exception, by a crash: the other raises, goes on with other work, and ends in order."""

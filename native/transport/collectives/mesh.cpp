@@ -121,7 +121,9 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
     }
     if (message.header != in.expected) {
       if (isPlausible(message.header)) {
-        mismatch(in.peer, describeCall(message.header), in.expected);
+        Header own = in.expected;
+        if (own.operation == Operation::Send) own.operation = Operation::Receive;
+        mismatch(in.peer, describeCall(message.header), own);
       } else {
         fail(failure("FrameCorrupt",
                      "what came over the link from rank " + std::to_string(place_.familyRanks[in.peer]) + " to rank " +
@@ -171,7 +173,10 @@ void Mesh::mismatch(int peer, const std::string& got, const Header& expected) {
   const std::string other = std::to_string(place_.familyRanks[peer]);
   const std::string self = std::to_string(place_.familyRanks[place_.rank]);
   fail(failure("PeerMismatch", "rank " + other + " called " + got + " where rank " + self + " called " +
-                                   describeCall(expected) + "; all ranks must make the same calls",
+                                   describeCall(expected) +
+                                   (expected.operation == Operation::Receive
+                                        ? "; it must receive just what is sent, in the same order"
+                                        : "; all ranks must make the same calls"),
                peer));
 }
 
