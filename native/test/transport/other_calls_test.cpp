@@ -208,6 +208,39 @@ TEST("sends and receives in an order that all keep are no circle, however late s
   }
 }
 
+/// Every rank sends `count` floats to the next one before it receives from the one before.
+void checkSendsFirst(int size, size_t count, LinkKind kind) {
+  SharedBoard board;
+  Processes ranks(size, [&](int rank) {
+    auto group = join(optionsFor(rank, size, kind, board.get()));
+    const int next = (rank + 1) % size, before = (rank + size - 1) % size;
+    std::vector<float> own(count), theirs(count);
+    for (int turn = 0; turn < 3; ++turn) {
+      for (size_t i = 0; i < count; ++i) own[i] = static_cast<float>(rank * 1'000 + turn * 100 + static_cast<int>(i % 97));
+      CHECK_OK(group->send(own.data(), count, DataType::Float32, next));
+      float number = static_cast<float>(rank);
+      CHECK_OK(group->send(&number, 1, DataType::Float32, next));  // behind what nobody has received yet
+      CHECK_OK(group->recv(theirs.data(), count, DataType::Float32, before));
+      CHECK_OK(group->recv(&number, 1, DataType::Float32, before));
+      CHECK_EQ(number, static_cast<float>(before));
+      for (size_t i = 0; i < count; ++i) {
+        CHECK_EQ(theirs[i], static_cast<float>(before * 1'000 + turn * 100 + static_cast<int>(i % 97)));
+      }
+      CHECK_OK(group->allReduce(&number, &number, 1, DataType::Float32, ReduceOp::Max));
+      CHECK_EQ(number, static_cast<float>(size - 1));
+    }
+  });
+  ranks.join(60);
+}
+
+TEST("ranks that all send before they receive get what was sent, however long it is") {
+  for (const LinkKind kind : {LinkKind::SharedMemory, LinkKind::Tcp}) {
+    checkSendsFirst(2, 8'000'000, kind);
+    checkSendsFirst(4, 1'000'000, kind);
+    checkSendsFirst(3, 1, kind);
+  }
+}
+
 TEST("a receive whose sender answers late, and only to what it received, is no mismatch") {
   for (const LinkKind kind : {LinkKind::SharedMemory, LinkKind::Tcp}) {
     SharedBoard board;

@@ -20,7 +20,7 @@ bool isPlausible(const Header& header) {
 
 Mesh::Mesh(Place place, std::vector<std::unique_ptr<Link>> links, std::shared_ptr<Liveness> liveness)
     : place_(std::move(place)), links_(std::move(links)), liveness_(std::move(liveness)), counters_(place_.size),
-      flows_(std::make_shared<Flows>(place_.groupId, place_.familyRanks)) {
+      flows_(std::make_shared<Flows>(place_.groupId, place_.familyRanks)), stash_(place_.size) {
   liveness_->follow(flows_);
   for (const auto& link : links_) relaxes_ |= link && link->kind() != LinkKind::Verbs;
 }
@@ -60,7 +60,7 @@ Status Mesh::exchange(int peer, const Header& header, const std::byte* own, cons
   if (link.trySend(header, own) != LinkResult::Done) return exchangeRest(peer, header, own, false, theirs);
   countSent(peer, header.pieceBytes);
   Message message;
-  if (link.tryReceive(message) != LinkResult::Done || message.header != header) {
+  if (!stash_.empty() || link.tryReceive(message) != LinkResult::Done || message.header != header) {
     return exchangeRest(peer, header, own, true, theirs);
   }
   countArrived(peer, header.pieceBytes);
@@ -106,14 +106,12 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
     settle(out.peer, result, waiter);
   }
   for (Incoming& in : incoming) {
-    Link& link = *links_[in.peer];
     if (in.done) {
-      if (!allDone) link.progress();
+      if (!allDone) links_[in.peer]->progress();
       continue;
     }
-    if (in.target != nullptr) link.aim(in.target, in.expected.pieceBytes);
     Message message;
-    const LinkResult result = link.tryReceive(message);
+    const LinkResult result = take(in, message);
     if (result != LinkResult::Done) {
       allDone = false;
       settle(in.peer, result, waiter);
@@ -140,6 +138,32 @@ bool Mesh::step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Wait
   }
   if (allDone && lastPeer >= 0) waiter.finish(lastPeer);
   return allDone;
+}
+
+LinkResult Mesh::take(const Incoming& in, Message& message) {
+  if (stash_.holds(in.peer)) [[unlikely]] {
+    message = stash_.oldest(in.peer);
+    return LinkResult::Done;
+  }
+  Link& link = *links_[in.peer];
+  if (in.target != nullptr) link.aim(in.target, in.expected.pieceBytes);
+  return link.tryReceive(message);
+}
+
+bool Mesh::stashArrivals() {
+  bool any = false;
+  for (int peer = 0; peer < place_.size; ++peer) {
+    Link* const link = links_[peer].get();
+    Message message;
+    // What no rank sends stays where it is, for the receive that will say so.
+    while (link != nullptr && stash_.hasRoom() && link->tryReceive(message) == LinkResult::Done &&
+           isPlausible(message.header) && message.header.pieceBytes <= link->maxPayloadBytes()) {
+      stash_.keep(peer, message);
+      link->release();
+      any = true;
+    }
+  }
+  return any;
 }
 
 void Mesh::settle(int peer, LinkResult result, Waiter& waiter) {
@@ -181,7 +205,7 @@ void Mesh::mismatch(int peer, const std::string& got, const Header& expected) {
 }
 
 void Mesh::release(std::span<Incoming> incoming) {
-  for (Incoming& in : incoming) links_[in.peer]->release();
+  for (Incoming& in : incoming) release(in.peer);
 }
 
 Status Mesh::cause() const {

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "transport/collectives/stash.h"
 #include "transport/link.h"
 #include "transport/liveness/liveness.h"
 #include "transport/shm/core_sharing.h"
@@ -97,7 +98,10 @@ class Mesh {
   /// until release().
   Status exchange(int peer, const Header& header, const std::byte* own, const std::byte*& theirs);
   void release(std::span<Incoming> incoming);
-  void release(int peer) { links_[peer]->release(); }
+  void release(int peer) {
+    if (stash_.holds(peer)) [[unlikely]] return stash_.drop(peer);
+    links_[peer]->release();
+  }
   /// The group's failure as seen from here: `rank` counts in this group, `link` is ours to that rank.
   Status cause() const;
   /// Fails the group. `status.rank` counts in this group.
@@ -113,6 +117,10 @@ class Mesh {
   Status exchangeRest(int peer, const Header& header, const std::byte* own, bool hasSent, const std::byte*& theirs);
   bool step(std::span<Outgoing> outgoing, std::span<Incoming> incoming, Waiter& waiter);
   void settle(int peer, LinkResult result, Waiter& waiter);
+  /// The next message of `in.peer`, which is shown until release().
+  LinkResult take(const Incoming& in, Message& message);
+  /// Takes what has come off the links. True if something had.
+  bool stashArrivals();
   /// "", or through whom, for messages.
   std::string wayTo(int peer) const;
   void mismatch(int peer, const std::string& got, const Header& expected);
@@ -128,6 +136,7 @@ class Mesh {
   /// leaves the translated code, who paused sends 2 µs later.
   bool relaxes_ = false;
   size_t pieceBytes_ = kPieceBytes;
+  Stash stash_;
   uint32_t nextCall_ = 0;
   std::function<std::string(int peer)> otherCallOf_;
   // The Waiter's:

@@ -41,6 +41,9 @@ constexpr auto kFirstRetryAfter = milliseconds(200);
 constexpr int64_t kParkUs = 50'000;
 /// Longest sleep while something else than the link slept on may need a hand.
 constexpr int64_t kMixedParkUs = 1'000;
+/// The same for who waits in a send, once nothing has come for a while.
+constexpr int64_t kSenderParkUs = 10'000;
+constexpr auto kQuietAfter = milliseconds(100);
 
 bool isBetweenTwo(const Header& call) {
   return call.operation == Operation::Send || call.operation == Operation::Receive;
@@ -73,6 +76,7 @@ void Mesh::Waiter::pause(std::span<const Outgoing> outgoing, std::span<const Inc
   }
   tellCall(outgoing, incoming);
   giveUpIfLate(outgoing, incoming, now);
+  if (makeRoom(outgoing, incoming, now)) return;
   if (!mesh_.liveness_->dead()) park(outgoing, incoming, now);
   slept_ = true;
 }
@@ -99,6 +103,14 @@ void Mesh::Waiter::tellCall(std::span<const Outgoing> outgoing, std::span<const 
   } else if (!incoming.empty()) {
     mesh_.flows_->waitsFor(incoming.front().peer, call.sequence);
   }
+}
+
+bool Mesh::Waiter::makeRoom(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now) {
+  makesRoom_ = incoming.empty() && isBetweenTwo(outgoing.front().header);
+  if (madeRoomAt_ == Deadline{}) madeRoomAt_ = now;
+  if (!makesRoom_ || mesh_.liveness_->dead() || !mesh_.stashArrivals()) return false;
+  madeRoomAt_ = now;
+  return true;
 }
 
 void Mesh::Waiter::suspect(int peer) {
@@ -149,6 +161,7 @@ void Mesh::Waiter::park(std::span<const Outgoing> outgoing, std::span<const Inco
     limitUs = std::clamp<int64_t>(left, 1, limitUs);
   }
   if (sleeper != nullptr && waits > 1) limitUs = std::min(limitUs, kMixedParkUs);
+  if (makesRoom_) limitUs = std::min(limitUs, now - madeRoomAt_ < kQuietAfter ? kMixedParkUs : kSenderParkUs);
   if (sleeper != nullptr && fds.empty()) return sleeper->park(sleeperReceives, limitUs);
   fds.push_back({mesh_.liveness_->wakeFd(), POLLIN, 0});
   poll(fds.data(), static_cast<nfds_t>(fds.size()), static_cast<int>((limitUs + 999) / 1'000));

@@ -25,12 +25,16 @@ class Mesh::Waiter {
   bool findLoss(std::span<const Incoming> incoming, Deadline now);
   bool findSilence(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);
   bool findOtherCall(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming);
+  /// While this rank can do nothing but send, its peer may be waiting for room to send to it, or for one that does.
+  bool makeRoom(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now);
   void giveUpIfLate(std::span<const Outgoing> outgoing, std::span<const Incoming> incoming, Deadline now);
 
   Mesh& mesh_;
   int rounds_ = 0;
   bool told_ = false;
   bool slept_ = false;
+  bool makesRoom_ = false;  ///< this rank waits in a send and takes in what others send
+  Deadline madeRoomAt_{};
   Deadline began_{};
   int elsewhere_ = -1;  ///< peer that was seen in a call of another kind
   int suspect_ = -1;
