@@ -68,7 +68,7 @@ ESPALIER_AVX2 inline bool areNans(__m256i most) {
 }
 
 /// One NaN for all kinds of them.
-ESPALIER_AVX2 [[gnu::noinline, gnu::cold]] void unifyNans(float* sums, size_t count) {
+[[gnu::noinline, gnu::cold]] ESPALIER_AVX2 void unifyNans(float* sums, size_t count) {
   for (size_t i = 0; i < count; i += kLanes) store(sums + i, withSumNan(load(sums + i)));
 }
 
